@@ -1,0 +1,41 @@
+# Each target installs what it needs first; a fresh machine has python3, pip, make and a C compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo run test unit lint bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "feedmux needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 install"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing feedmux into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' || \
+		{ echo "The installation failed: the lines above say which package or extension could not be built (a C compiler is needed)."; exit 1; }
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/feedmux demo
+
+run: $(STAMP)
+	@$(BIN)/feedmux serve
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+unit: $(STAMP)
+	@$(BIN)/python -m pytest -m "not e2e"
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy src tests
+
+bench: $(STAMP)
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Four ways to carry an envelope, one contract."""

@@ -1,0 +1,1 @@
+"""Everything that dials out; installable alone."""

@@ -1,0 +1,1 @@
+"""Pure machines: no asyncio, no sockets, no clock, no dice."""

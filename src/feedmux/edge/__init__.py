@@ -1,0 +1,1 @@
+"""Outbound: sockets, HTTP, sessions."""

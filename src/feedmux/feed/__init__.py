@@ -1,0 +1,1 @@
+"""Inbound: sources become envelopes."""

@@ -1,0 +1,1 @@
+"""Pure: who holds which topic, and its last value."""

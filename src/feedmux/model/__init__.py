@@ -1,0 +1,1 @@
+"""What everything else speaks about: topics, events, errors and the seams."""

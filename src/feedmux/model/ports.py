@@ -1,0 +1,112 @@
+"""The seams: what one stage may ask of another, as Protocols.
+
+Control and data run on the same road in opposite directions::
+
+    Source (the topic's writer)  ═Envelope═▶  Bus  ═Envelope═▶  Sink (a hub)
+    Source.want / drop / forget  ◀──────────  Bus  ◀──────────  Bus.want / drop
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from feedmux.model.event import Envelope
+from feedmux.model.topic import Topic
+
+Statistics = Mapping[str, object]
+"""Counters and gauges of one object, by name; plain numbers, texts, lists and mappings."""
+
+
+class Clock(Protocol):
+    """Time, passed in. Deadlines are monotonic and never leave the process."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def time_ns(self) -> int:
+        """Unix time in nanoseconds."""
+
+
+class Dice(Protocol):
+    """Chance, passed in."""
+
+    def uniform(self, low: float, high: float, /) -> float:
+        """A number between ``low`` and ``high``."""
+
+
+class Sink(Protocol):
+    """Where envelopes go: the reader's end."""
+
+    def receive(self, envelope: Envelope, /) -> None:
+        """Take one event; may not block and may not raise."""
+
+
+class Source(Protocol):
+    """A writer of topics, as a bus sees it. Demand is a set of holders, never a counter.
+
+    Every ``want`` is answered on the topic's own road: a status (live, pending, refused) and,
+    where there is a value, a snapshot at the writer's position.
+    """
+
+    def want(self, topic: Topic, holder: str, asker: int = 0) -> None:
+        """``holder`` (a process, a node, a local client) wants ``topic``.
+
+        ``asker`` names the client behind it; it only serves to share the venue's budget fairly.
+        Repeating it is allowed and is answered again.
+        """
+
+    def drop(self, topic: Topic, holder: str) -> None:
+        """``holder`` no longer wants ``topic``."""
+
+    def forget(self, holder: str) -> None:
+        """``holder`` died: all that it held goes with it."""
+
+
+class Publisher(Protocol):
+    """The writer's end of a bus."""
+
+    def publish(self, envelope: Envelope, /) -> None:
+        """Carry one event to every holder of its topic; may not block and may not raise."""
+
+
+class Bus(Protocol):
+    """One reader's end of a bus. What it delivers goes to the sink it was made with."""
+
+    def want(self, topic: Topic, asker: int = 0) -> None:
+        """Ask for ``topic``; see :meth:`Source.want`."""
+
+    def drop(self, topic: Topic) -> None:
+        """No longer ask for ``topic``. What is on its way may still arrive."""
+
+    def statistics(self) -> Statistics: ...
+
+
+class Outlet(Protocol):
+    """One client of one row: where a frame goes that was built once for all of them."""
+
+    def offer(self, frame: bytes, key: str, /) -> None:
+        """Queue a frame; a waiting frame of the same non-empty key is replaced by it."""
+
+
+class Row(Protocol):
+    """All outlets of one topic and format. Python runs per message; a row loops per delivery."""
+
+    def add(self, outlet: Outlet, /) -> None: ...
+    def discard(self, outlet: Outlet, /) -> None: ...
+    def offer(self, frame: bytes, key: str, /) -> None:
+        """Offer one shared frame to every outlet."""
+
+    def __len__(self) -> int: ...
+
+
+class Writer(Protocol):
+    """Where an outbox drains to: one client's socket."""
+
+    def write(self, frames: Sequence[bytes], /) -> bool:
+        """Send frames in order; whole or by handing the rest on.
+
+        Returns:
+            True when more may be written now, False when the socket is full; the outbox is
+            told when it may go on.
+        """

@@ -1,0 +1,79 @@
+"""Name what can be subscribed to: six fields, one canonical text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from feedmux.model.errors import InvalidTopic
+
+PUBLIC = "public"
+"""The scope of a topic that everybody may read."""
+
+
+class Mode(StrEnum):
+    """What may happen to a value that waits for a slow reader."""
+
+    MERGE = "merge"
+    """Latest wins: a newer value replaces a waiting one."""
+    CANDLE = "candle"
+    """An open candle is replaced by its newer state; a closed one never."""
+    DISTINCT = "distinct"
+    """Never dropped without a word."""
+    BOOK = "book"
+    """Deltas; after a loss only a snapshot makes the state right again."""
+    RAW = "raw"
+    """Opaque bodies, passed through."""
+
+
+_MODES = {"ticker": Mode.MERGE, "kline": Mode.CANDLE, "trade": Mode.DISTINCT, "book": Mode.BOOK}
+
+
+class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True):
+    """One stream of one source.
+
+    Args:
+        scope: ``public``, ``uid=<uid>`` or ``role=<role>``.
+        venue: the venue's name, e.g. ``bybit``.
+        market: the venue's market, e.g. ``linear``; empty when it has only one.
+        kind: ``ticker``, ``kline``, ``trade``, ``book`` or a source's own word.
+        instrument: the venue's symbol, as the venue spells it.
+        param: what else selects the stream, e.g. a candle interval; may be empty.
+    """
+
+    scope: str
+    venue: str
+    market: str
+    kind: str
+    instrument: str
+    param: str = ""
+
+    @property
+    def text(self) -> str:
+        """The canonical text ``scope:venue:market:kind:instrument:param``, each field percent-encoded."""
+        return ":".join(
+            quote(field, safe="=")
+            for field in (self.scope, self.venue, self.market, self.kind, self.instrument, self.param)
+        )
+
+    @property
+    def mode(self) -> Mode:
+        """What may be done with a waiting value; unknown kinds are passed through untouched."""
+        return _MODES.get(self.kind, Mode.RAW)
+
+    @classmethod
+    def parse(cls, text: str) -> Topic:
+        """Read a canonical text.
+
+        Raises:
+            InvalidTopic: it does not have six fields, or is not the canonical spelling.
+        """
+        fields = text.split(":")
+        if len(fields) != 6:
+            raise InvalidTopic(text)
+        topic = cls(*(unquote(field) for field in fields))
+        if topic.text != text:
+            raise InvalidTopic(text)
+        return topic

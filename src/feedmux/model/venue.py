@@ -1,0 +1,126 @@
+"""What a venue's codec says about one received message, and the codec's own seam.
+
+A codec is pure: bytes to these values, wishes to request bytes. It keeps no state of a
+connection; the feed does (which topics are confirmed, what was merged so far).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from feedmux.model.topic import Topic
+
+
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """A value that stands alone (candle, trades, whole tickers).
+
+    Args:
+        topic: what it belongs to.
+        venue_ns: the venue's time, Unix nanoseconds.
+        key: conflation key, see :class:`feedmux.model.event.Envelope`.
+        payload: the JSON text of ``data``.
+    """
+
+    topic: Topic
+    venue_ns: int
+    key: str
+    payload: bytes
+
+
+class Merge(msgspec.Struct, frozen=True, gc=False):
+    """Fields of a state that is sent in parts: a snapshot, then what changed.
+
+    Args:
+        topic: what it belongs to.
+        venue_ns: the venue's time, Unix nanoseconds.
+        snapshot: True replaces the state, False changes it.
+        order: the venue's own sequence; never falls while the connection is whole.
+        fields: the venue's field names and texts.
+    """
+
+    topic: Topic
+    venue_ns: int
+    snapshot: bool
+    order: int
+    fields: dict[str, str]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The venue's answer to one request.
+
+    Args:
+        request_id: the id that the request carried, or empty when the venue did not say.
+        accepted: True when the whole request took effect, or had taken effect before.
+        topic: the topic that a refusal names, if it names one that we can read.
+        reason: the venue's own words.
+        already: the refusal only says that ``topic`` was subscribed before.
+    """
+
+    request_id: str
+    accepted: bool
+    topic: Topic | None
+    reason: str
+    already: bool = False
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """The answer to an application ping."""
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """A message that cannot be read.
+
+    Args:
+        reason: what is wrong with it; holds no more than 200 characters of the message.
+        topic: the topic it would have belonged to, as far as its beginning says.
+    """
+
+    reason: str
+    topic: Topic | None
+
+
+VenueEvent = Value | Merge | Answer | Pong | Malformed
+
+
+class Venue(Protocol):
+    """The codec of one venue and market."""
+
+    @property
+    def name(self) -> str:
+        """The venue's name, e.g. ``bybit``."""
+
+    @property
+    def market(self) -> str:
+        """The market's name, e.g. ``linear``."""
+
+    @property
+    def max_args(self) -> int:
+        """How many topics one request may name."""
+
+    @property
+    def max_characters(self) -> int:
+        """How many characters of arguments one connection may carry."""
+
+    def cost(self, topic: Topic, /) -> int:
+        """The characters that ``topic`` uses up of :attr:`max_characters`."""
+
+    def problem(self, topic: Topic, /) -> str | None:
+        """Why ``topic`` can never exist at this venue, as a sentence for people; None when it may."""
+
+    def subscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
+        """The request that asks for ``topics``."""
+
+    def unsubscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
+        """The request that gives ``topics`` back."""
+
+    def ping(self) -> bytes:
+        """The application ping."""
+
+    def decode(self, payload: bytes, /) -> Sequence[VenueEvent]:
+        """Read one message; never raises, at worst it is one :class:`Malformed`."""
+
+    def render(self, topic: Topic, state: Mapping[str, str], /) -> bytes:
+        """The JSON text of ``data`` for a merged state; what is not known is absent."""

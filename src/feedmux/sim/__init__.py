@@ -1,0 +1,1 @@
+"""The outside world, faked; never shares code with what it tests."""

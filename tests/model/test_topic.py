@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedmux.model.errors import InvalidTopic
+from feedmux.model.topic import PUBLIC, Mode, Topic
+
+
+def test_canonical_text_has_six_fields() -> None:
+    topic = Topic(PUBLIC, "bybit", "linear", "kline", "BTCUSDT", "60")
+    assert topic.text == "public:bybit:linear:kline:BTCUSDT:60"
+
+
+def test_separators_inside_a_field_are_encoded() -> None:
+    assert Topic(PUBLIC, "v", "", "ticker", "A:B/C").text == "public:v::ticker:A%3AB%2FC:"
+
+
+@given(st.lists(st.text(), min_size=6, max_size=6))
+def test_parse_gives_back_what_text_wrote(fields: list[str]) -> None:
+    topic = Topic(*fields)
+    assert Topic.parse(topic.text) == topic
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a:b", "a:b:c:d:e:f:g", "public:v::ticker:A B:", "public:v::ticker:%zz:"]
+)
+def test_other_spellings_are_refused(text: str) -> None:
+    with pytest.raises(InvalidTopic, match="is not a topic"):
+        Topic.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("ticker", Mode.MERGE),
+        ("kline", Mode.CANDLE),
+        ("trade", Mode.DISTINCT),
+        ("book", Mode.BOOK),
+        ("x", Mode.RAW),
+    ],
+)
+def test_mode_follows_the_kind(kind: str, mode: Mode) -> None:
+    assert Topic(PUBLIC, "v", "m", kind, "I").mode is mode
