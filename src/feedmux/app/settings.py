@@ -1,0 +1,331 @@
+"""Declare every setting once: name, type, bounds, unit, default and one sentence.
+
+The environment name is the attribute's name in capitals. Everything that speaks about
+settings (``feedmux config print|check``, docs/reference/config.md, error texts) is read
+from here. A class is a section, its docstring the section's title; :class:`Settings` is
+all of them, flat. Only :mod:`feedmux.app.config` reads the world; ``Settings()`` alone
+is the defaults, whatever the environment says.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from feedmux.app.secret import Secret
+
+Category = Literal["linear", "spot", "inverse"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse"]
+
+NO_CLUSTER = "clustering is not available in this version; one node serves by itself"
+
+
+def key(
+    default: Any = ...,
+    about: str = "",
+    *,
+    between: tuple[float, float] | None = None,
+    unit: str = "",
+    expected: str = "",
+    idle: str = "",
+    **more: Any,
+) -> Any:
+    """Declare one setting.
+
+    Args:
+        default: its value when nobody sets it; left out when ``more`` has a ``default_factory``.
+        about: one sentence that says what it does.
+        between: the lowest and the highest allowed number.
+        unit: ``s``, ``bytes``, ... for numbers.
+        expected: what a right value looks like, where type and bounds do not say it.
+        idle: why it is accepted but does nothing; logged once at start when it was set.
+        more: passed on to :func:`pydantic.Field`.
+    """
+    extra: dict[str, JsonValue] = {"unit": unit, "expected": expected, "idle": idle}
+    if between is not None:
+        more |= {"ge": between[0], "le": between[1]}
+    return Field(default, description=about, json_schema_extra=extra, **more)
+
+
+def _websocket_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise ValueError("not a WebSocket URL")
+    _ = parts.port  # raises ValueError when it is no port
+    return text
+
+
+def _redis_url(secret: Secret) -> Secret:
+    if secret and urlsplit(secret.reveal()).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("not a Redis URL")
+    return secret
+
+
+def _split(value: object) -> object:
+    """Read ``a, b`` as two items; a list stays what it is."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _without_repeats(names: tuple[VenueName, ...]) -> tuple[VenueName, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _auto(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "auto" else value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Url = Annotated[str, AfterValidator(_websocket_url)]
+RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
+Venues = Annotated[tuple[VenueName, ...], NoDecode, BeforeValidator(_split), AfterValidator(_without_repeats)]
+
+
+class Section(BaseSettings):
+    """What all sections share: frozen, no unknown names, no finger on the environment."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave only what the caller passes: :func:`feedmux.app.config.load` reads the rest itself."""
+        return (init_settings,)
+
+
+class Server(Section):
+    """The server"""
+
+    host: str = key("0.0.0.0", "Address that the server listens on.", min_length=1, expected="an address")  # noqa: S104
+    port: int = key(
+        8000, "TCP port that the server listens on; 0 lets the system choose one.", between=(0, 65535)
+    )
+    brand: str = key(
+        "mudrex",
+        "First word of every stream name, and the `source` of every message.",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        expected="1 to 32 of a-z, 0-9, _ and -",
+    )
+    environment: str = key(
+        "production",
+        "Name of the deployment; `production` turns JSON log lines on.",
+        min_length=1,
+        expected="a name",
+    )
+    debug: bool = key(False, "Log at DEBUG, whatever LOG_LEVEL says.")
+    status_messages: bool = key(
+        True, "Tell the subscribers of a stream when its state changes (live, stale, reconnecting, refused)."
+    )
+    health_check_enabled: bool = key(True, "Answer `GET /health`.")
+    metrics_enabled: bool = key(True, "Answer `GET /metrics`.")
+    drain_grace: float = key(
+        0.0,
+        "How long the server still serves after it was told to stop, so that a load balancer looks away.",
+        between=(0, 3600),
+        unit="s",
+    )
+    drain_seconds: float = key(
+        5.0,
+        "How long clients get to read what still waits for them before their connections are closed.",
+        between=(0, 3600),
+        unit="s",
+    )
+    uvloop: bool = key(True, "Use the uvloop event loop where it is installed.")
+
+
+class Clients(Section):
+    """Clients and their limits"""
+
+    max_clients_total: int = key(10000, "How many clients may be connected at once.", between=(1, 10_000_000))
+    max_subscriptions_per_client: int = key(
+        100, "How many streams one client may hold.", between=(1, 1_000_000)
+    )
+    max_message_rate_per_client: int = key(
+        100, "How many messages one client may send.", between=(1, 1_000_000), unit="1/s"
+    )
+    client_idle_timeout: float = key(
+        300.0,
+        "After how long a client without any subscription that sends nothing is closed.",
+        between=(1, 604800),
+        unit="s",
+    )
+    client_ping_interval: float = key(20.0, "How often a client is pinged.", between=(0.1, 3600), unit="s")
+    client_ping_timeout: float = key(
+        10.0, "How long a client may take to answer a ping.", between=(0.1, 3600), unit="s"
+    )
+    client_max_message_bytes: int = key(
+        1_048_576, "The longest message that a client may send.", between=(1024, 1 << 30), unit="bytes"
+    )
+    fanout_callback_timeout: float = key(
+        5.0,
+        "How long a client may stay stalled, reading nothing of what waits for it, before it is closed.",
+        between=(0.1, 3600),
+        unit="s",
+    )
+    outbox_max_frames: int = key(
+        4096, "How many frames may wait for one client.", between=(16, 1_000_000), unit="frames"
+    )
+    outbox_max_bytes: int = key(
+        1_048_576, "How much may wait for one client.", between=(65536, 1 << 30), unit="bytes"
+    )
+    subscribe_timeout: float = key(
+        5.0,
+        "How long the answer to a subscription waits for the venue; what is open then is named as pending.",
+        between=(0, 300),
+        unit="s",
+    )
+    handshake_timeout: float = key(
+        5.0, "How long a new connection may take to send its request.", between=(0.1, 300), unit="s"
+    )
+    close_timeout: float = key(
+        5.0, "How long a client may take to answer a close.", between=(0.1, 300), unit="s"
+    )
+
+
+class Upstream(Section):
+    """Venues"""
+
+    bybit_category: Annotated[Category, BeforeValidator(_lower)] = key(
+        "linear", "The Bybit market that VENUES defaults to."
+    )
+    venues: Venues = key(
+        about="The markets that are served, separated by commas; plain arguments mean the first one.",
+        default_factory=lambda data: (f"bybit.{data.get('bybit_category', 'linear')}",),
+        min_length=1,
+        expected="names out of bybit.linear, bybit.spot and bybit.inverse, separated by commas",
+    )
+    bybit_ws_url: Url = key(
+        "wss://stream.bybit.com/v5/public/linear",
+        "Where Bybit is; of its own URLs BYBIT_TESTNET and the market decide host and path, "
+        "any other URL, a simulator's say, is used.",
+        expected="a URL that begins with ws:// or wss://",
+    )
+    bybit_testnet: bool = key(False, "Use Bybit's testnet.")
+    bybit_connect_timeout: float = key(
+        10.0, "How long connecting to Bybit may take.", between=(0.1, 300), unit="s"
+    )
+    bybit_max_symbols_per_subscription: int = key(
+        10, "How many topics one request to Bybit names at most.", between=(1, 500)
+    )
+    bybit_max_symbols_per_connection: int = key(
+        500,
+        "Does nothing: what a connection carries is limited by characters, as Bybit counts.",
+        between=(1, 1_000_000),
+        idle="a connection to Bybit is limited by the characters of its topics, as Bybit counts",
+    )
+    bybit_request_rate: float = key(
+        100.0, "How many requests one connection sends to Bybit.", between=(0.1, 10000), unit="1/s"
+    )
+    bybit_reconnect_delay_initial: float = key(
+        1.0, "How long the first wait before a new connection may last.", between=(0.01, 3600), unit="s"
+    )
+    bybit_reconnect_delay_max: float = key(
+        60.0,
+        "How long a wait before a new connection may last at most; not below the initial one.",
+        between=(0.01, 3600),
+        unit="s",
+    )
+    bybit_reconnect_delay_multiplier: float = key(
+        2.0, "By how much the wait grows with every failure.", between=(1, 10)
+    )
+    bybit_ping_interval: float = key(20.0, "How often Bybit is pinged.", between=(0.1, 300), unit="s")
+    bybit_ping_timeout: float = key(
+        10.0, "How long Bybit may take to answer a ping.", between=(0.1, 300), unit="s"
+    )
+    ticker_silence: float = key(
+        30.0, "After how long without news a ticker is marked stale.", between=(1, 86400), unit="s"
+    )
+    kline_silence: float = key(
+        75.0, "After how long without news a candle is marked stale.", between=(1, 86400), unit="s"
+    )
+    unsubscribe_linger: float = key(
+        5.0,
+        "How long a topic stays subscribed at the venue after its last reader left.",
+        between=(0, 3600),
+        unit="s",
+    )
+    refused_memory: float = key(
+        60.0,
+        "How long a refusal of the venue is believed before it is asked again.",
+        between=(0, 86400),
+        unit="s",
+    )
+
+
+class Logging(Section):
+    """Log"""
+
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = key("INFO", "The least level that is logged.")
+    log_json: Annotated[bool | None, BeforeValidator(_auto)] = key(
+        None,
+        "Whether log lines are JSON; `auto`: if ENVIRONMENT is `production` and stderr is not a terminal.",
+        expected="true, false or auto",
+    )
+    log_format: str = key(
+        "",
+        "Does nothing: a log line is either JSON or laid out for a terminal.",
+        idle="a log line is either JSON or laid out for a terminal, see LOG_JSON",
+    )
+
+
+class Cluster(Section):
+    """Redis"""
+
+    redis_url: RedisUrl = key(
+        Secret(""),
+        "Accepted, not used yet: " + NO_CLUSTER + ".",
+        expected="a URL that begins with redis://, rediss:// or unix://",
+        idle=NO_CLUSTER,
+    )
+    redis_max_connections: int = key(
+        50, "Accepted, not used yet: see REDIS_URL.", between=(1, 100_000), idle=NO_CLUSTER
+    )
+    redis_socket_timeout: float = key(
+        5.0, "Accepted, not used yet: see REDIS_URL.", between=(0.1, 300), unit="s", idle=NO_CLUSTER
+    )
+    redis_retry_on_timeout: bool = key(True, "Accepted, not used yet: see REDIS_URL.", idle=NO_CLUSTER)
+
+
+SECTIONS: tuple[type[Section], ...] = (Server, Clients, Upstream, Logging, Cluster)
+
+
+class Settings(Cluster, Logging, Upstream, Clients, Server):
+    """Every setting of a gateway, as flat attributes; frozen."""
+
+    @model_validator(mode="after")
+    def _delays_are_in_order(self) -> Self:
+        if self.bybit_reconnect_delay_max < self.bybit_reconnect_delay_initial:
+            raise ValueError("bybit_reconnect_delay_max")
+        return self
+
+
+def fields() -> dict[str, FieldInfo]:
+    """Return every setting's declaration by its attribute name, section by section."""
+    return {name: field for section in SECTIONS for name, field in section.model_fields.items()}
+
+
+def note(field: FieldInfo, name: str) -> str:
+    """Return what a declaration says beside the sentence: its ``unit``, ``expected`` or ``idle``."""
+    extra = field.json_schema_extra
+    return str(extra[name]) if isinstance(extra, dict) else ""

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedmux.app.config import (
+    InvalidConfiguration,
+    load,
+    notices,
+    parse_pairs,
+    venue_url,
+)
+from feedmux.app.settings import Settings, fields
+
+ROOT = Path(__file__).parents[2]
+
+# The names and values that deployments of the Mudrex proxy have in their .env files.
+MUDREX_ENV = """\
+# Server
+HOST=0.0.0.0
+PORT=8000
+DEBUG=false
+ENVIRONMENT=production
+# Redis
+REDIS_URL=redis://default:hunter2@localhost:6379
+REDIS_MAX_CONNECTIONS=20
+REDIS_SOCKET_TIMEOUT=5.0
+# Bybit
+BYBIT_WS_URL=wss://stream.bybit.com/v5/public/linear
+BYBIT_TESTNET=false
+BYBIT_CATEGORY=linear
+BYBIT_MAX_SYMBOLS_PER_SUBSCRIPTION=10
+BYBIT_MAX_SYMBOLS_PER_CONNECTION=500
+BYBIT_PING_INTERVAL=20.0
+# Limits
+MAX_SUBSCRIPTIONS_PER_CLIENT=100
+MAX_CLIENTS_TOTAL=10000
+CLIENT_IDLE_TIMEOUT=300.0
+# Log
+LOG_LEVEL=INFO
+LOG_JSON=true
+"""
+
+
+@pytest.fixture(autouse=True)
+def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and an environment without any setting."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.lower() in fields():
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+def problems(flags: dict[str, Any] | None = None, config: Path | None = None) -> list[str]:
+    with pytest.raises(InvalidConfiguration) as caught:
+        load(flags, config=config)
+    assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("sources", "port"),
+    [
+        ("", 8000),
+        ("toml", 1),
+        ("toml dotenv", 2),
+        ("toml dotenv environment", 3),
+        ("toml dotenv environment flag", 4),
+        ("toml flag", 4),
+        ("toml environment", 3),
+        ("dotenv flag", 4),
+    ],
+)
+def test_the_strongest_source_wins(
+    sources: str, port: int, empty_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "toml" in sources:
+        (empty_place / "feedmux.toml").write_text("port = 1")
+    if "dotenv" in sources:
+        (empty_place / ".env").write_text("PORT=2")
+    if "environment" in sources:
+        monkeypatch.setenv("PORT", "3")
+    assert load({"port": 4 if "flag" in sources else None}).port == port
+
+
+def test_sources_add_up(empty_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_place / "feedmux.toml").write_text('venues = ["bybit.spot"]\nPORT = 1\n')
+    (empty_place / ".env").write_text("brand=acme\nOTHERS_KEY=x\n")
+    monkeypatch.setenv("Log_Level", "debug")
+    settings = load({"HOST": "127.0.0.1"})
+    assert (settings.venues, settings.port, settings.brand) == (("bybit.spot",), 1, "acme")
+    assert (settings.log_level, settings.host) == ("DEBUG", "127.0.0.1")
+
+
+def test_a_named_toml_file_takes_the_place_of_the_one_found(empty_place: Path) -> None:
+    (empty_place / "feedmux.toml").write_text("port = 1")
+    other = empty_place / "other.toml"
+    other.write_text("brand = 'acme'")
+    settings = load(config=other)
+    assert (settings.port, settings.brand) == (8000, "acme")
+
+
+@pytest.mark.parametrize("text", ["on", "true", " True ", "1", "yes"])
+def test_truth_has_many_spellings(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYBIT_TESTNET", text)
+    assert load().bybit_testnet is True
+
+
+def test_empty_values_of_the_environment_mean_not_set(
+    empty_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_place / ".env").write_text("REDIS_URL=\n")
+    monkeypatch.setenv("PORT", "")
+    assert load().model_fields_set == set()
+
+
+def test_all_problems_are_named_at_once_where_they_stand(
+    empty_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_place / "feedmux.toml").write_text('prot = 8000\nlog_level = "LOUD"\n')
+    (empty_place / ".env").write_text("DEBUG=perhaps\nNOT_OURS=1\n")
+    monkeypatch.setenv("PORT", "eighty")
+    assert problems({"venues": ["deribit"], "drain-grase": "1"}) == [
+        "--drain-grase is not a setting; did you mean --drain-grace?",
+        "feedmux.toml: prot is not a setting; did you mean port?",
+        "PORT: 'eighty' does not work; expected a whole number from 0 to 65535",
+        ".env: DEBUG: 'perhaps' does not work; expected true or false",
+        "--venue: ['deribit'] does not work; expected names out of bybit.linear, bybit.spot and "
+        "bybit.inverse, separated by commas",
+        "feedmux.toml: log_level: 'LOUD' does not work; expected one of "
+        "DEBUG, INFO, WARNING, ERROR, CRITICAL",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("port", "65536", "a whole number from 0 to 65535"),
+        ("drain_grace", "nan", "a number from 0 to 3600"),
+        ("drain_grace", "-1", "a number from 0 to 3600"),
+        ("bybit_category", "option", "one of linear, spot, inverse"),
+        ("bybit_ws_url", "https://stream.bybit.com", "a URL that begins with ws:// or wss://"),
+        ("bybit_ws_url", "ws://h:99999/linear", "a URL that begins with ws:// or wss://"),
+        ("bybit_ws_url", "ws://", "a URL that begins with ws:// or wss://"),
+        ("brand", "a brand", "1 to 32 of a-z, 0-9, _ and -"),
+        ("log_json", "perhaps", "true, false or auto"),
+        ("venues", "", "names out of bybit.linear, bybit.spot and bybit.inverse, separated by commas"),
+        ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),
+    ],
+)
+def test_wrong_values_say_what_was_expected(name: str, value: str, expected: str) -> None:
+    (problem,) = problems({name: value})
+    assert problem.endswith(f": {value!r} does not work; expected {expected}")
+
+
+def test_delays_in_the_wrong_order_name_the_longest_even_if_it_is_the_default() -> None:
+    (problem,) = problems({"bybit_reconnect_delay_initial": 90})
+    assert problem.startswith("BYBIT_RECONNECT_DELAY_MAX: 60.0 does not work")
+
+
+def test_a_name_like_no_setting_is_told_where_to_look(empty_place: Path) -> None:
+    (empty_place / "feedmux.toml").write_text("xyzzy = 'secret'")
+    assert problems() == [
+        "feedmux.toml: xyzzy is not a setting; `feedmux config print` lists all of them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(None, "a readable file"), (b"port = ", "valid TOML"), (b"\xff", "valid TOML")],
+)
+def test_a_toml_file_that_cannot_be_read_is_one_problem(
+    content: bytes | None, expected: str, empty_place: Path
+) -> None:
+    path = empty_place / "x.toml"
+    if content is not None:
+        path.write_bytes(content)
+    (problem,) = problems(config=path)
+    assert expected in problem
+
+
+def test_an_env_file_that_is_no_text_is_one_problem(empty_place: Path) -> None:
+    (empty_place / ".env").write_bytes(b"PORT=\xff\n")
+    (problem,) = problems()
+    assert problem.startswith(".env: '.env' does not work; expected a readable file")
+
+
+def test_pairs_are_flags() -> None:
+    assert parse_pairs(["PORT=1", "redis_url=redis://h?a=b"]) == {"PORT": "1", "redis_url": "redis://h?a=b"}
+    with pytest.raises(InvalidConfiguration, match="--set: 'PORT' does not work; expected NAME=VALUE"):
+        parse_pairs(["PORT"])
+
+
+def test_no_error_and_no_repr_shows_a_secret(empty_place: Path) -> None:
+    (empty_place / "feedmux.toml").write_text('redis_ulr = "redis://:hunter2@h"')
+    texts = problems({"redis_url": "https://:hunter2@h"})
+    assert texts == [
+        "feedmux.toml: redis_ulr is not a setting; did you mean redis_url?",
+        "--redis-url: *** does not work; expected a URL that begins with redis://, rediss:// or unix://",
+    ]
+    settings = Settings(redis_url="redis://:hunter2@h")  # type: ignore[arg-type]
+    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
+    assert settings.redis_url.reveal() == "redis://:hunter2@h"
+
+
+def test_an_env_file_of_the_mudrex_proxy_works_and_names_what_does_nothing(empty_place: Path) -> None:
+    (empty_place / ".env").write_text(MUDREX_ENV)
+    settings = load()
+    assert settings.log_json is True
+    assert settings.venues == ("bybit.linear",)
+    names = [line.split(" was set and does nothing: ")[0] for line in notices(settings)]
+    assert names == [
+        "BYBIT_MAX_SYMBOLS_PER_CONNECTION",
+        "REDIS_URL",
+        "REDIS_MAX_CONNECTIONS",
+        "REDIS_SOCKET_TIMEOUT",
+    ]
+    assert "hunter2" not in "".join(notices(settings))
+
+
+def test_our_env_example_is_the_defaults_and_starts_without_a_word(empty_place: Path) -> None:
+    (empty_place / ".env").write_text((ROOT / ".env.example").read_text())
+    settings = load()
+    assert settings == Settings()
+    assert notices(settings) == ()
+
+
+def test_our_env_example_has_every_name_of_the_mudrex_proxy(empty_place: Path) -> None:
+    lines = [line.removeprefix("# ") for line in (ROOT / ".env.example").read_text().splitlines()]
+    mudrex = [line.split("=")[0] for line in MUDREX_ENV.splitlines() if "=" in line]
+    assert set(mudrex) <= {line.split("=")[0] for line in lines if "=" in line}
+    (empty_place / ".env").write_text("\n".join(line for line in lines if line.split("=")[0].isupper()))
+    idle = {line.split(" was set")[0] for line in notices(load())}
+    assert idle == {
+        "REDIS_URL", "REDIS_MAX_CONNECTIONS", "REDIS_SOCKET_TIMEOUT", "REDIS_RETRY_ON_TIMEOUT",
+        "BYBIT_MAX_SYMBOLS_PER_CONNECTION",
+    }  # fmt: skip
+
+
+MAIN, TEST = "wss://stream.bybit.com/v5/public/", "wss://stream-testnet.bybit.com/v5/public/"
+
+
+@pytest.mark.parametrize(
+    ("given", "testnet", "market", "url"),
+    [
+        (MAIN + "linear", False, "linear", MAIN + "linear"),
+        (MAIN + "linear", False, "spot", MAIN + "spot"),
+        (MAIN + "linear", True, "inverse", TEST + "inverse"),
+        (TEST + "linear", False, "linear", MAIN + "linear"),
+        ("wss://stream-demo.bybit.com/v5/private", False, "spot", MAIN + "spot"),
+        ("wss://STREAM.BYBIT.COM/", False, "spot", MAIN + "spot"),
+        ("wss://stream.bybit.kz/v5/public/spot", False, "linear", "wss://stream.bybit.kz/v5/public/linear"),
+        ("wss://stream.bybit.kz/v5/public/spot", True, "linear", TEST + "linear"),
+        ("wss://stream.manepa.jp/x", False, "spot", "wss://stream.manepa.jp/v5/public/spot"),
+        ("ws://127.0.0.1:9000/v5/public/linear", False, "spot", "ws://127.0.0.1:9000/v5/public/spot"),
+        ("ws://127.0.0.1:9000/v5/public/linear", True, "linear", "ws://127.0.0.1:9000/v5/public/linear"),
+        ("ws://[::1]:9000/linear?a=b", False, "spot", "ws://[::1]:9000/spot?a=b"),
+        ("ws://127.0.0.1:9000/stream", False, "spot", "ws://127.0.0.1:9000/stream"),
+        ("ws://127.0.0.1:9000", False, "spot", "ws://127.0.0.1:9000"),
+        ("wss://notbybit.com/v5/public/linear", True, "spot", "wss://notbybit.com/v5/public/spot"),
+    ],
+)
+def test_where_a_market_is(given: str, testnet: bool, market: str, url: str) -> None:
+    assert venue_url(Settings(bybit_ws_url=given, bybit_testnet=testnet), market) == url
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"bybit_testnet": True}, False),
+        ({"bybit_category": "spot"}, False),
+        ({"bybit_ws_url": MAIN + "linear"}, False),
+        ({"bybit_ws_url": MAIN + "linear", "bybit_testnet": True}, True),
+        ({"bybit_ws_url": MAIN + "spot"}, True),
+        ({"bybit_ws_url": "ws://127.0.0.1:1/v5/public/spot"}, False),
+    ],
+)
+def test_a_bybit_url_that_is_overruled_is_worth_one_line(given: dict[str, Any], says: bool) -> None:
+    lines = notices(Settings(**given))
+    assert len(lines) == says
+    assert all(line.startswith("BYBIT_WS_URL=wss://stream.bybit.com/v5/public/") for line in lines)
