@@ -39,7 +39,7 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
     request_rate: float = 100.0
     request_burst: float = 100.0
     answer_timeout_s: float = 10.0
-    silence_s: Mapping[str, float] = {"ticker": 30.0, "kline": 75.0}
+    silence_s: Mapping[str, float] = msgspec.field(default_factory=lambda: {"ticker": 30.0, "kline": 75.0})
 
 
 class Desk(Protocol):
