@@ -51,6 +51,12 @@ def trade_frame(*trades: object) -> bytes:
     return packed({"topic": "publicTrade.XYZUSDT", "type": "snapshot", "ts": AT_MS, "data": list(trades)})
 
 
+def two_topics(frame: bytes) -> bytes:
+    """The frame as it opens, with another kind's topic at its end."""
+    other = b"kline.D.AB" if b"kline" not in frame else b"tickers.AB"
+    return frame[:-1] + b',"topic":"%s"}' % other
+
+
 def packed(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
@@ -170,6 +176,7 @@ def test_key_order_white_space_and_new_keys_change_nothing(payload: bytes) -> No
         pytest.param(ticker_frame(data={"markPrice": 10.5}), TICKER, id="a ticker field is a number"),
         pytest.param(ticker_frame(data=[]), TICKER, id="ticker data is a list"),
         pytest.param(ticker_frame(type="other"), TICKER, id="neither snapshot nor delta"),
+        pytest.param(ticker_frame(type="x" * 999), TICKER, id="a long word instead"),
         pytest.param(ticker_frame(cs=None), TICKER, id="no order"),
         pytest.param(ticker_frame(cs=-1), TICKER, id="a negative order"),
         pytest.param(ticker_frame(ts="1800000000123"), TICKER, id="the time is a text"),
@@ -198,9 +205,11 @@ def test_key_order_white_space_and_new_keys_change_nothing(payload: bytes) -> No
         pytest.param(b"{}", None, id="an empty object"),
         pytest.param(b"Failed to decode incoming data:readObjectStart", None, id="no JSON"),
         pytest.param(b'{"topic":5}', None, id="the topic is a number"),
-        pytest.param(ticker_frame().replace(b'"ts"', b'"topic":"kline.D.AB","ts"'), None, id="two topics"),
+        pytest.param(two_topics(ticker_frame()), None, id="a ticker of two topics"),
+        pytest.param(two_topics(kline_frame(OPEN_CANDLE)), None, id="a candle of two topics"),
+        pytest.param(two_topics(trade_frame(ONE_TRADE)), None, id="a trade of two topics"),
         pytest.param(b'{"success":true,"op":"auth"}', None, id="an answer that nobody asked for"),
-        pytest.param(b'{"success":false,"ret_msg":"no","op":"ping"}', None, id="a refused ping"),
+        pytest.param(b'{"success":false,"ret_msg":"pong","op":"ping"}', None, id="a refused ping"),
         pytest.param(b'{"success":"yes","op":"subscribe"}', None, id="success is a text"),
         pytest.param(
             b'{"success":true,"conn_id":"a","data":{"failTopics":[],"successTopics":[]},"type":"COMMAND_RESP"}',
