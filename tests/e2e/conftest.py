@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
 from support.processes import Stage, stage
 
 HERE = Path(__file__).parent

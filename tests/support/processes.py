@@ -35,7 +35,9 @@ class Running:
     @classmethod
     async def start(cls, *args: str, env: dict[str, str] | None = None, cwd: str | None = None) -> Self:
         """Run ``feedmux`` with ``args``; settings of this machine do not reach it."""
-        clean = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "PYTHONPATH"}}
+        clean = {
+            key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "PYTHONPATH"}
+        }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "feedmux", *args,
             env=clean | {"PYTHONUNBUFFERED": "1"} | (env or {}), cwd=cwd,
@@ -172,13 +174,17 @@ class Client:
                     if wanted(message):
                         return message
                 if self.closed is not None:
-                    raise AssertionError(f"closed with {self.closed} before it came; got {self.messages[-5:]}")
+                    raise AssertionError(
+                        f"closed with {self.closed} before it came; got {self.messages[-5:]}"
+                    )
                 await self._news.wait()
 
     async def status(self, state: str, *, seen: int = 0, deadline_s: float = DEADLINE_S) -> Message:
         """The next status message with this state."""
         return await self.wait(
-            lambda m: m.get("type") == "status" and m["data"]["state"] == state, seen=seen, deadline_s=deadline_s
+            lambda m: m.get("type") == "status" and m["data"]["state"] == state,
+            seen=seen,
+            deadline_s=deadline_s,
         )
 
     async def data(self, stream: str, *, seen: int = 0) -> Message:
@@ -231,8 +237,15 @@ class Stage:
 
     async def gateway(self, venue_url: str, *options: str, **settings: object) -> Gateway:
         """Start a gateway on that venue; further settings by their environment names."""
-        env = {"HOST": "127.0.0.1", "PORT": "0", "BYBIT_WS_URL": venue_url, "BYBIT_RECONNECT_DELAY_INITIAL": "0.1"}
-        running = await self.run("serve", *options, env=env | {key: str(value) for key, value in settings.items()})
+        env = {
+            "HOST": "127.0.0.1",
+            "PORT": "0",
+            "BYBIT_WS_URL": venue_url,
+            "BYBIT_RECONNECT_DELAY_INITIAL": "0.1",
+        }
+        running = await self.run(
+            "serve", *options, env=env | {key: str(value) for key, value in settings.items()}
+        )
         match = await running.line(r"Listening on ws://127\.0\.0\.1:(\d+)/ws")
         return Gateway(running, int(match[1]))
 

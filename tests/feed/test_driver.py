@@ -1,0 +1,265 @@
+"""The driver against a simulated venue, over real sockets in one process."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from feedmux.feed.driver import DriverConfig
+from feedmux.feed.shard import ShardConfig
+from feedmux.model.event import EventKind, State
+from feedmux.model.topic import PUBLIC, Topic
+from support.feeds import feeding
+from support.waiting import until
+
+
+def topic(kind: str, symbol: str = "BTCUSDT", param: str = "", market: str = "linear") -> Topic:
+    return Topic(PUBLIC, "bybit", market, kind, symbol, param)
+
+
+BTC = topic("ticker")
+
+
+async def test_a_wanted_topic_is_pending_then_live_then_has_values() -> None:
+    async with feeding() as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: len(feed.values(BTC)) >= 3)
+        assert feed.states(BTC) == [State.PENDING, State.LIVE]
+        values = feed.values(BTC)
+        assert [value.seq for value in values] == list(range(1, len(values) + 1))
+        assert values[0].kind is EventKind.SNAPSHOT
+
+
+async def test_wanting_again_is_answered_with_the_state_and_a_snapshot() -> None:
+    async with feeding() as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: feed.values(BTC))
+        feed.events.clear()
+        feed.driver.want(BTC, "you")
+        assert [event.kind for event in feed.events] == [EventKind.STATUS, EventKind.SNAPSHOT]
+
+
+async def test_one_subscription_upstream_however_many_ask() -> None:
+    async with feeding() as feed:
+        for holder in "abc":
+            feed.driver.want(BTC, holder)
+        await until(lambda: feed.values(BTC))
+        assert feed.upstream() == ["tickers.BTCUSDT"]
+        assert feed.requests()["subscribe"] == 1
+
+
+async def test_the_last_holder_gives_the_topic_back_after_the_linger() -> None:
+    async with feeding(DriverConfig(linger_s=0.3)) as feed:
+        for holder in ("me", "you"):
+            feed.driver.want(BTC, holder)
+        await until(lambda: feed.values(BTC))
+        feed.driver.drop(BTC, "me")
+        feed.driver.forget("you")
+        assert feed.upstream() == ["tickers.BTCUSDT"]
+        await until(lambda: feed.upstream() == [])
+
+
+async def test_coming_back_within_the_linger_costs_nothing() -> None:
+    async with feeding(DriverConfig(linger_s=60)) as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: feed.values(BTC))
+        feed.driver.drop(BTC, "me")
+        feed.events.clear()
+        feed.driver.want(BTC, "me")
+        assert [event.kind for event in feed.events] == [EventKind.STATUS, EventKind.SNAPSHOT]
+        assert feed.requests() == {**feed.requests(), "subscribe": 1, "unsubscribe": 0}
+
+
+@pytest.mark.parametrize("market", ["linear", "spot"])
+async def test_bad_topics_are_refused_with_the_venues_reason_and_the_others_go_live(market: str) -> None:
+    good = [topic("ticker", f"G{n}USDT", market=market) for n in range(70)]
+    bad = [topic("ticker", f"B{n}USDT", market=market) for n in range(30)]
+    refuse = tuple(f"tickers.{one.instrument}" for one in bad)
+    async with feeding(market=market, any_symbol=True, refuse=refuse) as feed:
+        mixed = good + bad
+        random.Random(1).shuffle(mixed)
+        for asker, one in enumerate(mixed):
+            feed.driver.want(one, "me", asker % 7)
+        await until(lambda: all(feed.state(one) is State.LIVE for one in good))
+        await until(lambda: all(feed.state(one) is State.REFUSED for one in bad))
+        assert feed.upstream() == sorted(f"tickers.{one.instrument}" for one in good)
+        assert "refused it" in feed.reason(bad[0])
+
+
+async def test_a_refusal_is_remembered() -> None:
+    nope = topic("ticker", "NOPEUSDT")
+    async with feeding() as feed:
+        feed.driver.want(nope, "me")
+        await until(lambda: feed.state(nope) is State.REFUSED)
+        before = feed.requests()
+        feed.driver.want(nope, "you")
+        assert feed.states(nope)[-1] is State.REFUSED
+        feed.driver.want(BTC, "you")
+        await until(lambda: feed.values(BTC))
+        assert feed.requests()["subscribe"] == before["subscribe"] + 1
+
+
+async def test_a_refusal_is_forgotten_in_time() -> None:
+    nope = topic("ticker", "NEWUSDT")
+    async with feeding(
+        DriverConfig(refused_memory_s=0.2), any_symbol=True, refuse=("tickers.NEWUSDT",)
+    ) as feed:
+        feed.driver.want(nope, "me")
+        await until(lambda: feed.state(nope) is State.REFUSED)
+        feed.driver.drop(nope, "me")
+        feed.sim.relist("tickers.NEWUSDT")
+
+        def asked_again() -> bool:
+            if feed.state(nope) is State.REFUSED:
+                feed.driver.want(nope, "me")
+            return feed.state(nope) is State.LIVE
+
+        await until(asked_again)
+
+
+async def test_a_name_that_cannot_be_an_instrument_never_goes_upstream() -> None:
+    async with feeding() as feed:
+        feed.driver.want(topic("ticker", "btc usdt"), "me")
+        assert feed.state(topic("ticker", "btc usdt")) is State.REFUSED
+        feed.driver.want(BTC, "me")
+        await until(lambda: feed.values(BTC))
+        assert feed.requests()["subscribe"] == 1
+
+
+async def test_a_cut_is_told_and_mended_in_a_new_epoch() -> None:
+    trades = topic("trade")
+    async with feeding() as feed:
+        for one in (BTC, trades):
+            feed.driver.want(one, "me")
+        await until(lambda: feed.values(BTC) and feed.values(trades))
+        first = feed.values(BTC)[-1]
+        feed.events.clear()
+        feed.sim.cut()
+        await until(lambda: feed.values(BTC) and feed.values(trades))
+        assert feed.states(BTC) == [State.RECONNECTING, State.LIVE]
+        fresh = feed.values(BTC)[0]
+        assert fresh.kind is EventKind.SNAPSHOT
+        assert fresh.epoch > first.epoch
+        assert fresh.seq == 1
+        gaps = [event for event in feed.events if event.kind is EventKind.GAP]
+        assert [gap.topic for gap in gaps] == [trades]
+        assert gaps[0].epoch < feed.values(trades)[0].epoch
+
+
+async def test_nothing_old_is_given_to_who_comes_after_a_cut_before_the_new_snapshot() -> None:
+    async with feeding() as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: feed.values(BTC))
+        feed.sim.mute(["tickers.BTCUSDT"])
+        feed.sim.cut()
+        await until(lambda: feed.states(BTC)[-2:] == [State.RECONNECTING, State.LIVE])
+        feed.events.clear()
+        feed.driver.want(BTC, "late")
+        assert [event.kind for event in feed.events] == [EventKind.STATUS]
+
+
+async def test_a_silent_topic_among_live_ones_is_stale_and_nothing_else() -> None:
+    eth = topic("ticker", "ETHUSDT")
+    async with feeding(DriverConfig(shard=ShardConfig(silence_s={"ticker": 0.5}))) as feed:
+        for one in (BTC, eth):
+            feed.driver.want(one, "me")
+        await until(lambda: feed.values(BTC) and feed.values(eth))
+        feed.sim.mute(["tickers.BTCUSDT"])
+        await until(lambda: feed.state(BTC) is State.STALE)
+        assert feed.reason(BTC) == "no ticker for 0.5 s"
+        feed.sim.unmute()
+        await until(lambda: feed.state(BTC) is State.LIVE)
+        assert feed.states(eth) == [State.PENDING, State.LIVE]
+        assert feed.sim.statistics()["connections_ever"] == 1
+
+
+@pytest.mark.parametrize("pongs", [True, False])
+async def test_a_mute_link_is_replaced_pongs_or_not(*, pongs: bool) -> None:
+    async with feeding(DriverConfig(shard=ShardConfig(silence_s={"ticker": 0.4}))) as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: feed.values(BTC))
+        feed.sim.mute(pongs=pongs)
+        await until(lambda: feed.state(BTC) is State.RECONNECTING)
+        feed.sim.unmute()
+        await until(lambda: feed.state(BTC) is State.LIVE)
+
+
+async def test_quiet_trades_alone_are_no_fault() -> None:
+    trades = topic("trade")
+    async with feeding(DriverConfig(shard=ShardConfig(silence_s={"ticker": 0.2})), trade_rate=0.0) as feed:
+        feed.driver.want(trades, "me")
+        await until(lambda: feed.state(trades) is State.LIVE)
+        await until(lambda: feed.pings() >= 4)
+        assert feed.states(trades) == [State.PENDING, State.LIVE]
+        assert feed.sim.statistics()["connections_ever"] == 1
+
+
+@pytest.mark.parametrize("kind", ["truncated", "wrong-typed", "reordered"])
+async def test_an_unreadable_or_reordered_ticker_is_asked_for_anew(kind: str) -> None:
+    async with feeding() as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: len(feed.values(BTC)) >= 3)
+        epoch = feed.values(BTC)[-1].epoch
+        feed.sim.garbage(kind, "tickers.BTCUSDT")
+        await until(lambda: feed.values(BTC)[-1].epoch > epoch)
+        assert State.RECONNECTING in feed.states(BTC)
+        await until(lambda: feed.state(BTC) is State.LIVE)
+        await feed.agrees(BTC)
+
+
+@pytest.mark.parametrize("kind", ["non-json", "duplicated"])
+async def test_harmless_garbage_changes_nothing(kind: str) -> None:
+    async with feeding() as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: len(feed.values(BTC)) >= 3)
+        feed.sim.garbage(kind, "tickers.BTCUSDT")
+        count = len(feed.values(BTC))
+        await until(lambda: len(feed.values(BTC)) >= count + 5)
+        assert feed.states(BTC) == [State.PENDING, State.LIVE]
+        await feed.agrees(BTC)
+
+
+async def test_unreadable_trades_are_a_gap_and_a_new_epoch() -> None:
+    trades = topic("trade")
+    async with feeding(trade_rate=20.0) as feed:
+        feed.driver.want(trades, "me")
+        await until(lambda: feed.values(trades))
+        feed.sim.garbage("truncated", "publicTrade.BTCUSDT")
+        await until(lambda: any(event.kind is EventKind.GAP for event in feed.events))
+        gap = next(event for event in feed.events if event.kind is EventKind.GAP)
+        await until(lambda: feed.values(trades)[-1].epoch > gap.epoch)
+
+
+async def test_more_characters_than_one_connection_carries_open_another() -> None:
+    many = [topic("ticker", f"LONGNAME{n:04}USDT") for n in range(900)]
+    async with feeding(any_symbol=True, rate=1.0) as feed:
+        for one in many:
+            feed.driver.want(one, "me")
+        await until(lambda: all(feed.state(one) is State.LIVE for one in many))
+        links = feed.statistics()["links"]
+        assert len(links) == 2
+        assert all(link["argument_characters"] <= 20_000 for link in links)
+        for one in many:
+            feed.driver.drop(one, "me")
+
+
+async def test_acknowledgements_that_never_come_are_asked_for_again() -> None:
+    trades = topic("trade")
+    config = DriverConfig(shard=ShardConfig(answer_timeout_s=0.3))
+    async with feeding(config, trade_rate=0.0) as feed:
+        feed.sim.mute([], pongs=False)
+        feed.driver.want(trades, "me")
+        await until(lambda: feed.state(trades) is State.PENDING)
+        feed.sim.unmute()
+        await until(lambda: feed.state(trades) is State.LIVE)
+
+
+async def test_statistics_count_what_happened() -> None:
+    async with feeding() as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: len(feed.values(BTC)) >= 2)
+        statistics = feed.statistics()
+        assert statistics["topics"] == 1
+        assert statistics["published"] >= 2
+        assert statistics["links"][0]["connected"]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from feedmux.core.ticker import Unmerged
+from feedmux.feed.writer import TopicWriter
+from feedmux.model.event import Envelope, EventKind, Position, State
+from feedmux.model.topic import PUBLIC, Topic
+from feedmux.model.venue import Merge, Value
+
+TICKER = Topic(PUBLIC, "v", "m", "ticker", "A")
+KLINE = Topic(PUBLIC, "v", "m", "kline", "A", "1")
+TRADE = Topic(PUBLIC, "v", "m", "trade", "A")
+
+
+def render(_topic: Topic, state: Mapping[str, str]) -> bytes:
+    return msgspec.json.encode(state)
+
+
+def writer(topic: Topic) -> TopicWriter:
+    return TopicWriter(topic, 100, render)
+
+
+def snapshot(order: int = 1, **fields: str) -> Merge:
+    return Merge(TICKER, 5, True, order, fields)
+
+
+def delta(order: int, **fields: str) -> Merge:
+    return Merge(TICKER, 6, False, order, fields)
+
+
+def test_values_are_numbered_from_one_in_their_epoch() -> None:
+    ticker = writer(TICKER)
+    first, second = ticker.merge(snapshot(a="1"), 9), ticker.merge(delta(2, b="2"), 9)
+    assert isinstance(first, Envelope)
+    assert isinstance(second, Envelope)
+    assert (first.kind, first.position) == (EventKind.SNAPSHOT, Position(100, 1))
+    assert (second.kind, second.position) == (EventKind.UPDATE, Position(100, 2))
+    assert second.payload == b'{"a":"1","b":"2"}'
+    assert second.key == TICKER.text
+
+
+def test_a_change_without_a_snapshot_gives_nothing() -> None:
+    assert writer(TICKER).merge(delta(1, a="1"), 9) is Unmerged.WAITING
+
+
+def test_a_broken_order_gives_nothing_until_the_next_snapshot() -> None:
+    ticker = writer(TICKER)
+    ticker.merge(snapshot(5, a="1"), 9)
+    assert ticker.merge(delta(4, a="0"), 9) is Unmerged.DESYNC
+    assert ticker.merge(delta(6, a="2"), 9) is Unmerged.WAITING
+
+
+def test_the_last_value_is_what_a_late_reader_gets() -> None:
+    ticker = writer(TICKER)
+    assert ticker.snapshot() is None
+    ticker.merge(snapshot(a="1"), 9)
+    ticker.merge(delta(2, a="2"), 9)
+    late = ticker.snapshot()
+    assert late is not None
+    assert (late.kind, late.position, late.payload) == (EventKind.SNAPSHOT, Position(100, 2), b'{"a":"2"}')
+
+
+def test_trades_have_no_snapshot() -> None:
+    trades = writer(TRADE)
+    trades.take(Value(TRADE, 1, "", b"[1]"), 9)
+    assert trades.snapshot() is None
+
+
+def test_a_repeated_trade_message_is_not_published_twice() -> None:
+    trades = writer(TRADE)
+    assert trades.take(Value(TRADE, 1, "", b"[1]"), 9) is not None
+    assert trades.take(Value(TRADE, 1, "", b"[1]"), 9) is None
+    later = trades.take(Value(TRADE, 1, "", b"[2]"), 9)
+    assert later is not None
+    assert later.seq == 2
+
+
+def test_an_older_candle_is_not_published_after_a_newer_one() -> None:
+    candles = writer(KLINE)
+    assert candles.take(Value(KLINE, 20, "k", b"{}"), 9) is not None
+    assert candles.take(Value(KLINE, 10, "k", b"{}"), 9) is None
+    assert candles.take(Value(KLINE, 20, "k", b"{}"), 9) is not None
+
+
+@pytest.mark.parametrize(("topic", "has_gap"), [(TICKER, False), (KLINE, True), (TRADE, True)])
+def test_a_hole_is_told_where_no_snapshot_mends_it(topic: Topic, *, has_gap: bool) -> None:
+    gap = writer(topic).gap(7)
+    assert (gap is not None) is has_gap
+    if gap is not None:
+        assert gap.payload == b'{"from":1,"to":null,"reason":"link"}'
+        assert gap.position == Position(100, 0)
+
+
+def test_a_restart_forgets_what_nobody_vouches_for() -> None:
+    ticker = writer(TICKER)
+    ticker.merge(snapshot(a="1"), 9)
+    ticker.restart(200)
+    assert ticker.snapshot() is None
+    assert ticker.merge(delta(9, a="2"), 9) is Unmerged.WAITING
+    again = ticker.merge(snapshot(1, a="3"), 9)
+    assert isinstance(again, Envelope)
+    assert again.position == Position(200, 1)
+
+
+def test_a_status_repeats_the_last_position_and_takes_no_seq() -> None:
+    ticker = writer(TICKER)
+    ticker.merge(snapshot(a="1"), 9)
+    status = ticker.status(State.STALE, "quiet", 11)
+    assert (status.kind, status.position) == (EventKind.STATUS, Position(100, 1))
+    assert ticker.standing(12).payload == b'{"state":"stale","reason":"quiet"}'
