@@ -39,10 +39,16 @@ class Running:
             key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "PYTHONPATH"}
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "feedmux", *args,
-            env=clean | {"PYTHONUNBUFFERED": "1"} | (env or {}), cwd=cwd,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "feedmux",
+            *args,
+            env=clean | {"PYTHONUNBUFFERED": "1"} | (env or {}),
+            cwd=cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
         return cls(process, " ".join(args[:2]))
 
     async def line(self, pattern: str, deadline_s: float = DEADLINE_S) -> re.Match[str]:

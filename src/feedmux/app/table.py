@@ -31,6 +31,7 @@ STATE_STYLES: Final = {
     "reconnecting": "yellow",
     "refused": "red",
     "pending": "cyan",
+    "offline": "yellow",
 }
 UP, DOWN, STILL = "green", "red", ""
 
@@ -86,7 +87,8 @@ class PriceTable:
     def __init__(self, title: str, clock: Clock) -> None:
         self._title = title
         self._clock = clock
-        self._note = Text("connecting", style="yellow")
+        self._note = "connecting"
+        self._is_good = False
         self._lines: dict[str, _Line] = {}
         self._waiting: dict[str, str] = {}
         self._problems: deque[str] = deque(maxlen=MAX_PROBLEMS)
@@ -94,8 +96,15 @@ class PriceTable:
         self._seconds: Counter[int] = Counter()
 
     def note(self, text: str, *, good: bool = False) -> None:
-        """Show how the connection is; green when ``good``, else yellow."""
-        self._note = Text(text, style="green" if good else "yellow")
+        """Show how the connection is. While it is not ``good``, no stream counts as live."""
+        self._note, self._is_good = text, good
+        for line in self._lines.values():
+            if line.state and not good:
+                line.state = "offline"
+
+    def warn(self, text: str) -> None:
+        """Show a line below the table; the latest few are kept."""
+        self._problems.append(text)
 
     def update(self, message: Message) -> None:
         """Take one decoded message of a gateway; what is none of ours is ignored."""
@@ -105,7 +114,7 @@ class PriceTable:
         elif message.get("op") == "subscribe":
             self._answer(message)
         elif message.get("op") == "error":
-            self._problems.append(f"{message.get('code', 'ERROR')}: {message.get('message', '')}")
+            self.warn(f"{message.get('code', 'ERROR')}: {message.get('message', '')}")
 
     def _take(self, stream: str, message: Message) -> None:
         line = self._lines.get(stream) or self._open(stream)
@@ -113,7 +122,7 @@ class PriceTable:
         if kind == "status" and isinstance(data, Mapping):
             line.state = str(data.get("state", ""))
             if data.get("reason"):
-                self._problems.append(f"{line.label}: {data['reason']}")
+                self.warn(f"{line.label}: {data['reason']}")
         elif kind == "gap" and isinstance(data, Mapping):
             until = "?" if data.get("to") is None else data["to"]
             self._problems.append(
@@ -157,16 +166,11 @@ class PriceTable:
         yield Group(*self._foot())
 
     def _head(self) -> Text:
-        rate = f"{self._rate():,.0f} msg/s"
-        parts = (
-            "  ",
-            ("● ", self._note.style),
-            self._note,
-            "   ",
-            (rate, "bold"),
-            "   ",
-            (self._title, "dim"),
-        )
+        """Draw the connection; bad news are longer and get a line of their own."""
+        style = "green" if self._is_good else "yellow"
+        rate = (f"{self._rate():,.0f} msg/s", "bold")
+        good, bad = (f"{self._note}   ", "") if self._is_good else ("", f"\n    {self._note}")
+        parts = ("  ", ("● ", style), (good, style), rate, "   ", (self._title, "dim"), (bad, style))
         return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
     def _body(self, *, wide: bool) -> Table:
