@@ -97,6 +97,10 @@ class PriceTable:
         """Show how the connection is; green when ``good``, else yellow."""
         self._note = Text(text, style="green" if good else "yellow")
 
+    def warn(self, text: str) -> None:
+        """Show a line below the table; the latest few are kept."""
+        self._problems.append(text)
+
     def update(self, message: Message) -> None:
         """Take one decoded message of a gateway; what is none of ours is ignored."""
         if isinstance(message.get("stream"), str):
@@ -105,7 +109,7 @@ class PriceTable:
         elif message.get("op") == "subscribe":
             self._answer(message)
         elif message.get("op") == "error":
-            self._problems.append(f"{message.get('code', 'ERROR')}: {message.get('message', '')}")
+            self.warn(f"{message.get('code', 'ERROR')}: {message.get('message', '')}")
 
     def _take(self, stream: str, message: Message) -> None:
         line = self._lines.get(stream) or self._open(stream)
@@ -113,7 +117,7 @@ class PriceTable:
         if kind == "status" and isinstance(data, Mapping):
             line.state = str(data.get("state", ""))
             if data.get("reason"):
-                self._problems.append(f"{line.label}: {data['reason']}")
+                self.warn(f"{line.label}: {data['reason']}")
         elif kind == "gap" and isinstance(data, Mapping):
             until = "?" if data.get("to") is None else data["to"]
             self._problems.append(

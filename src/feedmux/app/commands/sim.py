@@ -13,6 +13,8 @@ from feedmux.sim.options import MARKETS, SimOptions
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+SYMBOLS = ",".join(SimOptions().symbols)
+
 
 @app.callback()
 def sim() -> None:
@@ -29,9 +31,7 @@ def bybit(
     trade_rate: Annotated[float, typer.Option(help="Trades per second and symbol.")] = 5.0,
     kline_rate: Annotated[float, typer.Option(help="Pushes per second of a running candle.")] = 1.0,
     candle_speed: Annotated[float, typer.Option(help="How much faster the candles' clock runs.")] = 1.0,
-    symbols: Annotated[
-        str | None, typer.Option(help="Symbols that are traded, separated by commas.", show_default=False)
-    ] = None,
+    symbols: Annotated[str, typer.Option(help="Symbols that are traded, separated by commas.")] = SYMBOLS,
     any_symbol: Annotated[bool, typer.Option("--any-symbol", help="Trade whatever is asked for.")] = False,
     data_first: Annotated[
         bool | None,
@@ -61,6 +61,7 @@ def bybit(
         trade_rate=trade_rate,
         kline_rate=kline_rate,
         candle_speed=candle_speed,
+        symbols=tuple(name.strip() for name in symbols.split(",") if name.strip()),
         any_symbol=any_symbol,
         data_before_ack=data_first,
         ack_delay_s=ack_delay,
@@ -69,13 +70,8 @@ def bybit(
         reset_after_s=reset_after or None,
         refuse=tuple(refuse or ()),
         garbage_every=garbage_every,
-        **({} if symbols is None else {"symbols": _names(symbols)}),
     )
     asyncio.run(run(options, _announce))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _announce(running: BybitSim) -> None:
