@@ -31,6 +31,7 @@ STATE_STYLES: Final = {
     "reconnecting": "yellow",
     "refused": "red",
     "pending": "cyan",
+    "offline": "yellow",
 }
 UP, DOWN, STILL = "green", "red", ""
 
@@ -86,7 +87,8 @@ class PriceTable:
     def __init__(self, title: str, clock: Clock) -> None:
         self._title = title
         self._clock = clock
-        self._note = Text("connecting", style="yellow")
+        self._note = "connecting"
+        self._is_good = False
         self._lines: dict[str, _Line] = {}
         self._waiting: dict[str, str] = {}
         self._problems: deque[str] = deque(maxlen=MAX_PROBLEMS)
@@ -94,8 +96,11 @@ class PriceTable:
         self._seconds: Counter[int] = Counter()
 
     def note(self, text: str, *, good: bool = False) -> None:
-        """Show how the connection is; green when ``good``, else yellow."""
-        self._note = Text(text, style="green" if good else "yellow")
+        """Show how the connection is. While it is not ``good``, no stream counts as live."""
+        self._note, self._is_good = text, good
+        for line in self._lines.values():
+            if line.state and not good:
+                line.state = "offline"
 
     def warn(self, text: str) -> None:
         """Show a line below the table; the latest few are kept."""
@@ -161,16 +166,11 @@ class PriceTable:
         yield Group(*self._foot())
 
     def _head(self) -> Text:
-        rate = f"{self._rate():,.0f} msg/s"
-        parts = (
-            "  ",
-            ("● ", self._note.style),
-            self._note,
-            "   ",
-            (rate, "bold"),
-            "   ",
-            (self._title, "dim"),
-        )
+        """Draw the connection; bad news are longer and get a line of their own."""
+        style = "green" if self._is_good else "yellow"
+        rate = (f"{self._rate():,.0f} msg/s", "bold")
+        good, bad = (f"{self._note}   ", "") if self._is_good else ("", f"\n    {self._note}")
+        parts = ("  ", ("● ", style), (good, style), rate, "   ", (self._title, "dim"), (bad, style))
         return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
     def _body(self, *, wide: bool) -> Table:
