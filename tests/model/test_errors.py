@@ -6,6 +6,7 @@ from feedmux.model import errors
 from feedmux.model.errors import (
     ConnectFailed,
     FeedmuxError,
+    IllegalEvent,
     InvalidSetting,
     LinkLost,
     MalformedMessage,
@@ -34,6 +35,10 @@ def test_close_codes_say_whether_to_come_back() -> None:
     ("error", "text"),
     [
         (InvalidSetting("PORT", "x", "a number"), "PORT: 'x' does not work; expected a number"),
+        (
+            IllegalEvent("reconnect", "idle", "lost"),
+            "reconnect: the event 'lost' cannot happen in the state 'idle'",
+        ),
         (MalformedMessage("envelope", "too short"), "malformed envelope: too short"),
         (Refused("ticker:X", "no such symbol"), "ticker:X was refused: no such symbol"),
         (ConnectFailed("wss://h", "timed out"), "no connection to wss://h: timed out"),

@@ -5,7 +5,8 @@
     FeedmuxError(code, retry, close_code)
     ├── LocalError            our caller asked for something that cannot be
     │   ├── InvalidTopic      a topic text that is none
-    │   └── InvalidSetting    a configuration that cannot work
+    │   ├── InvalidSetting    a configuration that cannot work
+    │   └── IllegalEvent      an event that a state machine has no answer to
     ├── PeerError             the other side broke the contract
     │   ├── MalformedMessage  bytes that are not what they should be
     │   └── Refused           the other side said no, with its reason
@@ -71,6 +72,25 @@ class InvalidSetting(LocalError):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value!r} does not work; expected {self.expected}"
+
+
+class IllegalEvent(LocalError):
+    """An event that a state machine has no answer to: its driver is wrong.
+
+    Args:
+        machine: which machine.
+        state: where it was; it stays there.
+        event: what it was told.
+    """
+
+    code = "ILLEGAL_EVENT"
+
+    def __init__(self, machine: str, state: str, event: str) -> None:
+        super().__init__(machine, state, event)
+        self.machine, self.state, self.event = machine, state, event
+
+    def __str__(self) -> str:
+        return f"{self.machine}: the event {self.event!r} cannot happen in the state {self.state!r}"
 
 
 class PeerError(FeedmuxError):

@@ -103,10 +103,42 @@ class Row(Protocol):
 class Writer(Protocol):
     """Where an outbox drains to: one client's socket."""
 
-    def write(self, frames: Sequence[bytes], /) -> bool:
-        """Send frames in order; whole or by handing the rest on.
+    def write(self, frames: Sequence[bytes], /) -> int:
+        """Send frames in order, without waiting.
 
         Returns:
-            True when more may be written now, False when the socket is full; the outbox is
-            told when it may go on.
+            How many were taken; a frame under way counts, its rest is the socket's. Fewer than
+            all means that the socket is full; the outbox is told when it may go on.
         """
+
+    def overflow(self) -> None:
+        """The outbox reached a bound: what is offered from now on is lost, so the client must go.
+
+        Called once, in the middle of a fan-out; act on it later.
+        """
+
+
+class Format(Protocol):
+    """What one kind of client is sent: an envelope becomes one frame, shared by all of them."""
+
+    def frame(self, envelope: Envelope, /) -> bytes | None:
+        """Build the frame; None when clients of this format are not to get this event."""
+
+    def forget(self, topic: Topic, /) -> None:
+        """Nobody holds ``topic`` any more."""
+
+
+class Subscriber(Protocol):
+    """One client of a hub."""
+
+    @property
+    def outlet(self) -> Outlet: ...
+
+    @property
+    def format(self) -> Format: ...
+
+    def settled(self, topic: Topic, /, *, refused: str | None) -> None:
+        """The fate of ``topic`` is known: it is live, or was refused with a reason."""
+
+    def revoked(self, topic: Topic, /) -> None:
+        """``topic`` was refused after the client joined it: it is no longer held."""

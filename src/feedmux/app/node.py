@@ -1,0 +1,81 @@
+"""The life of one gateway process: start, serve, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+
+import uvloop
+
+from feedmux.app.settings import Settings
+from feedmux.app.wiring import Gateway, build
+from feedmux.client.clock import SystemClock
+
+log = logging.getLogger("feedmux.node")
+
+Beside = Callable[[asyncio.Event], Coroutine[None, None, None]]
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal says to stop; returns when everybody has been sent away.
+
+    Raises:
+        CannotListen: the address is taken, or not ours.
+    """
+    factory = uvloop.new_event_loop if settings.uvloop else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(settings))
+
+
+async def serve(settings: Settings, beside: Beside | None = None) -> None:
+    """Serve until SIGTERM or SIGINT: then drain the clients, close the port, end the feeds.
+
+    A second signal ends the process at once.
+
+    Args:
+        settings: all of them.
+        beside: runs while the gateway serves; is given the event that ends everything.
+    """
+    stop = asyncio.Event()
+    gateway = build(settings, loop=asyncio.get_running_loop(), clock=SystemClock())
+    await gateway.server.start()
+    with _signals_set(stop):
+        async with asyncio.TaskGroup() as tasks:
+            for driver in gateway.drivers:
+                tasks.create_task(driver.run())
+            log.info("Listening on ws://%s:%d/ws", settings.host, gateway.server.port)
+            companion = tasks.create_task(beside(stop)) if beside is not None else None
+            await stop.wait()
+            if companion is not None:
+                await companion
+            await _end(gateway, settings)
+    log.info("Ended")
+
+
+async def _end(gateway: Gateway, settings: Settings) -> None:
+    log.info("Going away: %d clients are sent away", gateway.server.clients)
+    await gateway.server.drain(settings.drain_grace, settings.drain_seconds)
+    for driver in gateway.drivers:
+        driver.close()
+
+
+@contextlib.contextmanager
+def _signals_set(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _signalled, stop, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _signalled(stop: asyncio.Event, number: int) -> None:
+    if stop.is_set():
+        os._exit(128 + number)
+    stop.set()

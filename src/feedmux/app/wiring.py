@@ -1,0 +1,158 @@
+"""Put a gateway together: the only module that knows concrete classes of every stage."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from feedmux import __version__
+from feedmux.app import metrics
+from feedmux.app.config import venue_url
+from feedmux.app.settings import Settings
+from feedmux.bus.inproc import InprocBus
+from feedmux.client.link import Link, LinkConfig, LinkUser
+from feedmux.core.outbox import OutboxLimits, TopicRow
+from feedmux.edge.http import Reply, Route
+from feedmux.edge.server import Server, ServerConfig
+from feedmux.edge.session import Peer, Rules, Session
+from feedmux.feed.driver import Driver, DriverConfig
+from feedmux.feed.shard import ShardConfig
+from feedmux.feed.sources import Sources
+from feedmux.hub.hub import Hub
+from feedmux.model.ports import Clock, Outlet, Publisher
+from feedmux.venue.bybit import INTERVALS, Bybit
+from feedmux.wire.place import Place, Places
+from feedmux.wire.stream import StreamFormat
+
+LABELS = {"linear": "futures", "spot": "spot", "inverse": "inverse"}
+"""The word that stands for a Bybit market in stream names."""
+
+
+class Gateway(NamedTuple):
+    """A gateway's parts, connected and not started."""
+
+    server: Server
+    hub: Hub
+    drivers: tuple[Driver, ...]
+
+
+def build(settings: Settings, *, loop: asyncio.AbstractEventLoop, clock: Clock) -> Gateway:
+    """Connect venues, bus, hub and edge as ``settings`` say."""
+    bus = InprocBus()
+    markets = [name.partition(".")[2] for name in settings.venues]
+    drivers = {market: _driver(settings, market, bus, clock) for market in markets}
+    bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
+    hub = Hub(TopicRow)
+    hub.connect(bus.reader("hub", hub))
+    places = Places(settings.brand, [_place(market) for market in markets])
+    layout = StreamFormat(places, statuses=settings.status_messages)
+    rules = _rules(settings)
+
+    def make_session(peer: Peer, outlet: Outlet) -> Session:
+        return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
+
+    routes: dict[str, Route] = {}
+    server = Server(
+        _server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop
+    )
+    gateway = Gateway(server, hub, tuple(drivers.values()))
+    routes.update(_routes(gateway, settings))
+    return gateway
+
+
+def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock) -> Driver:
+    config = DriverConfig(
+        linger_s=settings.unsubscribe_linger,
+        refused_memory_s=settings.refused_memory,
+        shard=ShardConfig(
+            batch=settings.bybit_max_symbols_per_subscription,
+            request_rate=settings.bybit_request_rate,
+            request_burst=max(1.0, settings.bybit_request_rate),
+            silence_s={"ticker": settings.ticker_silence, "kline": settings.kline_silence},
+        ),
+    )
+    make_link = partial(_link, venue_url(settings, market), _link_config(settings), clock)
+    return Driver(Bybit(market), publisher, make_link=make_link, config=config, clock=clock)
+
+
+def _link(url: str, config: LinkConfig, clock: Clock, user: LinkUser) -> Link:
+    return Link(url, user, config=config, clock=clock, dice=random.SystemRandom())
+
+
+def _link_config(settings: Settings) -> LinkConfig:
+    return LinkConfig(
+        connect_timeout_s=settings.bybit_connect_timeout,
+        retry_delay_s=settings.bybit_reconnect_delay_initial,
+        retry_multiplier=settings.bybit_reconnect_delay_multiplier,
+        max_backoff_s=settings.bybit_reconnect_delay_max,
+        ping_interval_s=settings.bybit_ping_interval,
+        ping_timeout_s=settings.bybit_ping_timeout,
+    )
+
+
+def _place(market: str) -> Place:
+    return Place(f"bybit.{market}", "bybit", market, LABELS[market], INTERVALS)
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        max_subscriptions=settings.max_subscriptions_per_client,
+        max_rate=settings.max_message_rate_per_client,
+        subscribe_timeout_s=settings.subscribe_timeout,
+    )
+
+
+def _server_config(settings: Settings) -> ServerConfig:
+    return ServerConfig(
+        host=settings.host,
+        port=settings.port,
+        max_clients=settings.max_clients_total,
+        max_message_bytes=settings.client_max_message_bytes,
+        max_excess=settings.max_message_rate_per_client,
+        handshake_timeout_s=settings.handshake_timeout,
+        close_timeout_s=settings.close_timeout,
+        ping_interval_s=settings.client_ping_interval,
+        pong_timeout_s=settings.client_ping_timeout,
+        idle_timeout_s=settings.client_idle_timeout,
+        stall_timeout_s=settings.fanout_callback_timeout,
+        outbox=OutboxLimits(settings.outbox_max_frames, settings.outbox_max_bytes),
+    )
+
+
+def _routes(gateway: Gateway, settings: Settings) -> dict[str, Route]:
+    about = {
+        "name": f"{settings.brand.capitalize()} Futures WebSocket",
+        "version": __version__,
+        "websocket": "/ws",
+        "health": "/health",
+        "ready": "/ready",
+    }
+    snapshot = partial(_snapshot, gateway)
+    routes: dict[str, Route] = {
+        "/": lambda: Reply(200, about),
+        "/ready": lambda: Reply(503, {"ok": False}) if gateway.server.draining else Reply(200, {"ok": True}),
+        "/stats": lambda: Reply(200, metrics.stats(snapshot(), max_clients=settings.max_clients_total)),
+    }
+    if settings.health_check_enabled:
+        routes["/health"] = lambda: Reply(*metrics.health(snapshot()))
+    if settings.metrics_enabled:
+        routes["/metrics"] = partial(_metrics, snapshot)
+    return routes
+
+
+def _metrics(snapshot: Callable[[], metrics.Snapshot]) -> Reply:
+    return Reply(200, metrics.prometheus(snapshot()), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _snapshot(gateway: Gateway) -> metrics.Snapshot:
+    states = Counter(str(state or "pending") for state in gateway.hub.topics().values())
+    return metrics.Snapshot(
+        server=gateway.server.statistics(),
+        hub=gateway.hub.statistics(),
+        feeds=[driver.statistics() for driver in gateway.drivers],
+        states=states,
+    )

@@ -1,0 +1,137 @@
+"""Know where to connect: a URL without its secrets, and the socket that leads there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from feedmux.model.errors import InvalidSetting
+
+_HINTS: Final[dict[type[OSError], str]] = {
+    ConnectionRefusedError: "connection refused; is the server running, and is the port right?",
+    ConnectionResetError: "the server reset the connection",
+    ConnectionAbortedError: "the connection was aborted",
+    BrokenPipeError: "the server hung up",
+    TimeoutError: "the server's network did not answer",
+}
+_EXPECTED: Final = "wss://host[:port]/path or ws://host[:port]/path, in ASCII, without fragment or ';'"
+
+
+class Endpoint:
+    """Where a link leads.
+
+    A user and password in the URL become an ``Authorization: Basic`` header. Neither they nor
+    the query, where some venues put tokens, show in ``str``; the path does.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        secrets: what else must never show when the other side repeats it, e.g. header values.
+
+    Raises:
+        InvalidSetting: the URL cannot work; its text shows no credentials.
+    """
+
+    __slots__ = ("_secrets", "authorization", "host", "is_secure", "port", "text", "url")
+
+    def __init__(self, url: str, secrets: Iterable[str] = ()) -> None:
+        parts = _split(url)
+        self.is_secure = parts.scheme == "wss"
+        self.host: str = parts.hostname or ""
+        self.port: int = parts.port or (443 if self.is_secure else 80)
+        _, _, place = parts.netloc.rpartition("@")
+        self.url = parts._replace(netloc=place).geturl()
+        self.text = f"{parts.scheme}://{place}{parts.path}" + ("?***" if parts.query else "")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        basic = b64encode(f"{user}:{password}".encode()).decode()
+        self.authorization = f"Basic {basic}" if parts.username is not None else None
+        query_values = [pair.partition("=")[2] for pair in parts.query.split("&")]
+        hidden = {password, basic, *query_values, *secrets}
+        self._secrets = sorted((text for text in hidden if len(text) >= 4), key=len, reverse=True)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.text}>"
+
+    def scrub(self, text: str) -> str:
+        """Return ``text`` from the other side, short, printable, and without the URL's secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return "".join(c if c.isprintable() else "?" for c in text[:200])
+
+    async def dial(self, turn: int) -> socket.socket:
+        """Connect a TCP socket.
+
+        One attempt after the other begins with another address of the name, so that one dead
+        address cannot use up every attempt's time.
+
+        Args:
+            turn: which attempt this is, from 0.
+
+        Returns:
+            A connected, non-blocking socket, which the caller owns.
+
+        Raises:
+            OSError: the name does not resolve, or no address of it could be reached.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        first = turn % len(found)
+        problem = OSError("no address")
+        for family, kind, protocol, _, address in found[first:] + found[:first]:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setblocking(False)
+                await loop.sock_connect(sock, address)
+            except OSError as error:
+                sock.close()
+                problem = error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise problem
+
+
+def reason_of(error: OSError, endpoint: Endpoint) -> str:
+    """Say in words that help why a connection did not come about."""
+    if isinstance(error, socket.gaierror):
+        return f"the name {endpoint.host!r} does not resolve ({error.strerror})"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        what = (error.reason or error.strerror or str(error)).lower().replace("_", " ")
+        return f"TLS failed: {endpoint.scrub(what)}"
+    for kind, hint in _HINTS.items():
+        if isinstance(error, kind):
+            return hint
+    return endpoint.scrub(error.strerror or str(error) or type(error).__name__)
+
+
+def _split(url: str) -> SplitResult:
+    """Take a URL apart.
+
+    ``;`` is refused because the WebSocket library would silently drop what follows it.
+    """
+    try:
+        parts = urlsplit(url)
+        works = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        works = False
+    if not works or not re.fullmatch(r"[!-~]+", url) or "#" in url or ";" in parts.path:
+        raise InvalidSetting("url", without_secrets(url), _EXPECTED)
+    return parts
+
+
+def without_secrets(url: str) -> str:
+    """Return what can be shown of a URL that is not ours, or none: nothing before an @, no query."""
+    shown = re.sub(r"^([a-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)

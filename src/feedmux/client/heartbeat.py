@@ -1,0 +1,78 @@
+"""Ask the other side for a sign of life, and notice when none comes.
+
+Theory of operation: every ``interval_s`` one question goes out, unless the last one still
+waits for its answer. A question that waits for ``timeout_s`` ends the heartbeat with one call
+of ``dead``. Data is no answer: a server may push for hours and yet have stopped reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from feedmux.model.ports import Clock
+
+
+class Heartbeat:
+    """The two timers of one open connection.
+
+    Args:
+        interval_s: between two questions, seconds.
+        timeout_s: how long an answer may take, seconds.
+        ask: sends a question; must not raise.
+        dead: told once that no answer came in time.
+        clock: measures the round trip.
+    """
+
+    __slots__ = (
+        "_ask", "_asked_at", "_clock", "_dead", "_deadline", "_interval_s", "_next", "_timeout_s",
+        "round_trip_s",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        interval_s: float,
+        timeout_s: float,
+        *,
+        ask: Callable[[], None],
+        dead: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._interval_s, self._timeout_s = interval_s, timeout_s
+        self._ask, self._dead, self._clock = ask, dead, clock
+        self._next: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._asked_at = 0.0
+        self.round_trip_s: float | None = None
+        """How long the latest answer took; None before the first."""
+
+    def start(self) -> None:
+        """Begin: the first question goes out after one interval."""
+        self.stop()
+        self._next = asyncio.get_running_loop().call_later(self._interval_s, self._beat)
+
+    def stop(self) -> None:
+        """End; nothing is called afterwards. Harmless when it does not run."""
+        for timer in (self._next, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        self._next = self._deadline = None
+
+    def answered(self) -> None:
+        """Take the answer to the question that waits; harmless when none does."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+            self.round_trip_s = self._clock.monotonic() - self._asked_at
+
+    def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next = loop.call_later(self._interval_s, self._beat)
+        if self._deadline is None:
+            self._deadline = loop.call_later(self._timeout_s, self._expire)
+            self._asked_at = self._clock.monotonic()
+            self._ask()
+
+    def _expire(self) -> None:
+        self.stop()
+        self._dead()

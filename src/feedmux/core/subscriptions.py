@@ -1,0 +1,244 @@
+"""Which topics one connection to a venue has asked for, and what became of each.
+
+Theory of operation
+-------------------
+A wanted topic is *queued*, then *requested*, then *confirmed*; only the first request for it is
+part of a batch. Venues refuse whole batches and name one bad topic at most, so after a refusal
+the named topic is done and every other one goes out in a request of its own, all of them
+pipelined: any number of bad topics costs two round trips.
+
+=========  ===========================  ===================================================
+phase      event                        what happens
+=========  ===========================  ===================================================
+queued     its turn comes               requested, in a batch or alone
+queued     data comes                   none of ours: an earlier request's, still under way
+requested  accepted, or data comes      confirmed
+requested  batch refused, not named     queued again, to go alone
+requested  refused alone, or named      denied: it leaves, with the venue's reason
+requested  «already subscribed»         confirmed; the rest of its batch goes alone
+requested  no answer in time            queued again
+any        dropped                      it leaves; given back if it was sent
+any        connection opened            queued: a new connection remembers nothing
+=========  ===========================  ===================================================
+
+An answer without an id belongs to the request that holds the topic it names, else to the oldest
+one, because venues answer in order. Deliberately absent: budgets and time of day; the caller
+decides when the next request may go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from itertools import count
+from typing import Literal, NamedTuple
+
+from feedmux.core.limits import FairQueue
+from feedmux.model.topic import Topic
+
+Verb = Literal["subscribe", "unsubscribe"]
+
+
+class Phase(Enum):
+    QUEUED = "queued"
+    REQUESTED = "requested"
+    CONFIRMED = "confirmed"
+
+
+class Request(NamedTuple):
+    """One request that the venue is to be sent."""
+
+    request_id: str
+    verb: Verb
+    topics: tuple[Topic, ...]
+
+
+class Outcome(NamedTuple):
+    """What became of a topic; ``denied`` is the venue's reason, None when it is confirmed."""
+
+    topic: Topic
+    denied: str | None = None
+
+
+class _Wish:
+    __slots__ = ("alone", "asker", "phase")
+
+    def __init__(self, asker: int) -> None:
+        self.asker = asker
+        self.phase = Phase.QUEUED
+        self.alone = False
+
+
+class Subscriptions:
+    """The subscriptions of one connection.
+
+    Args:
+        max_args: how many topics one request may name.
+    """
+
+    def __init__(self, max_args: int) -> None:
+        self._max_args = max_args
+        self._ids = count(1)
+        self._wishes: dict[Topic, _Wish] = {}
+        self._batch: FairQueue[Topic] = FairQueue()
+        self._alone: FairQueue[Topic] = FairQueue()
+        self._give_back: dict[Topic, None] = {}
+        self._flying: dict[str, tuple[Request, float]] = {}
+        self._turn_alone = True
+
+    def __contains__(self, topic: object) -> bool:
+        return topic in self._wishes
+
+    def __iter__(self) -> Iterator[Topic]:
+        return iter(self._wishes)
+
+    def __len__(self) -> int:
+        return len(self._wishes)
+
+    def phase(self, topic: Topic) -> Phase | None:
+        """Where ``topic`` is, or None when it is not wanted."""
+        wish = self._wishes.get(topic)
+        return wish.phase if wish else None
+
+    def want(self, topic: Topic, asker: int) -> None:
+        """Queue ``topic`` on behalf of ``asker``; what is wanted already stays where it is."""
+        if topic not in self._wishes:
+            self._wishes[topic] = _Wish(asker)
+            self._batch.push(asker, topic)
+
+    def drop(self, topic: Topic) -> None:
+        """``topic`` is no longer wanted; the venue is told if it was asked for it."""
+        wish = self._wishes.pop(topic, None)
+        if wish is None:
+            return
+        self._batch.discard(topic)
+        self._alone.discard(topic)
+        if wish.phase is not Phase.QUEUED:
+            self._give_back[topic] = None
+
+    def renew(self, topic: Topic) -> None:
+        """Give ``topic`` back and ask for it again: the venue then sends a fresh snapshot."""
+        wish = self._wishes.get(topic)
+        if wish is not None and wish.phase is not Phase.QUEUED:
+            self._give_back[topic] = None
+            self._queue_alone(topic, wish)
+
+    def opened(self) -> None:
+        """A new connection: it remembers nothing, so everything wanted is queued."""
+        self._flying.clear()
+        self._give_back.clear()
+        for topic, wish in self._wishes.items():
+            wish.phase = Phase.QUEUED
+            self._alone.discard(topic)
+            self._batch.push(wish.asker, topic)
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether a request waits to be sent."""
+        return bool(self._give_back or self._alone or self._batch)
+
+    def next_request(self, now: float) -> Request | None:
+        """The request that should go now, or None; it counts as sent."""
+        if self._give_back:
+            request = Request(self._next_id(), "unsubscribe", self._take_back())
+        elif self._alone and (self._turn_alone or not self._batch):
+            request = Request(self._next_id(), "subscribe", (self._alone.pop(),))
+        elif self._batch:
+            size = min(self._max_args, len(self._batch))
+            request = Request(self._next_id(), "subscribe", tuple(self._batch.pop() for _ in range(size)))
+        else:
+            return None
+        self._turn_alone = not self._turn_alone
+        self._flying[request.request_id] = (request, now)
+        if request.verb == "subscribe":
+            for topic in request.topics:
+                self._wishes[topic].phase = Phase.REQUESTED
+        return request
+
+    def answered(
+        self, request_id: str, *, accepted: bool, topic: Topic | None, reason: str, already: bool
+    ) -> list[Outcome]:
+        """Take the venue's answer (:class:`feedmux.model.venue.Answer`); returns what it decided."""
+        request = self._claim(request_id, topic)
+        if request is None or request.verb == "unsubscribe":
+            return []
+        if accepted:
+            return self._confirm(request.topics)
+        named = topic if topic in request.topics else None
+        if len(request.topics) == 1:
+            named = request.topics[0]
+        for other in request.topics:
+            wish = self._wishes.get(other)
+            if other != named and wish is not None and wish.phase is Phase.REQUESTED:
+                self._queue_alone(other, wish)
+        if named is None:
+            return []
+        return self._confirm((named,)) if already else self._deny(named, reason)
+
+    def hear(self, topic: Topic) -> Phase | None:
+        """Data of ``topic`` came: that confirms a requested topic.
+
+        Returns:
+            The phase before; data of a queued or unwanted topic belongs to an earlier request.
+        """
+        wish = self._wishes.get(topic)
+        if wish is None:
+            return None
+        phase = wish.phase
+        if phase is Phase.REQUESTED:
+            wish.phase = Phase.CONFIRMED
+        return phase
+
+    def overdue(self, before: float) -> int:
+        """Queue again what was requested before ``before`` and never answered; returns how many."""
+        late = [request for request, sent in self._flying.values() if sent < before]
+        queued = 0
+        for request in late:
+            del self._flying[request.request_id]
+            for topic in request.topics if request.verb == "subscribe" else ():
+                wish = self._wishes.get(topic)
+                if wish is not None and wish.phase is Phase.REQUESTED:
+                    self._queue_alone(topic, wish)
+                    queued += 1
+        return queued
+
+    def _next_id(self) -> str:
+        return str(next(self._ids))
+
+    def _take_back(self) -> tuple[Topic, ...]:
+        topics = tuple(self._give_back)[: self._max_args]
+        for topic in topics:
+            del self._give_back[topic]
+        return topics
+
+    def _queue_alone(self, topic: Topic, wish: _Wish) -> None:
+        wish.phase = Phase.QUEUED
+        self._alone.push(wish.asker, topic)
+
+    def _claim(self, request_id: str, topic: Topic | None) -> Request | None:
+        if request_id not in self._flying:
+            request_id = self._guess(topic) if not request_id else ""
+        request, _ = self._flying.pop(request_id, (None, 0.0))
+        return request
+
+    def _guess(self, topic: Topic | None) -> str:
+        for request_id, (request, _) in self._flying.items():
+            if topic is None or topic in request.topics:
+                return request_id
+        return ""
+
+    def _confirm(self, topics: tuple[Topic, ...]) -> list[Outcome]:
+        outcomes = []
+        for topic in topics:
+            wish = self._wishes.get(topic)
+            if wish is not None and wish.phase is Phase.REQUESTED:
+                wish.phase = Phase.CONFIRMED
+                outcomes.append(Outcome(topic))
+        return outcomes
+
+    def _deny(self, topic: Topic, reason: str) -> list[Outcome]:
+        if self._wishes.pop(topic, None) is None:
+            return []
+        self._batch.discard(topic)
+        self._alone.discard(topic)
+        return [Outcome(topic, reason)]

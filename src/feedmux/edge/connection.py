@@ -1,0 +1,274 @@
+"""One WebSocket: RFC 6455 around a session and its outbox.
+
+Theory of operation
+-------------------
+========  =======================  ========================================================
+phase     event                    what happens
+========  =======================  ========================================================
+open      a message                the session answers it
+open      the protocol is broken   the close code that RFC 6455 names, *closing*
+open      a ping is not answered   1011, *closing*
+open      no streams, and silent   4000, *closing*
+open      stalled, or outbox full  4008, *closing*
+closing   the peer follows         the socket is closed
+closing   it does not in time      the socket is aborted
+========  =======================  ========================================================
+
+Data frames are written to the descriptor directly, past the transport, as long as the
+transport's own buffer is empty; the rest of a frame that did not fit goes to the transport at
+once, and nothing is written directly until the transport says that it is empty again. So
+answers, pongs and closes, which always go through the transport, never land inside a frame, and
+overtake only what still waits in the outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from feedmux.core.outbox import Outbox
+from feedmux.edge.assembly import Assembly, NotText, whole
+from feedmux.edge.deadlines import NEVER, Deadlines
+from feedmux.edge.direct import send_direct
+from feedmux.edge.session import Session
+from feedmux.wire.frame import text_frame
+
+if TYPE_CHECKING:
+    from feedmux.edge.server import Server
+
+GOING_AWAY: Final = 1001
+NOT_UTF8: Final = 1007
+KEEPALIVE: Final = 1011
+IDLE: Final = 4000
+FULL_HOUSE: Final = 4003
+SLOW: Final = 4008
+
+
+class Connection(Deadlines, asyncio.Protocol):
+    """One client's socket, from the 101 on.
+
+    Args:
+        server: where it belongs; holds what all connections share.
+        protocol: the sans-I/O protocol, open.
+    """
+
+    __slots__ = tuple(
+        "_closing _deadline _fd _heard _message _paused_at _pinged _protocol _reading_held"
+        " _transport outbox session".split()
+    )
+
+    def __init__(self, server: Server, protocol: ServerProtocol) -> None:
+        super().__init__(server)
+        self.session: Session | None = None
+        self.outbox: Outbox | None = None
+        self._protocol = protocol
+        self._message: Assembly | None = None
+        self._closing = False
+        self._reading_held = False
+        self._fd = -1
+        self._paused_at = NEVER
+        self._pinged = NEVER
+        self._heard = server.clock.monotonic()
+        self._deadline = self._heard + server.config.ping_interval_s
+
+    # asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.sockets[self] = None
+        if not self._server.admit():
+            self.close(FULL_HOUSE, "Connection limit reached")
+            return
+        self._fd = self._server.descriptor(self._transport)
+        self.outbox = self._server.make_outbox(self)
+        if self._transport.get_write_buffer_size():
+            self.pause_writing()
+        self.session = self._server.make_session(self, self.outbox)
+        self.remind(self._next_check(self._heard))
+
+    def data_received(self, data: bytes) -> None:
+        if self._protocol.state is State.CLOSED:
+            return
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            self._take(cast(Frame, event))
+        self._send_protocol()
+        if self.session is not None and self.session.excess > self._server.config.max_excess:
+            self._hold_reading()
+
+    def pause_writing(self) -> None:
+        self._paused_at = self._server.clock.monotonic()
+        if self.outbox is not None:
+            self.outbox.pause()
+            self.remind(self._server.config.stall_timeout_s)
+
+    def resume_writing(self) -> None:
+        self._paused_at = NEVER
+        if self.outbox is not None:
+            self.outbox.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # The descriptor's number belongs to the next connection as soon as this returns.
+        self._fd = -1
+        self._begin_closing()
+        self._server.gone(self)
+
+    # The outbox's writer
+
+    def write(self, frames: Sequence[bytes], /) -> int:
+        """Send data frames; see :class:`feedmux.model.ports.Writer`."""
+        if self._paused_at != NEVER or self._fd < 0:
+            return 0
+        try:
+            return send_direct(self._fd, frames, self._write_rest)
+        except OSError:
+            self._fd = -1
+            self._transport.abort()
+            return len(frames)
+
+    def overflow(self) -> None:
+        """The outbox is full: close, but not in the middle of a fan-out."""
+        self._server.loop.call_soon(self.close, SLOW, "Too slow: too much waits to be read")
+
+    # The session's peer
+
+    def answer(self, payload: bytes, /) -> None:
+        """Send a message of the protocol, behind data that can leave, ahead of data that cannot."""
+        if not self._closing:
+            if self.outbox is not None:
+                self.outbox.drain()
+            self._control(text_frame(payload))
+
+    # The server's wheel and drain
+
+    def overdue(self, now: float) -> None:
+        if not self._closing:
+            self._look_after(now)
+        elif now >= self._deadline:
+            self._transport.abort()
+        else:
+            self.remind(self._deadline - now)
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake; the socket is aborted when the peer does not follow."""
+        if not self._closing:
+            self._server.count_close(code)
+            if self._protocol.state is State.OPEN:
+                self._protocol.send_close(code, reason)
+            self._begin_closing()
+            self._send_protocol()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _take(self, frame: Frame) -> None:
+        if self._closing:
+            return
+        if frame.opcode is Opcode.PONG:
+            self._pinged = NEVER
+        elif frame.opcode is Opcode.CLOSE:
+            self._begin_closing()
+        else:
+            self._heard = self._server.clock.monotonic()
+            if frame.opcode is not Opcode.PING:
+                self._assemble(frame)
+
+    def _assemble(self, frame: Frame) -> None:
+        payload: bytes | None = None
+        try:
+            if self._message is not None:
+                payload = self._message.add(frame)
+                self._message = None if frame.fin else self._message
+            elif frame.fin:
+                payload = whole(frame)
+            else:
+                self._message = Assembly(frame)
+        except NotText:
+            self.close(NOT_UTF8, "A text message is not UTF-8")
+        if payload is not None and self.session is not None:
+            self.session.take(payload)
+
+    def _control(self, frame: bytes) -> None:
+        """Write through the transport: behind a frame under way, ahead of the outbox."""
+        self._transport.write(frame)
+        if self._transport.get_write_buffer_size() > self._server.config.max_control_bytes:
+            self._server.count_close(SLOW)
+            self._transport.abort()
+
+    def _write_rest(self, rest: bytes) -> bool:
+        self._transport.write(rest)
+        return self._paused_at == NEVER
+
+    def _send_protocol(self) -> None:
+        """Write what the protocol wants to say; an empty text means that it has said all."""
+        for data in self._protocol.data_to_send():
+            if data:
+                self._control(data)
+            else:
+                self._begin_closing()
+                self._transport.close()
+
+    def _begin_closing(self) -> None:
+        """From here on no data: the session and its outbox are gone."""
+        if self._closing:
+            return
+        self._closing = True
+        self._fd = -1
+        session, self.session = self.session, None
+        if session is not None:
+            session.end()
+            self._server.leave(self)
+        if self.outbox is not None:
+            self.outbox.drop()
+        self._deadline = self._server.clock.monotonic() + self._server.config.close_timeout_s
+        self.remind(self._server.config.close_timeout_s)
+
+    def _hold_reading(self) -> None:
+        """A flood: read on when the second is over, so that nobody else pays for it."""
+        if not self._reading_held and not self._transport.is_closing():
+            self._reading_held = True
+            self._transport.pause_reading()
+            self._server.loop.call_later(1.0, self._read_on)
+
+    def _read_on(self) -> None:
+        self._reading_held = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _look_after(self, now: float) -> None:
+        config, session = self._server.config, self.session
+        assert session is not None
+        session.expire(now)
+        if now - self._paused_at >= config.stall_timeout_s:
+            self.close(SLOW, f"Too slow: nothing was read for {config.stall_timeout_s:g} s")
+        elif now - self._pinged >= config.pong_timeout_s:
+            self.close(KEEPALIVE, "keepalive ping timeout")
+        elif not session.subscriptions and now - self._heard >= config.idle_timeout_s:
+            self.close(IDLE, "Idle timeout")
+        else:
+            self._ping_if_due(now)
+            self.remind(self._next_check(now))
+
+    def _ping_if_due(self, now: float) -> None:
+        if self._pinged == NEVER and now >= self._deadline:
+            self._pinged = now
+            self._deadline = now + self._server.config.ping_interval_s
+            self._protocol.send_ping(b"")
+            self._send_protocol()
+
+    def _next_check(self, now: float) -> float:
+        config, session = self._server.config, self.session
+        pinged = self._pinged != NEVER
+        waits = [(self._pinged + config.pong_timeout_s if pinged else self._deadline) - now]
+        if session is not None:
+            waits.append(session.next_deadline - now)
+            if not session.subscriptions:
+                waits.append(self._heard + config.idle_timeout_s - now)
+        if self._paused_at != NEVER:
+            waits.append(self._paused_at + config.stall_timeout_s - now)
+        return max(0.0, min(waits))

@@ -1,0 +1,281 @@
+"""One client of the ``/ws`` protocol: its requests, their answers, its streams.
+
+Theory of operation
+-------------------
+A subscribe request *holds* its topics at once and waits until the fate of each is known, at most
+``subscribe_timeout_s``; then it is answered, and only then the client *joins* its streams, so
+that nothing of a stream comes before the answer that names it. Answers to subscribe and
+unsubscribe keep the order of their requests: a bounded queue of them waits. Pings and errors
+never wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Protocol
+
+import msgspec
+
+from feedmux.core.limits import RateWindow
+from feedmux.model.ports import Clock, Format, Outlet, Subscriber
+from feedmux.model.topic import Topic
+from feedmux.wire import op
+from feedmux.wire.place import Places, Rejected
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What every client may do.
+
+    Args:
+        max_subscriptions: streams of one client.
+        max_rate: messages per second from one client.
+        max_waiting: subscribe and unsubscribe requests that may wait for their answers.
+        subscribe_timeout_s: how long a subscribe request waits for the venue.
+    """
+
+    max_subscriptions: int = 100
+    max_rate: int = 100
+    max_waiting: int = 16
+    subscribe_timeout_s: float = 5.0
+
+
+class Peer(Protocol):
+    """The client's connection."""
+
+    def answer(self, payload: bytes, /) -> None:
+        """Send a message of the protocol, ahead of data that cannot leave yet."""
+
+    def remind(self, delay: float, /) -> None:
+        """Call :meth:`Session.expire` in about ``delay`` seconds."""
+
+
+class Switchboard(Protocol):
+    """Where topics come from; :class:`feedmux.hub.hub.Hub` is one."""
+
+    def attach(self, topic: Topic, subscriber: Subscriber, *, asker: int) -> bool:
+        """Hold ``topic``; True when it is live already, else ``settled`` will be called."""
+
+    def join(self, topic: Topic, subscriber: Subscriber) -> None:
+        """Send the topic's frames to the subscriber's outlet from now on."""
+
+    def detach(self, topic: Topic, subscriber: Subscriber) -> None:
+        """``subscriber`` no longer holds ``topic``."""
+
+
+class _Subscribe:
+    """A subscribe request that waits; ``fates`` holds a reason for each arg that was rejected."""
+
+    __slots__ = ("args", "building", "deadline", "open")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.args: list[tuple[Any, Topic | None, str]] = []
+        self.open: set[Topic] = set()
+        self.building = True
+
+    def refuse(self, topic: Topic, reason: str) -> None:
+        self.args = [
+            (arg, None, reason) if named == topic else (arg, named, why) for arg, named, why in self.args
+        ]
+
+    @property
+    def ready(self) -> bool:
+        return not self.open and not self.building
+
+
+class Session:
+    """What one client has asked for (a :class:`feedmux.model.ports.Subscriber`).
+
+    Args:
+        peer: its connection.
+        outlet: its outbox.
+        hub: where its topics come from.
+        layout: the format of its frames.
+        places: how it names topics.
+        rules: its bounds.
+        clock: time.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_hub",
+        "_peer",
+        "_places",
+        "_queue",
+        "_rate",
+        "_rules",
+        "_topics",
+        "format",
+        "outlet",
+    )
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        outlet: Outlet,
+        hub: Switchboard,
+        layout: Format,
+        places: Places,
+        rules: Rules,
+        clock: Clock,
+    ) -> None:
+        self._peer = peer
+        self.outlet = outlet
+        self.format = layout
+        self._hub = hub
+        self._places = places
+        self._rules = rules
+        self._clock = clock
+        self._topics: dict[Topic, bool] = {}
+        self._queue: deque[_Subscribe | op.Unsubscribe] | None = None
+        self._rate = RateWindow(rules.max_rate)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many streams the client has, those included that wait for the venue."""
+        return len(self._topics)
+
+    @property
+    def next_deadline(self) -> float:
+        """When :meth:`expire` has something to do, on the monotonic clock; infinite for never."""
+        head = self._queue[0] if self._queue else None
+        return head.deadline if isinstance(head, _Subscribe) else float("inf")
+
+    @property
+    def excess(self) -> int:
+        """How many messages of this second were over the client's rate."""
+        return self._rate.excess
+
+    def take(self, payload: bytes) -> None:
+        """Take one message of the client; every one gets an answer."""
+        if not self._rate.admit(self._clock.monotonic()):
+            self._error(op.Code.RATE_LIMIT_EXCEEDED, f"Max {self._rules.max_rate} messages per second")
+            return
+        request = op.decode(payload)
+        if isinstance(request, op.Ping):
+            self._peer.answer(op.pong(self._clock.time_ns()))
+        elif isinstance(request, op.Invalid):
+            self._error(request.code, request.message)
+        elif self._queue is not None and len(self._queue) >= self._rules.max_waiting:
+            waiting = self._rules.max_waiting
+            self._error(op.Code.RATE_LIMIT_EXCEEDED, f"Max {waiting} requests may wait for their answers")
+        elif isinstance(request, op.Subscribe):
+            self._subscribe(request)
+        else:
+            self._enqueue(request)
+            self._advance()
+
+    def expire(self, now: float) -> None:
+        """Answer what has waited long enough."""
+        while self._queue and isinstance(self._queue[0], _Subscribe) and self._queue[0].deadline <= now:
+            request = self._queue.popleft()
+            if isinstance(request, _Subscribe):
+                self._answer(request, request.open)
+        self._advance()
+
+    def end(self) -> None:
+        """The client is gone: nothing of it is held any more."""
+        topics, self._topics, self._queue = self._topics, {}, None
+        for topic in topics:
+            self._hub.detach(topic, self)
+
+    # What the hub says
+
+    def settled(self, topic: Topic, /, *, refused: str | None) -> None:
+        """The fate of a topic that a request waits for is known."""
+        if topic not in self._topics:
+            return
+        if refused is not None:
+            del self._topics[topic]
+        for request in self._queue or ():
+            if isinstance(request, _Subscribe) and topic in request.open:
+                request.open.discard(topic)
+                if refused is not None:
+                    request.refuse(topic, refused)
+        self._advance()
+
+    def revoked(self, topic: Topic, /) -> None:
+        """A stream of the client has ended."""
+        self._topics.pop(topic, None)
+
+    def _subscribe(self, request: op.Subscribe) -> None:
+        if len(self._topics) + len(request.args) > self._rules.max_subscriptions:
+            self._error(op.Code.LIMIT_EXCEEDED, f"Max {self._rules.max_subscriptions} subscriptions allowed")
+            return
+        waiting = _Subscribe(self._clock.monotonic() + self._rules.subscribe_timeout_s)
+        self._enqueue(waiting)
+        for arg in request.args:
+            self._hold(waiting, arg)
+        waiting.building = False
+        self._advance()
+        if not waiting.ready:
+            self._peer.remind(self._rules.subscribe_timeout_s)
+
+    def _hold(self, waiting: _Subscribe, arg: object) -> None:
+        if not isinstance(arg, str):
+            waiting.args.append((arg, None, op.NOT_A_STRING))
+            return
+        try:
+            topic = self._places.parse(arg)
+        except Rejected as rejected:
+            waiting.args.append((arg, None, str(rejected)))
+            return
+        waiting.args.append((arg, topic, ""))
+        joined = self._topics.get(topic)
+        if joined is None:
+            self._topics[topic] = False
+            waiting.open.add(topic)
+            if self._hub.attach(topic, self, asker=id(self)):
+                waiting.open.discard(topic)
+        elif not joined and self._is_open(topic):
+            waiting.open.add(topic)
+
+    def _is_open(self, topic: Topic) -> bool:
+        return any(isinstance(request, _Subscribe) and topic in request.open for request in self._queue or ())
+
+    def _enqueue(self, request: _Subscribe | op.Unsubscribe) -> None:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(request)
+
+    def _advance(self) -> None:
+        """Answer from the head of the queue as far as fates are known."""
+        while self._queue:
+            head = self._queue[0]
+            if isinstance(head, _Subscribe) and not head.ready:
+                return
+            self._queue.popleft()
+            if isinstance(head, _Subscribe):
+                self._answer(head, set())
+            else:
+                self._unsubscribe(head)
+        self._queue = None
+
+    def _answer(self, request: _Subscribe, unsettled: set[Topic]) -> None:
+        accepted = [(arg, topic) for arg, topic, _ in request.args if topic is not None]
+        rejected = [(arg, reason) for arg, topic, reason in request.args if topic is None]
+        pending = [arg for arg, topic in accepted if topic in unsettled]
+        self._peer.answer(op.subscribed([arg for arg, _ in accepted], rejected, pending))
+        for _, topic in accepted:
+            if self._topics.get(topic) is False:
+                self._topics[topic] = True
+                self._hub.join(topic, self)
+
+    def _unsubscribe(self, request: op.Unsubscribe) -> None:
+        given_back = []
+        for arg in request.args:
+            topic = self._parse(arg)
+            if topic is not None and self._topics.pop(topic, None) is not None:
+                self._hub.detach(topic, self)
+                given_back.append(arg)
+        self._peer.answer(op.unsubscribed(given_back))
+
+    def _parse(self, arg: object) -> Topic | None:
+        try:
+            return self._places.parse(arg) if isinstance(arg, str) else None
+        except Rejected:
+            return None
+
+    def _error(self, code: op.Code, message: str) -> None:
+        self._peer.answer(op.error(code, message))

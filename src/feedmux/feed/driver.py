@@ -1,0 +1,287 @@
+"""Turn demand into subscriptions at one venue, and the venue's messages into envelopes.
+
+Theory of operation
+-------------------
+The driver is the writer of every topic of its venue and market (:class:`Source`). Demand decides
+what is asked for; *shards* (one link each) ask; each topic's :class:`TopicWriter` numbers what
+comes and keeps the last value.
+
+============  =======================  ==================================================
+state         event                    what is published
+============  =======================  ==================================================
+(unknown)     wanted                   ``pending``; the topic joins a shard with room
+pending       confirmed                ``live``, then values from seq 1
+any           wanted again             its state, and a snapshot if there is one
+live, stale   connection cut           ``reconnecting``
+reconnecting  confirmed                a gap where values were missed, then ``live`` in a
+                                       new epoch; what was known before is void
+live          silent too long          ``stale``
+stale         speaks                   ``live``, the epoch stands
+live          unreadable message       a ticker: ``reconnecting`` and asked for anew;
+                                       others: a gap and a new epoch
+any           refused by the venue     ``refused``; remembered, so that asking again
+                                       does not reach the venue for a while
+any           last holder leaves       nothing; given back after the linger
+============  =======================  ==================================================
+
+A name that cannot be an instrument never goes upstream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from feedmux.core.demand import Demand
+from feedmux.core.sequence import Epochs
+from feedmux.core.ticker import Unmerged
+from feedmux.feed.shard import LinkMaker, Shard, ShardConfig
+from feedmux.feed.writer import TopicWriter
+from feedmux.model.event import Envelope, EventKind, State, Status
+from feedmux.model.ports import Clock, Publisher, Statistics
+from feedmux.model.topic import Mode, Topic
+from feedmux.model.venue import Merge, Value, Venue
+
+_TICK_S = 0.2
+
+
+class DriverConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a feed treats demand.
+
+    Args:
+        linger_s: how long a topic that nobody holds stays subscribed.
+        refused_memory_s: how long a refusal is remembered.
+        shard: what is expected of each connection.
+    """
+
+    linger_s: float = 5.0
+    refused_memory_s: float = 60.0
+    shard: ShardConfig = ShardConfig()
+
+
+class Driver:
+    """The feed of one venue and market.
+
+    Args:
+        venue: the codec.
+        publisher: the bus's end that envelopes go into.
+        make_link: makes a link for a user of it.
+        config: see :class:`DriverConfig`.
+        clock: time.
+    """
+
+    def __init__(
+        self, venue: Venue, publisher: Publisher, *, make_link: LinkMaker, config: DriverConfig, clock: Clock
+    ) -> None:
+        self._venue = venue
+        self._publish = publisher.publish
+        self._make_link = make_link
+        self._config = config
+        self._clock = clock
+        self._epochs = Epochs()
+        self._demand: Demand[Topic, str] = Demand()
+        self._writers: dict[Topic, TopicWriter] = {}
+        self._homes: dict[Topic, Shard] = {}
+        self._lingering: dict[Topic, float] = {}
+        self._refused: dict[Topic, tuple[float, str]] = {}
+        self._counts = {"published": 0, "gaps": 0, "refused": 0, "repeated": 0, "resynchronised": 0}
+        self._closed = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._shards = [self._new_shard()]
+
+    async def run(self) -> None:
+        """Keep the links alive until :meth:`close`; the owner awaits it."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            for shard in self._shards:
+                tasks.create_task(shard.link.run())
+            while not self._closed.is_set():
+                self._check()
+                try:
+                    await asyncio.wait_for(self._closed.wait(), _TICK_S)
+                except TimeoutError:
+                    continue
+            for shard in self._shards:
+                shard.link.close()
+
+    def close(self) -> None:
+        """End: links close, :meth:`run` returns."""
+        self._closed.set()
+
+    # What a bus asks of a source
+
+    def want(self, topic: Topic, holder: str, asker: int = 0) -> None:
+        """``holder`` wants ``topic``; answered with a status and, where there is one, a snapshot."""
+        refusal = self._refusal(topic)
+        self._demand.add(topic, holder)
+        if refusal is not None:
+            self._publish_refusal(topic, refusal)
+            return
+        self._lingering.pop(topic, None)
+        writer = self._writers.get(topic)
+        if writer is not None:
+            self._publish(writer.standing(self._clock.time_ns()))
+            snapshot = writer.snapshot()
+            if snapshot is not None:
+                self._publish(snapshot)
+            return
+        writer = TopicWriter(topic, self._epochs.begin(self._clock.time_ns()), self._venue.render)
+        self._writers[topic] = writer
+        shard = self._homes[topic] = self._room_for(topic)
+        self._publish(writer.standing(self._clock.time_ns()))
+        shard.want(topic, asker)
+
+    def drop(self, topic: Topic, holder: str) -> None:
+        """``holder`` no longer wants ``topic``."""
+        if self._demand.remove(topic, holder):
+            self._linger(topic)
+
+    def forget(self, holder: str) -> None:
+        """``holder`` died."""
+        for topic in self._demand.forget(holder):
+            self._linger(topic)
+
+    # What a shard tells its desk
+
+    def write(self, event: Merge | Value) -> None:
+        """Number a value and publish it."""
+        writer = self._writers[event.topic]
+        receive_ns = self._clock.time_ns()
+        if isinstance(event, Merge):
+            outcome = writer.merge(event, receive_ns)
+            if isinstance(outcome, Unmerged):
+                if outcome is Unmerged.DESYNC:
+                    self.doubt(event.topic, "messages of the venue were lost or out of order")
+                return
+            envelope = outcome
+        else:
+            taken = writer.take(event, receive_ns)
+            if taken is None:
+                self._counts["repeated"] += 1
+                return
+            envelope = taken
+        self._counts["published"] += 1
+        self._publish(envelope)
+
+    def confirm(self, topic: Topic) -> None:
+        """The venue delivers ``topic`` from now on."""
+        writer = self._writers[topic]
+        if writer.state is State.RECONNECTING:
+            self._restart(writer)
+        if writer.state is not State.LIVE:
+            self._publish(writer.status(State.LIVE, "", self._clock.time_ns()))
+
+    def deny(self, topic: Topic, reason: str) -> None:
+        """The venue refused ``topic``: its holders are told, and it is remembered."""
+        self._counts["refused"] += 1
+        reason = f"{self._venue.name}.{self._venue.market} refused it: {reason}"
+        if self._config.refused_memory_s > 0:
+            until = self._clock.monotonic() + self._config.refused_memory_s
+            self._refused[topic] = (until, reason)
+        self._lingering.pop(topic, None)
+        del self._writers[topic], self._homes[topic]
+        self._publish_refusal(topic, reason)
+
+    def doubt(self, topic: Topic, reason: str) -> None:
+        """Something of ``topic`` was lost: say so, and make it right again."""
+        writer = self._writers[topic]
+        self._counts["resynchronised"] += 1
+        if topic.mode is Mode.MERGE:
+            self._publish(writer.status(State.RECONNECTING, reason, self._clock.time_ns()))
+            self._homes[topic].renew(topic)
+        else:
+            self._restart(writer)
+            self._publish(writer.standing(self._clock.time_ns()))
+
+    def cut(self, topics: list[Topic], reason: str) -> None:
+        """The connection that carried ``topics`` ended."""
+        now_ns = self._clock.time_ns()
+        for topic in topics:
+            writer = self._writers[topic]
+            if writer.state in (State.LIVE, State.STALE):
+                self._publish(writer.status(State.RECONNECTING, reason, now_ns))
+
+    def silent(self, topic: Topic, seconds: float) -> None:
+        """``topic`` has been silent for longer than its kind may be."""
+        writer = self._writers[topic]
+        if writer.state is State.LIVE:
+            reason = f"no {topic.kind} for {seconds:g} s"
+            self._publish(writer.status(State.STALE, reason, self._clock.time_ns()))
+
+    def revive(self, topic: Topic) -> None:
+        """A silent topic speaks again."""
+        writer = self._writers[topic]
+        if writer.state is State.STALE:
+            self._publish(writer.status(State.LIVE, "", self._clock.time_ns()))
+
+    def statistics(self) -> Statistics:
+        """Counters of the feed, and those of each connection."""
+        return {
+            "venue": self._venue.name,
+            "market": self._venue.market,
+            "topics": len(self._writers),
+            "lingering": len(self._lingering),
+            "remembered_refusals": len(self._refused),
+            **self._counts,
+            "links": [shard.statistics() for shard in self._shards],
+        }
+
+    def _refusal(self, topic: Topic) -> str | None:
+        problem = self._venue.problem(topic)
+        if problem is not None:
+            return problem
+        until, reason = self._refused.get(topic, (0.0, ""))
+        return reason if until > self._clock.monotonic() else None
+
+    def _publish_refusal(self, topic: Topic, reason: str) -> None:
+        payload = msgspec.json.encode(Status(State.REFUSED, reason))
+        now_ns = self._clock.time_ns()
+        self._publish(Envelope(topic, 0, 0, EventKind.STATUS, 0, now_ns, "", payload))
+
+    def _restart(self, writer: TopicWriter) -> None:
+        now_ns = self._clock.time_ns()
+        gap = writer.gap(now_ns)
+        if gap is not None:
+            self._counts["gaps"] += 1
+            self._publish(gap)
+        writer.restart(self._epochs.begin(now_ns))
+
+    def _linger(self, topic: Topic) -> None:
+        if topic in self._writers:
+            self._lingering[topic] = self._clock.monotonic() + self._config.linger_s
+
+    def _check(self) -> None:
+        """What time alone brings about; runs a few times a second."""
+        now = self._clock.monotonic()
+        for topic, deadline in list(self._lingering.items()):
+            if deadline > now:
+                break
+            del self._lingering[topic], self._writers[topic]
+            self._homes.pop(topic).drop(topic)
+        for topic, (until, _) in list(self._refused.items()):
+            if until > now:
+                break
+            del self._refused[topic]
+        for shard in self._shards[1:]:
+            if not len(shard):
+                self._shards.remove(shard)
+                shard.link.close()
+        for shard in self._shards:
+            shard.check(now)
+
+    def _room_for(self, topic: Topic) -> Shard:
+        cost = self._venue.cost(topic)
+        for shard in self._shards:
+            if shard.characters + cost <= self._venue.max_characters:
+                return shard
+        shard = self._new_shard()
+        self._shards.append(shard)
+        if self._tasks is not None:
+            self._tasks.create_task(shard.link.run())
+        return shard
+
+    def _new_shard(self) -> Shard:
+        return Shard(
+            self._venue, self, make_link=self._make_link, config=self._config.shard, clock=self._clock
+        )

@@ -1,0 +1,271 @@
+"""One connection to a venue: its link, its subscriptions, its budget, its silence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from feedmux.client.link import Link, LinkUser
+from feedmux.core.limits import TokenBucket
+from feedmux.core.silence import SilenceWatch
+from feedmux.core.subscriptions import Phase, Request, Subscriptions
+from feedmux.model.errors import FeedmuxError
+from feedmux.model.ports import Clock, Statistics
+from feedmux.model.topic import Topic
+from feedmux.model.venue import Answer, Malformed, Merge, Pong, Value, Venue
+
+log = logging.getLogger(__name__)
+
+LinkMaker = Callable[[LinkUser], Link]
+
+
+class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a feed expects of its venue.
+
+    Args:
+        batch: topics in one request, at most; a venue may allow fewer.
+        request_rate: requests per second on one connection.
+        request_burst: requests at once.
+        answer_timeout_s: after this a request that was not answered goes out again.
+        silence_s: seconds of silence after which a topic is stale, by kind; a kind that is not
+            named may be silent for ever.
+    """
+
+    batch: int = 10
+    request_rate: float = 100.0
+    request_burst: float = 100.0
+    answer_timeout_s: float = 10.0
+    silence_s: Mapping[str, float] = msgspec.field(default_factory=lambda: {"ticker": 30.0, "kline": 75.0})
+
+
+class Desk(Protocol):
+    """Who is told what a shard learns."""
+
+    def write(self, event: Merge | Value) -> None:
+        """A value of a confirmed topic came."""
+
+    def confirm(self, topic: Topic) -> None:
+        """The venue delivers ``topic`` from now on."""
+
+    def deny(self, topic: Topic, reason: str) -> None:
+        """The venue refused ``topic``."""
+
+    def doubt(self, topic: Topic, reason: str) -> None:
+        """A message of ``topic`` was lost or cannot be read."""
+
+    def cut(self, topics: list[Topic], reason: str) -> None:
+        """The connection that carried ``topics`` ended."""
+
+    def silent(self, topic: Topic, seconds: float) -> None:
+        """``topic`` has not spoken for longer than it may."""
+
+    def revive(self, topic: Topic) -> None:
+        """A silent topic speaks again."""
+
+
+class Shard:
+    """One link's worth of topics (a :class:`feedmux.client.link.LinkUser`).
+
+    Args:
+        venue: the codec.
+        desk: who is told.
+        make_link: makes the link that this shard is the user of.
+        config: see :class:`ShardConfig`.
+        clock: time.
+    """
+
+    def __init__(
+        self, venue: Venue, desk: Desk, *, make_link: LinkMaker, config: ShardConfig, clock: Clock
+    ) -> None:
+        self._venue = venue
+        self._desk = desk
+        self._config = config
+        self._clock = clock
+        self._wishes = Subscriptions(min(venue.max_args, config.batch))
+        self._silence = SilenceWatch(config.silence_s)
+        self._budget = TokenBucket(config.request_rate, config.request_burst)
+        self._pump: asyncio.Handle | None = None
+        self._open = False
+        self._proven = False
+        self._last_message: float | None = None
+        self._down_since = clock.monotonic()
+        self._counts = {"messages": 0, "malformed": 0, "late": 0, "cuts": 0}
+        self.characters = 0
+        self.link = make_link(self)
+
+    def __len__(self) -> int:
+        return len(self._wishes)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the link is open."""
+        return self._open
+
+    def want(self, topic: Topic, asker: int) -> None:
+        """Ask the venue for ``topic`` as soon as the budget allows."""
+        if topic not in self._wishes:
+            self.characters += self._venue.cost(topic)
+        self._wishes.want(topic, asker)
+        self._schedule()
+
+    def drop(self, topic: Topic) -> None:
+        """Give ``topic`` back."""
+        if topic in self._wishes:
+            self._release(topic)
+            self._wishes.drop(topic)
+            self._schedule()
+
+    def renew(self, topic: Topic) -> None:
+        """Ask for ``topic`` anew, for its snapshot."""
+        self._wishes.renew(topic)
+        self._schedule()
+
+    def check(self, now: float) -> None:
+        """Judge silence and missing answers; the driver calls it a few times a second."""
+        if not self._open:
+            return
+        if self._wishes.overdue(now - self._config.answer_timeout_s):
+            self._schedule()
+        verdict = self._silence.check(now)
+        for topic in verdict.stale:
+            self._desk.silent(topic, self._config.silence_s[topic.kind])
+        if verdict.mute:
+            self.link.replace("every topic that should have spoken is silent")
+
+    # The link's user
+
+    def opened(self) -> None:
+        """The link is open: everything wanted is asked for again."""
+        now = self._clock.monotonic()
+        self._open, self._proven = True, False
+        self._last_message = now
+        self._wishes.opened()
+        self._silence.restart(now)
+        self._pump_now()
+
+    def received(self, payload: bytes) -> None:
+        """One message of the venue."""
+        now = self._clock.monotonic()
+        self._last_message = now
+        self._counts["messages"] += 1
+        for event in self._venue.decode(payload):
+            if isinstance(event, Merge | Value):
+                self._take(event, now)
+            elif isinstance(event, Answer):
+                self._answered(event)
+            elif isinstance(event, Pong):
+                self._ponged()
+            else:
+                self._malformed(event)
+
+    def lost(self, reason: str) -> None:
+        """The link's connection ended."""
+        self._open = False
+        self._down_since = self._clock.monotonic()
+        self._counts["cuts"] += 1
+        self._desk.cut(list(self._wishes), reason)
+
+    def retrying(self, reason: str, wait_s: float) -> None:
+        """The link waits before it tries again."""
+        log.debug("%s.%s: trying again in %.1f s: %s", self._venue.name, self._venue.market, wait_s, reason)
+
+    def ping(self) -> bytes:
+        """The venue's application ping."""
+        return self._venue.ping()
+
+    def statistics(self) -> Statistics:
+        """The link's counters, and what this connection carries."""
+        now = self._clock.monotonic()
+        age = None if self._last_message is None else now - self._last_message
+        return {
+            "connected": self._open,
+            "down_for": 0.0 if self._open else now - self._down_since,
+            "category": self._venue.market,
+            "subscribed_count": len(self._wishes),
+            "last_message_ago": age,
+            "argument_characters": self.characters,
+            **self._counts,
+            "link": self.link.statistics(),
+        }
+
+    def _take(self, event: Merge | Value, now: float) -> None:
+        topic = event.topic
+        phase = self._wishes.hear(topic)
+        if phase is Phase.REQUESTED:
+            self._desk.confirm(topic)
+        elif phase is not Phase.CONFIRMED:
+            self._counts["late"] += 1
+            return
+        if not self._proven:
+            self._prove()
+        if self._silence.heard(topic, now):
+            self._desk.revive(topic)
+        self._desk.write(event)
+
+    def _answered(self, answer: Answer) -> None:
+        outcomes = self._wishes.answered(
+            answer.request_id,
+            accepted=answer.accepted,
+            topic=answer.topic,
+            reason=answer.reason,
+            already=answer.already,
+        )
+        for topic, denied in outcomes:
+            if denied is None:
+                self._desk.confirm(topic)
+            else:
+                self._release(topic)
+                self._desk.deny(topic, denied)
+        self._schedule()
+
+    def _ponged(self) -> None:
+        self.link.pong()
+        if not self._proven and not any(topic.kind in self._config.silence_s for topic in self._wishes):
+            self._prove()
+
+    def _malformed(self, event: Malformed) -> None:
+        self._counts["malformed"] += 1
+        if self._counts["malformed"] == 1:
+            log.warning("%s.%s sent a message that cannot be read: %s",
+                        self._venue.name, self._venue.market, event.reason)  # fmt: skip
+        if event.topic is not None and self._wishes.phase(event.topic) is Phase.CONFIRMED:
+            self._desk.doubt(event.topic, event.reason)
+
+    def _prove(self) -> None:
+        self._proven = True
+        self.link.prove()
+
+    def _release(self, topic: Topic) -> None:
+        self._silence.forget(topic)
+        self.characters -= self._venue.cost(topic)
+
+    def _schedule(self) -> None:
+        """Send what is queued once this turn of the loop is over: wishes of one turn form a batch."""
+        if self._open and self._pump is None:
+            self._pump = asyncio.get_running_loop().call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pump = None
+        while self._open and self._wishes.has_requests:
+            now = self._clock.monotonic()
+            if not self._budget.take(now):
+                self._pump = asyncio.get_running_loop().call_later(self._budget.wait_s(), self._pump_now)
+                return
+            request = self._wishes.next_request(now)
+            if request is not None:
+                self._send(request, now)
+
+    def _send(self, request: Request, now: float) -> None:
+        encode = self._venue.subscribe if request.verb == "subscribe" else self._venue.unsubscribe
+        try:
+            self.link.send(encode(request.topics, request.request_id))
+        except FeedmuxError as error:
+            self.link.replace(str(error))
+            return
+        if request.verb == "subscribe":
+            for topic in request.topics:
+                self._silence.expect(topic, now)

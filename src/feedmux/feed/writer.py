@@ -1,0 +1,117 @@
+"""One topic's writer: its position, its state, its last value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from feedmux.core.sequence import Counter
+from feedmux.core.ticker import TickerMerge, Unmerged
+from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
+from feedmux.model.topic import Mode, Topic
+from feedmux.model.venue import Merge, Value
+
+Render = Callable[[Topic, Mapping[str, str]], bytes]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class TopicWriter:
+    """The authoritative state of one topic that a feed writes.
+
+    Args:
+        topic: the topic.
+        epoch: where it starts.
+        render: the venue's JSON text of a merged state.
+    """
+
+    __slots__ = (
+        "_counter",
+        "_key",
+        "_last",
+        "_merge",
+        "_mode",
+        "_render",
+        "_seen",
+        "reason",
+        "state",
+        "topic",
+    )
+
+    def __init__(self, topic: Topic, epoch: int, render: Render) -> None:
+        self.topic = topic
+        self.state = State.PENDING
+        self.reason = ""
+        self._mode = topic.mode
+        self._key = topic.text
+        self._counter = Counter(epoch)
+        self._merge = TickerMerge()
+        self._render = render
+        self._last: Envelope | None = None
+        self._seen: Value | None = None
+
+    def merge(self, event: Merge, receive_ns: int) -> Envelope | Unmerged:
+        """Merge a part into the state.
+
+        Returns:
+            The event to publish; or why there is none: nothing is known yet, or the venue's
+            order is broken and the topic must be asked for anew.
+        """
+        state = self._merge.apply(event.snapshot, event.order, event.fields)
+        if isinstance(state, Unmerged):
+            return state
+        kind = EventKind.SNAPSHOT if event.snapshot else EventKind.UPDATE
+        payload = self._render(self.topic, state)
+        return self._write(kind, event.venue_ns, receive_ns, self._key, payload)
+
+    def take(self, event: Value, receive_ns: int) -> Envelope | None:
+        """Number a value; None when it repeats the last one, or is an older candle."""
+        seen, self._seen = self._seen, event
+        if seen is not None:
+            if self._mode is Mode.CANDLE and event.venue_ns < seen.venue_ns:
+                self._seen = seen
+                return None
+            if self._mode is Mode.DISTINCT and event.payload == seen.payload:
+                return None
+        return self._write(EventKind.UPDATE, event.venue_ns, receive_ns, event.key, event.payload)
+
+    def status(self, state: State, reason: str, now_ns: int) -> Envelope:
+        """Change the state; the event that says so."""
+        self.state, self.reason = state, reason
+        return self._event(EventKind.STATUS, now_ns, _encode(Status(state, reason)))
+
+    def standing(self, now_ns: int) -> Envelope:
+        """The event that repeats the present state."""
+        return self.status(self.state, self.reason, now_ns)
+
+    def snapshot(self) -> Envelope | None:
+        """The last value at its position; None when there is none, or the kind has no state."""
+        if self._last is None or self._mode is Mode.DISTINCT:
+            return None
+        return msgspec.structs.replace(self._last, kind=EventKind.SNAPSHOT)
+
+    def gap(self, now_ns: int) -> Envelope | None:
+        """The event that tells of a hole of unknown size; None where a snapshot will mend it."""
+        if self._mode is Mode.MERGE:
+            return None
+        hole = Gap(self._counter.seq + 1, None, GapReason.LINK)
+        return self._event(EventKind.GAP, now_ns, _encode(hole))
+
+    def restart(self, epoch: int) -> None:
+        """Continuity was lost: nothing that was known before is vouched for any more."""
+        self._counter.restart(epoch)
+        self._merge.clear()
+        self._last = None
+        self._seen = None
+
+    def _write(self, kind: EventKind, venue_ns: int, receive_ns: int, key: str, payload: bytes) -> Envelope:
+        counter = self._counter
+        envelope = Envelope(
+            self.topic, counter.epoch, counter.advance(), kind, venue_ns, receive_ns, key, payload
+        )
+        self._last = envelope
+        return envelope
+
+    def _event(self, kind: EventKind, now_ns: int, payload: bytes) -> Envelope:
+        return Envelope(self.topic, self._counter.epoch, self._counter.seq, kind, 0, now_ns, "", payload)

@@ -1,0 +1,47 @@
+"""The last value of one topic, and what a reader that comes later is given of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from feedmux.model.event import Envelope, EventKind, Position
+from feedmux.model.topic import Mode, Topic
+
+_KEPT = {Mode.MERGE, Mode.CANDLE, Mode.BOOK}
+
+
+class LastValue:
+    """What a hub knows of one topic's data.
+
+    Trades and raw bodies have no state, so nothing of them is kept: a late reader starts with
+    the next one.
+    """
+
+    __slots__ = ("_keeps", "_value", "position")
+
+    def __init__(self, topic: Topic) -> None:
+        self._keeps = topic.mode in _KEPT
+        self._value: Envelope | None = None
+        self.position = Position(0, 0)
+
+    def accept(self, envelope: Envelope) -> bool:
+        """Take the next value; False when it is not newer than what is known."""
+        position = (envelope.epoch, envelope.seq)
+        if position <= self.position:
+            return False
+        self.position = Position(*position)
+        if self._keeps:
+            self._value = envelope
+        return True
+
+    def begin(self, epoch: int) -> None:
+        """A newer epoch has begun: what was known before is void."""
+        if epoch > self.position.epoch:
+            self.position = Position(epoch, 0)
+            self._value = None
+
+    def snapshot(self) -> Envelope | None:
+        """The whole known state at the last position, or None when there is none."""
+        if self._value is None or self._value.kind is EventKind.SNAPSHOT:
+            return self._value
+        return msgspec.structs.replace(self._value, kind=EventKind.SNAPSHOT)

@@ -1,0 +1,143 @@
+"""Route envelopes to whoever holds their topic, and tell the bus what is held.
+
+Theory of operation
+-------------------
+A subscriber *attaches* to a topic, learns its fate (``settled``), and *joins* when it is ready
+to be sent the topic's frames; between the two it gets nothing, so that its own answer can go
+first. On joining it is offered, in this order: the status, if the topic is not live; the
+snapshot, if there is one; from then on every event. The first subscriber of a topic makes the
+hub want it from the bus, the last one makes the hub drop it, and everything known of it goes.
+
+Values whose position is not above the last one are ignored: a bus may answer a want that
+somebody else made, and after a reconnect may say things twice. A status of a newer epoch makes
+the last value void: nobody vouches for it any more. A pending status is for the subscriber that
+waits, not for clients: their answer names what is pending. A topic that is refused after
+clients joined it ends for them: they get the status, then it is revoked.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from feedmux.hub.table import Entry, RowMaker
+from feedmux.model.event import Envelope, EventKind, State, Status
+from feedmux.model.ports import Bus, Format, Statistics, Subscriber
+from feedmux.model.topic import Topic
+
+_decode_status = msgspec.json.Decoder(Status).decode
+
+
+class Hub:
+    """The reader's end of a bus, for many subscribers.
+
+    Args:
+        make_row: makes a row for each topic and format.
+    """
+
+    def __init__(self, make_row: RowMaker) -> None:
+        self._make_row = make_row
+        self._bus: Bus | None = None
+        self._entries: dict[Topic, Entry] = {}
+        self._formats: set[Format] = set()
+        self._received = 0
+        self._old = 0
+
+    def connect(self, bus: Bus) -> None:
+        """Set where wants and drops go; before the first attach."""
+        self._bus = bus
+
+    def attach(self, topic: Topic, subscriber: Subscriber, *, asker: int) -> bool:
+        """Hold ``topic`` for ``subscriber``.
+
+        Returns:
+            True when the source has confirmed the topic already; else ``settled`` will be
+            called, perhaps before this returns.
+        """
+        entry = self._entries.get(topic)
+        if entry is not None:
+            entry.waiting[subscriber] = None
+            return entry.settled
+        entry = self._entries[topic] = Entry(topic, self._make_row)
+        entry.waiting[subscriber] = None
+        assert self._bus is not None, "connect() comes first"
+        self._bus.want(topic, asker)
+        return False
+
+    def join(self, topic: Topic, subscriber: Subscriber) -> None:
+        """Send ``subscriber`` the topic's frames from now on; it must be attached."""
+        entry = self._entries[topic]
+        entry.join(subscriber)
+        self._formats.add(subscriber.format)
+        snapshot = entry.last.snapshot()
+        status = entry.status if entry.state not in (State.LIVE, State.PENDING) else None
+        for envelope in (status, snapshot):
+            frame = subscriber.format.frame(envelope) if envelope is not None else None
+            if frame is not None:
+                subscriber.outlet.offer(frame, "")
+
+    def detach(self, topic: Topic, subscriber: Subscriber) -> None:
+        """``subscriber`` no longer holds ``topic``."""
+        entry = self._entries.get(topic)
+        if entry is None:
+            return
+        entry.leave(subscriber)
+        if not entry.held:
+            self._drop(entry)
+
+    def receive(self, envelope: Envelope, /) -> None:
+        """Take one event from the bus (:class:`feedmux.model.ports.Sink`)."""
+        entry = self._entries.get(envelope.topic)
+        if entry is None:
+            return
+        self._received += 1
+        if envelope.kind is EventKind.STATUS:
+            self._take_status(entry, envelope)
+        elif envelope.kind is EventKind.GAP or entry.last.accept(envelope):
+            entry.offer(envelope)
+        else:
+            self._old += 1
+
+    def statistics(self) -> Statistics:
+        """Counters of the hub, and how many outlets each topic has."""
+        return {
+            "topics": len(self._entries),
+            "received": self._received,
+            "ignored_old": self._old,
+            "subscriptions": sum(len(entry.members) for entry in self._entries.values()),
+        }
+
+    def topics(self) -> dict[Topic, State | None]:
+        """Every held topic and its state, as far as it is known."""
+        return {topic: entry.state for topic, entry in self._entries.items()}
+
+    def _take_status(self, entry: Entry, envelope: Envelope) -> None:
+        status = _decode_status(envelope.payload)
+        changed = status.state is not entry.state
+        entry.state, entry.status = status.state, envelope
+        entry.last.begin(envelope.epoch)
+        if changed and status.state is not State.PENDING:
+            entry.offer(envelope)
+        if status.state is State.REFUSED:
+            self._refuse(entry, status.reason)
+        elif entry.settled:
+            for subscriber in list(entry.waiting):
+                subscriber.settled(entry.topic, refused=None)
+
+    def _refuse(self, entry: Entry, reason: str) -> None:
+        """The topic has ended: nobody holds it any more."""
+        waiting, members = list(entry.waiting), list(entry.members)
+        for subscriber in (*waiting, *members):
+            entry.leave(subscriber)
+        if self._entries.get(entry.topic) is entry:
+            self._drop(entry)
+        for subscriber in waiting:
+            subscriber.settled(entry.topic, refused=reason)
+        for subscriber in members:
+            subscriber.revoked(entry.topic)
+
+    def _drop(self, entry: Entry) -> None:
+        del self._entries[entry.topic]
+        for layout in self._formats:
+            layout.forget(entry.topic)
+        assert self._bus is not None
+        self._bus.drop(entry.topic)

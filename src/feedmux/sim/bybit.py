@@ -1,0 +1,278 @@
+"""A simulated Bybit: the V5 public WebSocket of linear, spot and inverse, with faults on demand.
+
+Theory of operation
+-------------------
+One WebSocket server listens. ``/v5/public/<market>`` leads to the :class:`Floor` of that market,
+which owns its symbols and ticks in one task; a :class:`Session` reads the requests of one
+connection and answers them in the market's own words. ``/control`` drives the simulator from
+another process (:mod:`feedmux.sim.control`).
+
+Served are tickers, klines and public trades. Deliberately absent: order books, liquidations,
+options, spreads, the private stream and order entry; compression; the limits per address (how
+the venue refuses the 501st connection in five minutes is not documented).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from random import Random
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from feedmux.model.errors import InvalidSetting
+from feedmux.model.ports import Clock
+from feedmux.sim.bybit_floor import Floor
+from feedmux.sim.bybit_session import Session
+from feedmux.sim.control import obey
+from feedmux.sim.misbehaviour import garbage
+from feedmux.sim.options import MARKETS, SimOptions
+
+CONTROL_PATH = "/control"
+_PUBLIC = "/v5/public/"
+_GOING_AWAY = 1001
+_CLOSE_TIMEOUT_S = 1.0
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+    def time_ns(self) -> int:
+        """Unix time in nanoseconds."""
+        return time.time_ns()
+
+
+class BybitSim:
+    """A running simulator. All switches act at once, on all markets, and may not block.
+
+    Args:
+        options: how it behaves.
+        clock: what time it is; the machine's when None.
+    """
+
+    def __init__(self, options: SimOptions | None = None, *, clock: Clock | None = None) -> None:
+        self.options = options or SimOptions()
+        clock = clock or SystemClock()
+        self._floors = {market: Floor(market, self.options, clock) for market in MARKETS}
+        self._sessions: dict[ServerConnection, Session] = {}
+        self._dice = Random(f"{self.options.seed}:connections")
+        self._server: Server | None = None
+        self._ticking: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
+        self._refusing = False
+        self._connections_ever = 0
+        self._connections_refused = 0
+
+    # -- life ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen and begin to trade.
+
+        Raises:
+            InvalidSetting: the address cannot be listened on.
+        """
+        host, port = self.options.host, self.options.port
+        try:
+            self._server = await serve(
+                self._connected,
+                host,
+                port,
+                process_request=self._admit,
+                compression=None,
+                ping_interval=None,
+                close_timeout=_CLOSE_TIMEOUT_S,
+                server_header=None,
+            )
+        except OSError as error:
+            raise InvalidSetting("port", f"{host}:{port}", f"an address that is free ({error})") from error
+        self._ticking = [
+            asyncio.create_task(floor.run(), name=f"bybit-sim-{floor.market}")
+            for floor in self._floors.values()
+        ]
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None, "start() comes first"
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    def url(self, market: str = "linear") -> str:
+        """Where a client of ``market`` connects; ``control`` is the control endpoint."""
+        path = CONTROL_PATH if market == "control" else _PUBLIC + market
+        return f"ws://{self.options.host}:{self.port}{path}"
+
+    async def wait(self) -> None:
+        """Wait until cancelled, or until a market fails, which is a defect and is raised."""
+        await asyncio.gather(*self._ticking)
+
+    async def stop(self) -> None:
+        """Close every connection (1001) and the listener. May be called twice."""
+        for task in self._ticking:
+            task.cancel()
+        outcomes = await asyncio.gather(*self._ticking, return_exceptions=True)
+        self._ticking = []
+        await asyncio.gather(*self._closing)
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    # -- connections -----------------------------------------------------------------------
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = request.path.partition("?")[0]
+        if path == CONTROL_PATH:
+            return None
+        if self._refusing:
+            self._connections_refused += 1
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no connections now\n")
+        if path.removeprefix(_PUBLIC) in self._floors and path.startswith(_PUBLIC):
+            return None
+        return connection.respond(HTTPStatus.NOT_FOUND, f"served are {_PUBLIC}{{{','.join(MARKETS)}}}\n")
+
+    async def _connected(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        path = connection.request.path.partition("?")[0]
+        try:
+            if path == CONTROL_PATH:
+                await self._control(connection)
+            else:
+                await self._trade(connection, self._floors[path.removeprefix(_PUBLIC)])
+        except ConnectionClosed:
+            return  # with or without a close frame: both are how connections end
+
+    async def _control(self, connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(obey(self, message).decode())
+
+    async def _trade(self, connection: ServerConnection, floor: Floor) -> None:
+        self._connections_ever += 1
+        session = Session(floor, connection, self._dice)
+        self._sessions[connection] = session
+        try:
+            async for message in connection:
+                session.receive(message)
+        finally:
+            del self._sessions[connection]
+            floor.leave(session)
+
+    # -- switches --------------------------------------------------------------------------
+
+    def mute(self, topics: Iterable[str] | None = None, *, pongs: bool = True) -> None:
+        """Stop the data of ``topics``, or of all when None; the connections stay.
+
+        Args:
+            topics: as a client would subscribe to them, on every market.
+            pongs: False also stops to answer: requests are lost, acknowledgements wait.
+        """
+        names = None if topics is None else list(topics)
+        for floor in self._floors.values():
+            floor.mute(names)
+            floor.silent = floor.silent or not pongs
+
+    def unmute(self) -> None:
+        """End every :meth:`mute`. The next delta carries all that changed meanwhile."""
+        for floor in self._floors.values():
+            floor.unmute()
+
+    def cut(self, *, clean: bool = False) -> int:
+        """End every connection to a market.
+
+        Args:
+            clean: True closes with code 1001, False resets the TCP connection.
+
+        Returns:
+            how many there were.
+        """
+        sessions = list(self._sessions.values())
+        for session in sessions:
+            if clean:
+                task = asyncio.create_task(session.connection.close(_GOING_AWAY, "maintenance"))
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+            else:
+                session.abort()
+        return len(sessions)
+
+    def refuse_connections(self, refuse: bool) -> None:
+        """Answer new connections to a market with HTTP 503, or accept them again."""
+        self._refusing = refuse
+
+    def garbage(self, kind: str, topic: str | None = None) -> int:
+        """Send one spoilt frame now, besides the real ones.
+
+        Args:
+            kind: a value of :class:`feedmux.sim.misbehaviour.Garbage`.
+            topic: on whose connections, made of whose frames; None takes every topic.
+
+        Returns:
+            on how many topics it was sent; a topic that sent nothing yet has nothing to spoil.
+
+        Raises:
+            InvalidSetting: there is no such kind.
+        """
+        chosen = garbage(kind)
+        return sum(floor.garble(chosen, topic) for floor in self._floors.values())
+
+    def delist(self, topic: str) -> None:
+        """Stop the data of ``topic`` without a word and refuse it from now on."""
+        for floor in self._floors.values():
+            floor.delist(topic)
+
+    def relist(self, topic: str) -> None:
+        """Accept ``topic`` again; who had it must subscribe again."""
+        for floor in self._floors.values():
+            floor.relist(topic)
+
+    def state(self, market: str, topic: str) -> dict[str, str] | None:
+        """The whole state of a ticker topic as the venue knows it; None before anybody asked.
+
+        Raises:
+            InvalidSetting: there is no such market.
+        """
+        if market not in self._floors:
+            raise InvalidSetting("market", market, "one of " + ", ".join(MARKETS))
+        return self._floors[market].state(topic)
+
+    def statistics(self) -> dict[str, object]:
+        """Connections, requests, topics and frames, in sum and by market."""
+        markets = {name: floor.statistics() for name, floor in self._floors.items()}
+        floors = self._floors.values()
+        return {
+            "connections": len(self._sessions),
+            "connections_ever": self._connections_ever,
+            "connections_refused": self._connections_refused,
+            "requests": sum(sum(floor.requests.values()) for floor in floors),
+            "refused": sum(floor.counts["refused"] for floor in floors),
+            "frames_sent": sum(floor.counts["frames_sent"] for floor in floors),
+            "markets": markets,
+        }
+
+
+async def run(options: SimOptions, ready: Callable[[BybitSim], None]) -> None:
+    """Run a simulator until cancelled.
+
+    Args:
+        options: how it behaves.
+        ready: called once, when it listens.
+
+    Raises:
+        InvalidSetting: the address cannot be listened on.
+    """
+    sim = BybitSim(options)
+    await sim.start()
+    try:
+        ready(sim)
+        await sim.wait()
+    finally:
+        await sim.stop()

@@ -1,0 +1,65 @@
+"""Build RFC 6455 server frames: unmasked, whole, the same bytes for every client.
+
+Source: RFC 6455 (December 2011), §5.2 base framing, §5.5 control frames, §7.4 close codes.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+FIN_TEXT: Final = 0x81
+FIN_BINARY: Final = 0x82
+FIN_CLOSE: Final = 0x88
+FIN_PING: Final = 0x89
+FIN_PONG: Final = 0x8A
+
+MAX_CONTROL_PAYLOAD: Final = 125
+"""A control frame's payload, in bytes (RFC 6455 §5.5)."""
+
+_MEDIUM = struct.Struct("!BBH")
+_LARGE = struct.Struct("!BBQ")
+
+
+def text_frame(payload: bytes, /) -> bytes:
+    """Frame one text message. Allocates header and payload once; share the result.
+
+    Args:
+        payload: valid UTF-8 of any length.
+    """
+    return _frame(FIN_TEXT, payload)
+
+
+def ping_frame(payload: bytes = b"", /) -> bytes:
+    """Frame a ping of at most 125 bytes."""
+    return _control(FIN_PING, payload)
+
+
+def pong_frame(payload: bytes = b"", /) -> bytes:
+    """Frame a pong of at most 125 bytes."""
+    return _control(FIN_PONG, payload)
+
+
+def close_frame(code: int, reason: str = "", /) -> bytes:
+    """Frame a close; a reason that does not fit is cut at a character's end.
+
+    Args:
+        code: 1000 to 4999, as RFC 6455 §7.4 allows it on the wire.
+        reason: a sentence for people; at most 123 bytes of UTF-8 are sent.
+    """
+    text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
+    return _control(FIN_CLOSE, struct.pack("!H", code) + text)
+
+
+def _control(first: int, payload: bytes) -> bytes:
+    assert len(payload) <= MAX_CONTROL_PAYLOAD, "control payloads are at most 125 bytes"
+    return _frame(first, payload)
+
+
+def _frame(first: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 65536:
+        return _MEDIUM.pack(first, 126, size) + payload
+    return _LARGE.pack(first, 127, size) + payload

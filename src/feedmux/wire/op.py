@@ -1,0 +1,133 @@
+"""The ``/ws`` protocol's requests and answers; their order and key order are its law.
+
+Answers are JSON as Python's ``json.dumps`` writes it by default, because that is what the
+clients of the protocol have always been sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Code(StrEnum):
+    """Error codes of the protocol."""
+
+    RATE_LIMIT_EXCEEDED = "RATE_LIMIT_EXCEEDED"
+    INVALID_JSON = "INVALID_JSON"
+    UNKNOWN_OP = "UNKNOWN_OP"
+    INVALID_ARGS = "INVALID_ARGS"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+
+
+class Subscribe(msgspec.Struct, frozen=True):
+    """A wish for streams; what is not a string is rejected one by one."""
+
+    args: list[Any]
+
+
+class Unsubscribe(msgspec.Struct, frozen=True):
+    """Streams given back; what is not subscribed is passed over."""
+
+    args: list[Any]
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """Are you there?"""
+
+
+class Invalid(msgspec.Struct, frozen=True):
+    """A message that is none of the above, with the error it gets."""
+
+    code: Code
+    message: str
+
+
+Request = Subscribe | Unsubscribe | Ping | Invalid
+
+NOT_JSON: Final = Invalid(Code.INVALID_JSON, "Invalid JSON message")
+NO_STREAMS: Final = Invalid(Code.INVALID_ARGS, "No streams specified")
+NOT_A_STRING: Final = "Invalid stream format: a stream is named by a string like ticker:BTCUSDT"
+
+
+def decode(payload: bytes) -> Request:
+    """Read one message of a client; never raises."""
+    try:
+        message = _decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NOT_JSON
+    if not isinstance(message, dict):
+        return NOT_JSON
+    op = message.get("op")
+    if op == "ping":
+        return Ping()
+    if op not in ("subscribe", "unsubscribe"):
+        return Invalid(Code.UNKNOWN_OP, f"Unknown operation: {str(op)[:64]}")
+    args = message.get("args")
+    if not isinstance(args, list) or not args:
+        return NO_STREAMS
+    return Subscribe(args) if op == "subscribe" else Unsubscribe(args)
+
+
+def pong(time_ns: int) -> bytes:
+    """Answer a ping.
+
+    Args:
+        time_ns: Unix nanoseconds; the answer carries milliseconds.
+    """
+    return _encode({"op": "pong", "timestamp": time_ns // 1_000_000})
+
+
+def error(code: Code, message: str) -> bytes:
+    """Tell a client what was wrong with its message."""
+    return _encode({"op": "error", "code": code, "message": message})
+
+
+def subscribed(accepted: Sequence[str], rejected: Sequence[tuple[Any, str]], pending: Sequence[str]) -> bytes:
+    """Answer a subscribe request.
+
+    Args:
+        accepted: the args that stand, as they were given.
+        rejected: the others, each with its reason.
+        pending: those of ``accepted`` that the venue has not confirmed yet.
+    """
+    message = f"Subscribed to {len(accepted)} streams"
+    if rejected:
+        message += f". {len(rejected)} rejected — see 'rejected' for details."
+    answer: dict[str, Any] = {
+        "op": "subscribe",
+        "success": len(accepted) > 0,
+        "args": list(accepted),
+        "message": message,
+        "rejected": [{"arg": arg, "reason": reason} for arg, reason in rejected] or None,
+    }
+    if pending:
+        answer["pending"] = list(pending)
+    return _encode(answer)
+
+
+def unsubscribed(args: Sequence[str]) -> bytes:
+    """Answer an unsubscribe request.
+
+    Args:
+        args: those that were subscribed.
+    """
+    return _encode(
+        {
+            "op": "unsubscribe",
+            "success": True,
+            "args": list(args),
+            "message": f"Unsubscribed from {len(args)} streams",
+        }
+    )
+
+
+def _encode(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer).encode()

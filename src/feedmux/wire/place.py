@@ -1,0 +1,115 @@
+"""How clients name what they want: arguments and stream names to topics and back.
+
+A *place* is a venue and market as users write it, e.g. ``bybit.linear``; plain arguments mean
+the first place. Stream names are ``<brand>.<label>.<kind>[.<param>].<instrument>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from feedmux.model.topic import PUBLIC, Topic
+
+KINDS: Final = ("kline", "ticker", "trade")
+MAX_ARG_CHARACTERS: Final = 128
+WILDCARDS: Final = (
+    "Wildcards (e.g. tickers.*) are not supported. "
+    "Use specific symbols like tickers.BTCUSDT or ticker:ETHUSDT."
+)
+
+
+class Rejected(Exception):
+    """An argument that names no stream; ``str()`` is the reason that the client is given."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A venue and market that this gateway serves.
+
+    Args:
+        name: as users write it after ``@``, e.g. ``bybit.linear``.
+        venue: the topic's venue.
+        market: the topic's market.
+        label: the word in stream names, e.g. ``futures``.
+        intervals: the venue's candle intervals, users' word to the venue's.
+    """
+
+    name: str
+    venue: str
+    market: str
+    label: str
+    intervals: Mapping[str, str]
+
+
+class Places:
+    """All places of a gateway and its brand; the first place is the default.
+
+    Args:
+        brand: the first word of every stream name, and ``source``.
+        places: at least one.
+    """
+
+    def __init__(self, brand: str, places: Sequence[Place]) -> None:
+        self.brand = brand
+        self._default = places[0]
+        self._by_name = {place.name: place for place in places}
+        self._by_market = {(place.venue, place.market): place for place in places}
+
+    def parse(self, arg: str) -> Topic:
+        """Read one argument of a subscribe request.
+
+        Accepts ``tickers.SYMBOL``, ``ticker:SYMBOL``, ``trade:SYMBOL`` and
+        ``kline:INTERVAL:SYMBOL``, each with an optional ``@place``.
+
+        Raises:
+            Rejected: it names no stream; the text says why.
+        """
+        if len(arg) > MAX_ARG_CHARACTERS:
+            raise Rejected(
+                f"Invalid stream format: {arg[:32]}… is longer than {MAX_ARG_CHARACTERS} characters"
+            )
+        if "*" in arg:
+            raise Rejected(WILDCARDS)
+        name, _, place = arg.partition("@")
+        home = self._place(place) if place else self._default
+        kind, param, instrument = _split(name)
+        if not instrument.strip():
+            raise Rejected(WILDCARDS)
+        return Topic(PUBLIC, home.venue, home.market, kind, instrument, _interval(home, kind, param))
+
+    def stream(self, topic: Topic) -> str:
+        """The name of ``topic``'s stream, e.g. ``mudrex.futures.kline.60.BTCUSDT``."""
+        label = self._by_market[topic.venue, topic.market].label
+        param = f"{topic.param}." if topic.param else ""
+        return f"{self.brand}.{label}.{topic.kind}.{param}{topic.instrument}"
+
+    def _place(self, name: str) -> Place:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            served = ", ".join(self._by_name)
+            raise Rejected(f"Unknown venue: {name}. This server has {served}") from None
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    if name.startswith("tickers.") and name != "tickers.":
+        return "ticker", "", name.removeprefix("tickers.")
+    parts = name.split(":")
+    if len(parts) not in {2, 3}:
+        raise Rejected(f"Invalid stream format: {name}")
+    if parts[0] not in KINDS:
+        raise Rejected(f"Invalid stream type: {parts[0]}. Expected one of {list(KINDS)}")
+    return parts[0], parts[1] if len(parts) == 3 else "", parts[-1]
+
+
+def _interval(place: Place, kind: str, param: str) -> str:
+    if kind != "kline":
+        return ""
+    valid = ", ".join(place.intervals)
+    if not param:
+        raise Rejected(f"A kline needs an interval, e.g. kline:1h:BTCUSDT. Valid intervals: {valid}")
+    if param not in place.intervals:
+        raise Rejected(f"Unknown interval: {param}. Valid intervals: {valid}")
+    return place.intervals[param]
