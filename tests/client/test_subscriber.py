@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from feedmux.client.link import LinkConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feedmux.client.link import LinkConfig
 from feedmux.client.subscriber import MAX_ARGS, Message, Subscriber, decode, requests
 from feedmux.model.errors import InvalidSetting, MalformedMessage
 from support.gateway import Gateway, until
