@@ -201,7 +201,6 @@ def test_gaps_and_errors_are_shown_below_and_only_the_latest(table: PriceTable) 
 
 
 def test_the_head_shows_connection_rate_and_title(table: PriceTable, clock: FrozenClock) -> None:
-    assert drawn(table)[0].split()[:2] == ["●", "connecting"]
     table.note("connected", good=True)
     for _ in range(30):
         table.update(ticker("1"))
@@ -209,6 +208,24 @@ def test_the_head_shows_connection_rate_and_title(table: PriceTable, clock: Froz
     assert drawn(table)[0].split() == ["●", "connected", "10", "msg/s", "ws://127.0.0.1:8000/ws"]
     clock.now += 10
     assert "0 msg/s" in drawn(table)[0]
+
+
+def test_bad_news_have_a_line_of_their_own(table: PriceTable) -> None:
+    assert drawn(table)[1].strip() == "connecting"
+    table.note("connection refused; next attempt in 2.0 s")
+    head = [line.strip() for line in drawn(table, 80)[:2]]
+    assert head == ["● 0 msg/s   ws://127.0.0.1:8000/ws", "connection refused; next attempt in 2.0 s"]
+
+
+def test_without_a_connection_no_stream_is_live(table: PriceTable) -> None:
+    table.note("connected", good=True)
+    table.update(ticker("61234.50"))
+    table.note("connection refused")
+    assert row(table, "ticker BTCUSDT").split()[-1] == "offline"
+    table.note("connected", good=True)
+    assert row(table, "ticker BTCUSDT").split()[-1] == "offline"
+    table.update(ticker("61234.50"))
+    assert row(table, "ticker BTCUSDT").split()[-1] == "live"
 
 
 @pytest.mark.parametrize(
