@@ -1,0 +1,23 @@
+"""Wait for a condition with a deadline; nothing here waits for a fixed time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+DEADLINE = 10.0
+
+
+async def until(condition: Callable[[], object], what: str = "", deadline: float = DEADLINE) -> None:
+    """Return once ``condition()`` is true; looks again after every turn of the loop.
+
+    Raises:
+        AssertionError: it was not within ``deadline`` seconds; ``what`` says what was expected.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadline
+    pause = 0.0
+    while not condition():
+        assert loop.time() < end, f"not within {deadline} s: {what or condition}"
+        await asyncio.sleep(pause)
+        pause = min(pause + 0.0002, 0.01)
