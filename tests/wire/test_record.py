@@ -45,13 +45,13 @@ def test_records_are_written_as_documented(record: Record, data: bytes) -> None:
 
 def test_a_reader_is_told_envelopes_and_losses() -> None:
     decoder = reader_end()
-    records = [update(TICKER, 1), Lost(4), update(TICKER, 6)]
+    records: list[Record] = [update(TICKER, 1), Lost(4), update(TICKER, 6)]
     assert fed(decoder, HELLO + b"".join(map(encode, records))) == records
 
 
 def test_a_writer_is_told_wants_and_drops() -> None:
     decoder = writer_end()
-    records = [Want(TICKER, 7), Want(TRADES), Drop(TICKER)]
+    records: list[Record] = [Want(TICKER, 7), Want(TRADES), Drop(TICKER)]
     assert fed(decoder, HELLO + b"".join(map(encode, records))) == records
 
 
