@@ -11,7 +11,10 @@ from rich.table import Table
 
 Cell = str | int | float
 
+_NARROWEST = 130
 _console = Console(highlight=False)
+# In a pipe or a small terminal whole figures matter more than whole lines.
+_console.width = max(_console.width, _NARROWEST)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
@@ -21,8 +24,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
         made.add_column(column, justify="right" if index else "left", no_wrap=True)
     for row in rows:
         made.add_row(*(_text(cell) for cell in row))
-    width = None if _console.is_terminal else 140
-    _console.print(made, width=width)
+    _console.print(made)
 
 
 def say(sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 Real frames come from ``FEEDMUX_CAPTURES`` when it is set; the rest are recorded from the native
 venue. Everything between the link and the outboxes runs as in the gateway, in this process.
+Figures are messages per second of CPU time: other processes on the core do not count.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ def run(*, seconds: float, quick: bool) -> dict[str, Any]:
         [name, int(of["median"]), int(of["lowest"]), int(of["highest"]), len(sets[name])]
         for name, of in measured.items()
     ]
-    table("Feed: decode, merge, encode", ["P9 feed", "msg/s", "lowest", "highest", "frames"], rows)
+    table("Feed: decode, merge, encode", ["P9 feed", "msg/s of CPU", "lowest", "highest", "frames"], rows)
     say(f"target: at least {TARGET:,} msg/s")
     if not sets["tickers, captured"]:
         say("FEEDMUX_CAPTURES is not set: no real frames were measured.")
-    return {"target_per_s": TARGET, "frames_per_s": measured}
+    return {"target_per_s": TARGET, "frames_per_cpu_s": measured}
 
 
 async def _measure(frames: Sequence[bytes], seconds: float, rounds: int) -> dict[str, float]:
@@ -64,12 +65,12 @@ async def _measure(frames: Sequence[bytes], seconds: float, rounds: int) -> dict
     for frame in frames:
         feed(frame)
     for _ in range(rounds):
-        before, fed, started = published[0], 0, time.perf_counter()
-        while time.perf_counter() - started < seconds:
+        before, fed, started = published[0], 0, time.process_time()
+        while time.process_time() - started < seconds:
             for frame in frames:
                 feed(frame)
             fed += len(frames)
-        took = time.perf_counter() - started
+        took = time.process_time() - started
         written = published[0] - before
         if written < 0.99 * fed:
             raise RuntimeError(f"of {fed:,} frames only {written:,} were published: the feed skipped work")
