@@ -1,0 +1,34 @@
+"""Build the native tools: one C file each, no dependencies, gcc -O2."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NATIVE = Path(__file__).parent / "native"
+BIN = NATIVE / "bin"
+TOOLS = ("venue", "floor", "load")
+FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror")
+
+
+def build() -> None:
+    """Compile what is older than its sources; ends the program when that fails."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        sys.exit("The benchmark tools need a C compiler; install gcc or set CC.")
+    BIN.mkdir(exist_ok=True)
+    headers = max(path.stat().st_mtime for path in NATIVE.glob("*.h"))
+    for tool in TOOLS:
+        source, target = NATIVE / f"{tool}.c", BIN / tool
+        if target.exists() and target.stat().st_mtime > max(headers, source.stat().st_mtime):
+            continue
+        if subprocess.run([compiler, *FLAGS, "-o", str(target), str(source)], check=False).returncode:
+            sys.exit(f"{source.name} could not be built; the lines above say why.")
+
+
+def tool(name: str) -> str:
+    """The path of a built tool: ``venue``, ``floor`` or ``load``."""
+    return str(BIN / name)

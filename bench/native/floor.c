@@ -1,0 +1,251 @@
+/* The floor: the least a server can do for N WebSocket clients on one core.
+ *
+ * Each tick it frames the message once and calls send() for each client, from one epoll loop. It keeps
+ * no topics, decodes nothing and merges nothing, so what a gateway costs beyond it is the gateway's own.
+ * Its messages have the gateway's shape (client_message in ws.h), so load.c measures both alike.
+ *
+ *   floor [--port 0] [--symbols LIST] [--pad N | --client-bytes N] [--sndbuf 65536] [--relay PORT]
+ *
+ *   --symbols LIST    one message of each per tick, all in one send (default BTCUSDT)
+ *   --relay PORT      take ticks from the venue on this port: one per trade it sends, carrying on the
+ *                     trade's intended time; the like-for-like of a gateway behind the same venue
+ *   --sndbuf BYTES    SO_SNDBUF of each client (the kernel doubles it; 0 leaves the default).
+ *                     TCP_NODELAY is always set.
+ *
+ * Prints {"port":N}; takes the commands `rate R` (ticks a second, at intended times), `saturate` (a tick
+ * as soon as the last one is out and no socket is full), `stop`, `stats`, `quit` on standard input, ends
+ * with it, and prints its statistics for `stats` and at the end.
+ * A client whose socket is full has its messages queued; above 4 MB it is closed and counted.
+ */
+#include "server.h"
+
+#define MOST_WAITING (4u << 20)
+#define MOST_SYMBOLS 64
+
+static char listener_mark, command_mark, venue_mark; /* addresses that name a descriptor to epoll */
+static struct conn **clients;
+static size_t client_count, client_room;
+static const char *symbols[MOST_SYMBOLS];
+static int symbol_count, wanted_bytes, pad, venue_fd = -1;
+static struct bytes from_venue;
+static struct schedule schedule;
+static bool saturate;
+static uint64_t ticks, sends, closed_slow, full_ticks, latest_by, seq;
+
+/* ---- the tick ------------------------------------------------------------------------------------------- */
+
+static size_t frames_of_tick(char *out, size_t room, uint64_t intended)
+{
+    char text[2048];
+    size_t at = 0;
+    uint64_t ms = wall_ms();
+    seq++;
+    for (int i = 0; i < symbol_count; i++) {
+        int n = wanted_bytes ? padding_for(symbols[i], wanted_bytes) : pad;
+        size_t length = client_message(text, sizeof text, symbols[i], intended, n, ms, seq);
+        if (at + length + 16 > room)
+            die("too many symbols for one tick");
+        at += write_frame(out + at, WS_TEXT, text, length, false);
+    }
+    return at;
+}
+
+static void tick(uint64_t intended)
+{
+    static char frames[MOST_SYMBOLS * 2064];
+    size_t length = frames_of_tick(frames, sizeof frames, intended);
+    uint64_t now = now_ns();
+    if (now > intended && now - intended > latest_by)
+        latest_by = now - intended;
+    for (size_t i = client_count; i-- > 0;) { /* from the end: a closed client is replaced by the last */
+        struct conn *c = clients[i];
+        conn_send(c, frames, length);
+        if (!c->gone && bytes_length(&c->out) > MOST_WAITING) {
+            closed_slow++;
+            conn_close(c);
+        }
+    }
+    ticks++;
+    sends += client_count;
+    full_ticks += blocked_count > 0;
+}
+
+static void run_schedule(void)
+{
+    while (schedule.on && schedule.next_ns <= now_ns()) {
+        tick(schedule.next_ns);
+        schedule.next_ns += schedule.step_ns;
+    }
+    if (schedule.on)
+        schedule_arm(&schedule);
+}
+
+/* ---- clients ---------------------------------------------------------------------------------------------- */
+
+static void on_text(struct conn *c, char *text, size_t length)
+{
+    char answer[8192];
+    const char *args = memmem(text, length, "[", 1), *end = memmem(text, length, "]", 1);
+    bool wants = memmem(text, length, "\"subscribe\"", 11) && args && end > args;
+    if (!wants) {
+        send_text(c, "{\"op\":\"pong\",\"timestamp\":0}", 27);
+        return;
+    }
+    length = (size_t)snprintf(answer, sizeof answer,
+                              "{\"op\":\"subscribe\",\"success\":true,\"args\":%.*s,"
+                              "\"message\":\"Subscribed to %d streams\",\"rejected\":null}",
+                              (int)(end - args + 1 < 6000 ? end - args + 1 : 6000), args, symbol_count);
+    send_text(c, answer, length);
+    if (c->subscribed || c->gone)
+        return;
+    c->subscribed = true;
+    if (client_count == client_room) {
+        client_room = client_room ? client_room * 2 : 1024;
+        clients = realloc(clients, client_room * sizeof *clients);
+    }
+    clients[client_count++] = c;
+}
+
+static void on_gone(struct conn *c)
+{
+    for (size_t i = 0; c->subscribed && i < client_count; i++)
+        if (clients[i] == c) {
+            clients[i] = clients[--client_count];
+            return;
+        }
+}
+
+/* ---- the relay ----------------------------------------------------------------------------------------------- */
+
+static void venue_connect(int port)
+{
+    char text[1024];
+    struct sockaddr_in a = address_of("127.0.0.1", port);
+    venue_fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(venue_fd, (struct sockaddr *)&a, sizeof a))
+        die("no venue on port %d: %s", port, strerror(errno));
+    tune(venue_fd, 0);
+    size_t n = upgrade_request("127.0.0.1", port, "/v5/public/linear", text, sizeof text);
+    if (send(venue_fd, text, n, MSG_NOSIGNAL) != (ssize_t)n)
+        die("the venue took no request");
+    while (!(n = head_length(bytes_front(&from_venue), bytes_length(&from_venue)))) {
+        ssize_t got = recv(venue_fd, bytes_reserve(&from_venue, 4096), 4096, 0);
+        if (got <= 0)
+            die("the venue closed during the handshake");
+        from_venue.end += (size_t)got;
+    }
+    if (!upgrade_accepted(bytes_front(&from_venue), n))
+        die("the venue did not accept the upgrade");
+    bytes_consume(&from_venue, n);
+    char request[256], framed[300];
+    n = (size_t)snprintf(request, sizeof request,
+                         "{\"op\":\"subscribe\",\"args\":[\"publicTrade.%s\"],\"req_id\":\"1\"}", symbols[0]);
+    n = write_frame(framed, WS_TEXT, request, n, true);
+    if (send(venue_fd, framed, n, MSG_NOSIGNAL) != (ssize_t)n)
+        die("the venue took no subscription");
+    set_nonblocking(venue_fd);
+    watch(poll_fd, EPOLL_CTL_ADD, venue_fd, EPOLLIN, &venue_mark);
+}
+
+static void venue_read(void)
+{
+    ssize_t got = recv(venue_fd, bytes_reserve(&from_venue, 65536), 65536, 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN))
+        die("the venue went away");
+    if (got > 0)
+        from_venue.end += (size_t)got;
+    struct frame f;
+    while ((f = read_frame(bytes_front(&from_venue), bytes_length(&from_venue))).whole) {
+        const char *id = memmem(f.payload, f.length, "\"i\":\"", 5);
+        if (id)
+            tick(strtoull(id + 5, NULL, 10));
+        bytes_consume(&from_venue, f.whole);
+    }
+}
+
+/* ---- commands and the loop -------------------------------------------------------------------------------------- */
+
+static void print_statistics(void)
+{
+    printf("{\"ticks\":%llu,\"sends\":%llu,\"clients\":%zu,\"closed_slow\":%llu,\"full_ticks\":%llu,"
+           "\"latest_by_ns\":%llu}\n",
+           (unsigned long long)ticks, (unsigned long long)sends, client_count, (unsigned long long)closed_slow,
+           (unsigned long long)full_ticks, (unsigned long long)latest_by);
+    fflush(stdout);
+}
+
+static void obey(char *line)
+{
+    double rate;
+    saturate = !strcmp(line, "saturate");
+    if (sscanf(line, "rate %lf", &rate) == 1)
+        schedule_start(&schedule, rate, 1);
+    else if (saturate || !strcmp(line, "stop"))
+        schedule_stop(&schedule);
+    else if (!strcmp(line, "quit")) {
+        print_statistics();
+        exit(0);
+    } else if (!strcmp(line, "stats"))
+        print_statistics();
+    else
+        fprintf(stderr, "unknown command: %s\n", line);
+}
+
+static void turn(int listener)
+{
+    struct epoll_event events[256];
+    bool eager = saturate && client_count && !blocked_count;
+    int n = epoll_wait(poll_fd, events, 256, eager ? 0 : -1);
+    for (int i = 0; i < n; i++) {
+        void *what = events[i].data.ptr;
+        if (what == &listener_mark)
+            conn_accept(listener);
+        else if (what == &schedule)
+            timer_clear(schedule.timer);
+        else if (what == &venue_mark)
+            venue_read();
+        else if (what == &command_mark)
+            read_commands(obey, print_statistics);
+        else
+            conn_event(what, events[i].events);
+    }
+    run_schedule();
+    if (saturate && client_count && !blocked_count)
+        tick(now_ns());
+    free_gone();
+}
+
+static void take_symbols(char *list)
+{
+    for (char *one = strtok(list, ","); one; one = strtok(NULL, ",")) {
+        if (symbol_count == MOST_SYMBOLS)
+            die("--symbols: at most %d", MOST_SYMBOLS);
+        symbols[symbol_count++] = one;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    check_options(argc, argv, " --port --symbols --pad --client-bytes --sndbuf --relay ");
+    raise_descriptor_limit();
+    int port = (int)number(argc, argv, "--port", 0);
+    take_symbols(strdup(option(argc, argv, "--symbols", "BTCUSDT")));
+    pad = (int)number(argc, argv, "--pad", 0);
+    wanted_bytes = (int)number(argc, argv, "--client-bytes", 0);
+    send_buffer = (int)number(argc, argv, "--sndbuf", 65536);
+    int venue = (int)number(argc, argv, "--relay", 0);
+    if (pad > 1000)
+        die("--pad: at most 1000");
+    poll_fd = epoll_create1(0);
+    int listener = listen_on(&port);
+    schedule.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    watch(poll_fd, EPOLL_CTL_ADD, listener, EPOLLIN, &listener_mark);
+    watch(poll_fd, EPOLL_CTL_ADD, schedule.timer, EPOLLIN, &schedule);
+    watch(poll_fd, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, &command_mark);
+    if (venue)
+        venue_connect(venue);
+    printf("{\"port\":%d}\n", port);
+    fflush(stdout);
+    for (;;)
+        turn(listener);
+}
