@@ -312,6 +312,18 @@ static void connected(struct client *c)
     put(c, text, upgrade_request(host, port, path, text, sizeof text));
 }
 
+static int says(const char *text, size_t length, const char *words)
+{
+    return memmem(text, length, words, strlen(words)) != NULL;
+}
+
+/* Answers are compact or spaced, as their server's JSON writer makes them. */
+static int is_success(const char *text, size_t length)
+{
+    int success = says(text, length, "\"success\":true") || says(text, length, "\"success\": true");
+    return success && !says(text, length, "\"rejected\":[") && !says(text, length, "\"rejected\": [");
+}
+
 static void text_message(struct client *c, const char *text, size_t length)
 {
     if (length > 32 && !memcmp(text, "{\"stream\":\"", 11)) {
@@ -321,7 +333,7 @@ static void text_message(struct client *c, const char *text, size_t length)
     others++;
     if (c->state != SUBSCRIBING || !memmem(text, length, "\"op\":", 5))
         return;
-    if (memmem(text, length, "\"success\":true", 14) && !memmem(text, length, "\"rejected\":[", 12)) {
+    if (is_success(text, length)) {
         c->state = LIVE;
         live++;
         return;

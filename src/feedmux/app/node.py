@@ -13,7 +13,6 @@ import uvloop
 
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
-from feedmux.client.clock import SystemClock
 
 log = logging.getLogger("feedmux.node")
 
@@ -41,7 +40,7 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
         beside: runs while the gateway serves; is given the event that ends everything.
     """
     stop = asyncio.Event()
-    gateway = build(settings, loop=asyncio.get_running_loop(), clock=SystemClock())
+    gateway = build(settings, loop=asyncio.get_running_loop())
     await gateway.server.start()
     with _signals_set(stop):
         async with asyncio.TaskGroup() as tasks:

@@ -14,6 +14,7 @@ from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
+from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
 from feedmux.core.outbox import OutboxLimits, TopicRow
 from feedmux.edge.http import Reply, Route
@@ -40,8 +41,9 @@ class Gateway(NamedTuple):
     drivers: tuple[Driver, ...]
 
 
-def build(settings: Settings, *, loop: asyncio.AbstractEventLoop, clock: Clock) -> Gateway:
+def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """Connect venues, bus, hub and edge as ``settings`` say."""
+    clock = SystemClock()
     bus = InprocBus()
     markets = [name.partition(".")[2] for name in settings.venues]
     drivers = {market: _driver(settings, market, bus, clock) for market in markets}

@@ -45,6 +45,9 @@ class Phase(Enum):
     CONFIRMED = "confirmed"
 
 
+_REQUESTED = Phase.REQUESTED  # hear() runs per message
+
+
 class Request(NamedTuple):
     """One request that the venue is to be sent."""
 
@@ -185,7 +188,7 @@ class Subscriptions:
         if wish is None:
             return None
         phase = wish.phase
-        if phase is Phase.REQUESTED:
+        if phase is _REQUESTED:
             wish.phase = Phase.CONFIRMED
         return phase
 

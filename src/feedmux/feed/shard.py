@@ -20,6 +20,9 @@ from feedmux.model.venue import Answer, Malformed, Merge, Pong, Value, Venue
 
 log = logging.getLogger(__name__)
 
+# An enum's member costs a search each time it is named (Python 3.11); these run per message.
+_REQUESTED, _CONFIRMED = Phase.REQUESTED, Phase.CONFIRMED
+
 LinkMaker = Callable[[LinkUser], Link]
 
 
@@ -153,7 +156,8 @@ class Shard:
         self._last_message = now
         self._counts["messages"] += 1
         for event in self._venue.decode(payload):
-            if isinstance(event, Merge | Value):
+            kind = type(event)
+            if kind is Merge or kind is Value:
                 self._take(event, now)
             elif isinstance(event, Answer):
                 self._answered(event)
@@ -195,9 +199,9 @@ class Shard:
     def _take(self, event: Merge | Value, now: float) -> None:
         topic = event.topic
         phase = self._wishes.hear(topic)
-        if phase is Phase.REQUESTED:
+        if phase is _REQUESTED:
             self._desk.confirm(topic)
-        elif phase is not Phase.CONFIRMED:
+        elif phase is not _CONFIRMED:
             self._counts["late"] += 1
             return
         if not self._proven:

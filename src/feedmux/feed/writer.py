@@ -14,6 +14,10 @@ from feedmux.model.venue import Merge, Value
 
 Render = Callable[[Topic, Mapping[str, str]], bytes]
 
+# An enum's member costs a search each time it is named (Python 3.11); these run per message.
+_SNAPSHOT, _UPDATE = EventKind.SNAPSHOT, EventKind.UPDATE
+_CANDLE, _DISTINCT = Mode.CANDLE, Mode.DISTINCT
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,7 +65,7 @@ class TopicWriter:
         state = self._merge.apply(event.snapshot, event.order, event.fields)
         if isinstance(state, Unmerged):
             return state
-        kind = EventKind.SNAPSHOT if event.snapshot else EventKind.UPDATE
+        kind = _SNAPSHOT if event.snapshot else _UPDATE
         payload = self._render(self.topic, state)
         return self._write(kind, event.venue_ns, receive_ns, self._key, payload)
 
@@ -69,12 +73,12 @@ class TopicWriter:
         """Number a value; None when it repeats the last one, or is an older candle."""
         seen, self._seen = self._seen, event
         if seen is not None:
-            if self._mode is Mode.CANDLE and event.venue_ns < seen.venue_ns:
+            if self._mode is _CANDLE and event.venue_ns < seen.venue_ns:
                 self._seen = seen
                 return None
-            if self._mode is Mode.DISTINCT and event.payload == seen.payload:
+            if self._mode is _DISTINCT and event.payload == seen.payload:
                 return None
-        return self._write(EventKind.UPDATE, event.venue_ns, receive_ns, event.key, event.payload)
+        return self._write(_UPDATE, event.venue_ns, receive_ns, event.key, event.payload)
 
     def status(self, state: State, reason: str, now_ns: int) -> Envelope:
         """Change the state; the event that says so."""

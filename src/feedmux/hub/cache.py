@@ -26,10 +26,10 @@ class LastValue:
 
     def accept(self, envelope: Envelope) -> bool:
         """Take the next value; False when it is not newer than what is known."""
-        position = (envelope.epoch, envelope.seq)
+        position = Position(envelope.epoch, envelope.seq)
         if position <= self.position:
             return False
-        self.position = Position(*position)
+        self.position = position
         if self._keeps:
             self._value = envelope
         return True

@@ -15,6 +15,9 @@ from feedmux.wire.place import Places
 
 _NS_PER_MS = 1_000_000
 
+# An enum's member costs a search each time it is named (Python 3.11); these run per message.
+_SNAPSHOT, _UPDATE, _STATUS = EventKind.SNAPSHOT, EventKind.UPDATE, EventKind.STATUS
+
 
 class StreamFormat:
     """The format of one kind of client: what its frames look like.
@@ -32,7 +35,7 @@ class StreamFormat:
 
     def frame(self, envelope: Envelope, /) -> bytes | None:
         """One shared frame for all clients of this format; None when they are not to get it."""
-        if envelope.kind is EventKind.STATUS and not self._statuses:
+        if envelope.kind is _STATUS and not self._statuses:
             return None
         return text_frame(self.message(envelope))
 
@@ -45,9 +48,9 @@ class StreamFormat:
         key = (envelope.topic, kind)
         prefix = self._prefixes.get(key) or self._prefix(envelope.topic, kind)
         milliseconds = (envelope.venue_ns or envelope.receive_ns) // _NS_PER_MS
-        if kind is EventKind.UPDATE:
+        if kind is _UPDATE:
             position = b',"seq":%d}' % envelope.seq
-        elif kind is EventKind.SNAPSHOT:
+        elif kind is _SNAPSHOT:
             position = b',"seq":%d,"epoch":%d}' % (envelope.seq, envelope.epoch)
         else:
             position = b',"epoch":%d}' % envelope.epoch
