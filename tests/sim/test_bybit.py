@@ -63,13 +63,14 @@ async def test_without_pongs_pings_are_not_answered_and_requests_are() -> None:
         assert (await peer.ask("dance"))["op"] == "dance"
 
 
-async def test_a_cut_ends_every_connection_without_a_close_frame() -> None:
+async def test_a_cut_resets_every_connection_without_a_close_frame() -> None:
     async with running() as sim, client(sim) as one, client(sim, "spot") as other:
         assert sim.cut() == 2
         for peer in (one, other):
             with pytest.raises(ConnectionClosedError) as caught:
                 await peer.answer()
             assert caught.value.rcvd is None
+            assert isinstance(caught.value.__cause__, ConnectionResetError)
         await until(lambda: sim.statistics()["connections"] == 0)
         assert sim.statistics()["connections_ever"] == 2
 

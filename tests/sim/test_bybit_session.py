@@ -138,6 +138,13 @@ async def test_what_is_subscribed_already_refuses_the_request_and_goes_on(market
         assert len(await peer.data("tickers.ETHUSDT", 2)) == 2
 
 
+async def test_a_topic_named_twice_in_one_request_refuses_it() -> None:
+    async with running() as sim, client(sim) as peer:
+        answer = await peer.ask("subscribe", "tickers.BTCUSDT", "tickers.BTCUSDT")
+        assert answer["ret_msg"] == "error:already subscribed,topic:tickers.BTCUSDT"
+        assert topics_of(sim, "linear") == {}
+
+
 @pytest.mark.parametrize(
     ("text", "ret_msg", "op"),
     [

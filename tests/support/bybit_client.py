@@ -14,7 +14,7 @@ from feedmux.sim.bybit import BybitSim
 from feedmux.sim.options import SimOptions
 
 DEADLINE_S = 5
-FAST = SimOptions(rate=100, trade_rate=100, kline_rate=100)
+FAST = SimOptions(rate=200, trade_rate=200, kline_rate=200)
 Message = dict[str, Any]
 
 
