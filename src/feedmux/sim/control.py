@@ -141,5 +141,5 @@ def _advice(message: str | bytes) -> str | None:
     if verb in VERBS:
         return None
     near = get_close_matches(verb, VERBS, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{verb!r} is not a verb{guess} The verbs are {known}"
+    guess = f"; did you mean {near[0]!r}" if near else ""
+    return f"{verb!r} is not a verb{guess} (the verbs are {known})"

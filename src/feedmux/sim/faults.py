@@ -42,6 +42,7 @@ class _Lane:
         self._writer = writer
         self._name = name
         self._queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_QUEUE_CHUNKS)
+        self.held_bytes = 0
         writer.transport.set_write_buffer_limits(high=0)  # drain() then means: the kernel has it
 
     async def read(self) -> None:
@@ -54,6 +55,7 @@ class _Lane:
             except OSError:
                 await self._proxy.flowing.wait()  # a stalled proxy passes no reset on either
                 raise
+            self.held_bytes += len(chunk)
             await self._queue.put((loop.time() + self._proxy.latency_s, chunk))
 
     async def write(self) -> None:
@@ -75,7 +77,8 @@ class _Lane:
         passed = self._proxy.allow(self._name, piece)
         self._writer.write(passed)
         await self._writer.drain()
-        if len(passed) < len(piece) or self._proxy.is_spent(self._name):
+        self.held_bytes -= len(passed)
+        if self._proxy.is_spent(self._name):
             raise _ResetNow
         if self._proxy.dribble_bytes is not None:
             await asyncio.sleep(0)  # a write of its own for every piece
@@ -98,6 +101,7 @@ class FaultProxy:
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
+        self._lanes: set[_Lane] = set()
         self._counts: Counter[str] = Counter()
         self._reset_in: int | None = None
         self.flowing = asyncio.Event()
@@ -134,7 +138,7 @@ class FaultProxy:
         await asyncio.sleep(0)  # transports close in the next turn of the loop
 
     def statistics(self) -> dict[str, object]:
-        """Connections now and ever, bytes in each direction, how they ended, how the switches stand.
+        """Connections now and ever, bytes passed and held, how they ended, how the switches stand.
 
         ``cut`` counts those that :meth:`cut` ended, ``broken`` those that :meth:`reset_after` or
         a peer's own reset did.
@@ -147,6 +151,7 @@ class FaultProxy:
             "broken": self._counts["broken"],
             "bytes_up": self._counts["up"],
             "bytes_down": self._counts["down"],
+            "held_bytes": sum(lane.held_bytes for lane in self._lanes),
             "stalled": not self.flowing.is_set(),
             "refusing": self._server is None,
         }
@@ -170,6 +175,8 @@ class FaultProxy:
 
     def dribble(self, bytes_per_write: int | None) -> None:
         """Write so many bytes at a time, from the next chunk on; None writes whole chunks.
+
+        Each piece is a send of its own; the receiver's kernel may still join some of them.
 
         Raises:
             InvalidSetting: the number is below 1.
@@ -250,22 +257,25 @@ class FaultProxy:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Own one connection until it ends. Being cancelled means: reset both sides."""
-        writers = [writer]
+        writers, lanes = [writer], set[_Lane]()
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._upstream)
             writers.append(far_writer)
             up = _Lane(self, reader, far_writer, name="up")
             down = _Lane(self, far_reader, writer, name="down")
-            async with asyncio.TaskGroup() as lanes:
-                for lane in (up, down):
-                    lanes.create_task(lane.read())
-                    lanes.create_task(lane.write())
+            lanes = {up, down}
+            self._lanes |= lanes
+            async with asyncio.TaskGroup() as tasks:
+                for lane in lanes:
+                    tasks.create_task(lane.read())
+                    tasks.create_task(lane.write())
         except* (OSError, _ResetNow):
             self._counts["broken" if len(writers) > 1 else "upstream_failures"] += 1
             _reset(writers)
         except* asyncio.CancelledError:
             _reset(writers)
         finally:
+            self._lanes -= lanes
             for each in writers:
                 each.close()
 
