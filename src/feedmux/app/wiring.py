@@ -17,8 +17,9 @@ from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
 from feedmux.core.outbox import OutboxLimits, TopicRow
+from feedmux.edge.house import ServerConfig
 from feedmux.edge.http import Reply, Route
-from feedmux.edge.server import Server, ServerConfig
+from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
@@ -114,7 +115,7 @@ def _server_config(settings: Settings) -> ServerConfig:
         port=settings.port,
         max_clients=settings.max_clients_total,
         max_message_bytes=settings.client_max_message_bytes,
-        max_excess=settings.max_message_rate_per_client,
+        max_frames=2 * settings.max_message_rate_per_client,
         handshake_timeout_s=settings.handshake_timeout,
         close_timeout_s=settings.close_timeout,
         ping_interval_s=settings.client_ping_interval,

@@ -10,6 +10,8 @@ open      the protocol is broken   the close code that RFC 6455 names, *closing*
 open      a ping is not answered   1011, *closing*
 open      no streams, and silent   4000, *closing*
 open      stalled, or outbox full  4008, *closing*
+open      too many answers wait    aborted, because a close would wait behind them
+open      too many frames          left unread until the second is over
 closing   the peer follows         the socket is closed
 closing   it does not in time      the socket is aborted
 ========  =======================  ========================================================
@@ -25,21 +27,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from feedmux.core.limits import RateWindow
 from feedmux.core.outbox import Outbox
 from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
-from feedmux.edge.direct import send_direct
+from feedmux.edge.direct import descriptor, half_close, send_direct
+from feedmux.edge.house import House
 from feedmux.edge.session import Session
 from feedmux.wire.frame import text_frame
-
-if TYPE_CHECKING:
-    from feedmux.edge.server import Server
 
 GOING_AWAY: Final = 1001
 NOT_UTF8: Final = 1007
@@ -48,67 +49,69 @@ IDLE: Final = 4000
 FULL_HOUSE: Final = 4003
 SLOW: Final = 4008
 
+PIECE_BYTES: Final = 2048
+"""How much is parsed before a flood can be noticed; some 340 of the smallest frames."""
+
 
 class Connection(Deadlines, asyncio.Protocol):
     """One client's socket, from the 101 on.
 
     Args:
-        server: where it belongs; holds what all connections share.
+        house: where it belongs; holds what all connections share.
         protocol: the sans-I/O protocol, open.
     """
 
     __slots__ = tuple(
-        "_closing _deadline _fd _heard _message _paused_at _pinged _protocol _reading_held"
-        " _transport outbox session".split()
+        "_closing _control_bytes _deadline _fd _frames _heard _message _paused_at _pinged"
+        " _protocol _reading_held _transport _unread outbox session".split()
     )
 
-    def __init__(self, server: Server, protocol: ServerProtocol) -> None:
-        super().__init__(server)
+    def __init__(self, house: House, protocol: ServerProtocol) -> None:
+        super().__init__(house)
         self.session: Session | None = None
         self.outbox: Outbox | None = None
         self._protocol = protocol
         self._message: Assembly | None = None
         self._closing = False
+        self._frames = RateWindow(house.config.max_frames)
         self._reading_held = False
+        self._unread = b""
+        self._control_bytes = 0
         self._fd = -1
         self._paused_at = NEVER
         self._pinged = NEVER
-        self._heard = server.clock.monotonic()
-        self._deadline = self._heard + server.config.ping_interval_s
+        self._heard = house.clock.monotonic()
+        self._deadline = self._heard + house.config.ping_interval_s
 
     # asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._server.sockets[self] = None
-        if not self._server.admit():
+        self._house.come(self)
+        if not self._house.admit(self):
             self.close(FULL_HOUSE, "Connection limit reached")
             return
-        self._fd = self._server.descriptor(self._transport)
-        self.outbox = self._server.make_outbox(self)
+        self._fd = descriptor(self._transport)
+        self.outbox = self._house.make_outbox(self)
         if self._transport.get_write_buffer_size():
             self.pause_writing()
-        self.session = self._server.make_session(self, self.outbox)
+        self.session = self._house.make_session(self, self.outbox)
         self.remind(self._next_check(self._heard))
 
     def data_received(self, data: bytes) -> None:
-        if self._protocol.state is State.CLOSED:
-            return
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            self._take(cast(Frame, event))
-        self._send_protocol()
-        if self.session is not None and self.session.excess > self._server.config.max_excess:
-            self._hold_reading()
+        self._unread += data
+        if not self._reading_held:
+            self._read()
 
     def pause_writing(self) -> None:
-        self._paused_at = self._server.clock.monotonic()
+        self._paused_at = self._house.clock.monotonic()
         if self.outbox is not None:
             self.outbox.pause()
-            self.remind(self._server.config.stall_timeout_s)
+            self.remind(self._house.config.stall_timeout_s)
 
     def resume_writing(self) -> None:
         self._paused_at = NEVER
+        self._control_bytes = 0
         if self.outbox is not None:
             self.outbox.resume()
 
@@ -116,7 +119,10 @@ class Connection(Deadlines, asyncio.Protocol):
         # The descriptor's number belongs to the next connection as soon as this returns.
         self._fd = -1
         self._begin_closing()
-        self._server.gone(self)
+        self._house.gone(self)
+        self.retire()
+        self._unread, self._message = b"", None
+        del self._protocol  # the wheel may keep this object for a while, but not the heavy part
 
     # The outbox's writer
 
@@ -133,7 +139,7 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def overflow(self) -> None:
         """The outbox is full: close, but not in the middle of a fan-out."""
-        self._server.loop.call_soon(self.close, SLOW, "Too slow: too much waits to be read")
+        self._house.loop.call_soon(self.close, SLOW, "Too slow: too much waits to be read")
 
     # The session's peer
 
@@ -157,7 +163,7 @@ class Connection(Deadlines, asyncio.Protocol):
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; the socket is aborted when the peer does not follow."""
         if not self._closing:
-            self._server.count_close(code)
+            self._house.count_close(code)
             if self._protocol.state is State.OPEN:
                 self._protocol.send_close(code, reason)
             self._begin_closing()
@@ -166,7 +172,22 @@ class Connection(Deadlines, asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    def _read(self) -> None:
+        """Parse what has come in, in pieces; what is left of a flood waits until its second is over."""
+        data, self._unread = self._unread, b""
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._reading_held:
+                self._unread = data[start:]
+                return
+            self._protocol.receive_data(data[start : start + PIECE_BYTES])
+            for event in self._protocol.events_received():
+                self._take(cast(Frame, event))
+            self._send_protocol()
+
     def _take(self, frame: Frame) -> None:
+        now = self._house.clock.monotonic()
+        if not self._frames.admit(now):
+            self._hold_reading(self._frames.reopens_in(now))
         if self._closing:
             return
         if frame.opcode is Opcode.PONG:
@@ -174,7 +195,7 @@ class Connection(Deadlines, asyncio.Protocol):
         elif frame.opcode is Opcode.CLOSE:
             self._begin_closing()
         else:
-            self._heard = self._server.clock.monotonic()
+            self._heard = now
             if frame.opcode is not Opcode.PING:
                 self._assemble(frame)
 
@@ -195,10 +216,20 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def _control(self, frame: bytes) -> None:
         """Write through the transport: behind a frame under way, ahead of the outbox."""
+        if self._transport.is_closing():
+            return
+        if self._paused_at != NEVER:
+            self._control_bytes += len(frame)
         self._transport.write(frame)
-        if self._transport.get_write_buffer_size() > self._server.config.max_control_bytes:
-            self._server.count_close(SLOW)
-            self._transport.abort()
+        if self._control_bytes > self._house.config.max_control_bytes:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The peer asks and asks, and does not read."""
+        if not self._closing:
+            self._house.count_close(SLOW)
+            self._begin_closing()
+        self._transport.abort()
 
     def _write_rest(self, rest: bytes) -> bool:
         self._transport.write(rest)
@@ -210,8 +241,16 @@ class Connection(Deadlines, asyncio.Protocol):
             if data:
                 self._control(data)
             else:
-                self._begin_closing()
-                self._transport.close()
+                self._end()
+
+    def _end(self) -> None:
+        """Both have said all, or the peer broke the protocol: it was sent a close, and closes."""
+        if not self._closing:
+            sent = self._protocol.close_sent
+            assert sent is not None, "only an end of the stream, which is not fed, has no close"
+            self._house.count_close(sent.code)
+            self._begin_closing()
+        half_close(self._transport)
 
     def _begin_closing(self) -> None:
         """From here on no data: the session and its outbox are gone."""
@@ -222,33 +261,38 @@ class Connection(Deadlines, asyncio.Protocol):
         session, self.session = self.session, None
         if session is not None:
             session.end()
-            self._server.leave(self)
+            self._house.leave(self)
         if self.outbox is not None:
             self.outbox.drop()
-        self._deadline = self._server.clock.monotonic() + self._server.config.close_timeout_s
-        self.remind(self._server.config.close_timeout_s)
+        self._deadline = self._house.clock.monotonic() + self._house.config.close_timeout_s
+        self.remind(self._house.config.close_timeout_s)
 
-    def _hold_reading(self) -> None:
+    def _hold_reading(self, seconds: float) -> None:
         """A flood: read on when the second is over, so that nobody else pays for it."""
         if not self._reading_held and not self._transport.is_closing():
             self._reading_held = True
             self._transport.pause_reading()
-            self._server.loop.call_later(1.0, self._read_on)
+            self._house.loop.call_later(seconds, self._read_on)
 
     def _read_on(self) -> None:
         self._reading_held = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
+            self._read()
 
     def _look_after(self, now: float) -> None:
-        config, session = self._server.config, self.session
+        config, session = self._house.config, self.session
         assert session is not None
         session.expire(now)
+        if session.subscriptions:
+            self._heard = now  # who has streams need not say anything
+        if self._closing:
+            return
         if now - self._paused_at >= config.stall_timeout_s:
             self.close(SLOW, f"Too slow: nothing was read for {config.stall_timeout_s:g} s")
         elif now - self._pinged >= config.pong_timeout_s:
             self.close(KEEPALIVE, "keepalive ping timeout")
-        elif not session.subscriptions and now - self._heard >= config.idle_timeout_s:
+        elif now - self._heard >= config.idle_timeout_s:
             self.close(IDLE, "Idle timeout")
         else:
             self._ping_if_due(now)
@@ -257,12 +301,12 @@ class Connection(Deadlines, asyncio.Protocol):
     def _ping_if_due(self, now: float) -> None:
         if self._pinged == NEVER and now >= self._deadline:
             self._pinged = now
-            self._deadline = now + self._server.config.ping_interval_s
+            self._deadline = now + self._house.config.ping_interval_s
             self._protocol.send_ping(b"")
             self._send_protocol()
 
     def _next_check(self, now: float) -> float:
-        config, session = self._server.config, self.session
+        config, session = self._house.config, self.session
         pinged = self._pinged != NEVER
         waits = [(self._pinged + config.pong_timeout_s if pinged else self._deadline) - now]
         if session is not None:

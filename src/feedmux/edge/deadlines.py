@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from feedmux.edge.server import Server
+from feedmux.edge.house import House
 
 NEVER: Final = float("inf")
 _EARLY_S: Final = 0.001
 
 
 class Deadlines(ABC):
-    """A socket's next deadline; older entries in the wheel find that they are not it."""
+    """A socket's next deadline; older entries in the wheel find that they are not it.
 
-    __slots__ = ("_next_due", "_server")
+    Args:
+        house: has the clock and the wheel.
+    """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    __slots__ = ("_house", "_next_due")
+
+    def __init__(self, house: House) -> None:
+        self._house = house
         self._next_due = NEVER
 
     def remind(self, delay: float, /) -> None:
         """Look at the deadlines again in about ``delay`` seconds."""
-        at = self._server.clock.monotonic() + delay
+        at = self._house.clock.monotonic() + delay
         if at < self._next_due:
             self._next_due = at
-            self._server.wheel.add(self, delay)
+            self._house.wheel.add(self, at)
 
     def due(self, now: float) -> None:
         """The wheel's turn: do what time brings about, unless this entry is out of date."""

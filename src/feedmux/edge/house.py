@@ -1,0 +1,202 @@
+"""What all sockets of a server share: bounds, time, routes, and the counters of who is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from feedmux.core.outbox import Outbox, OutboxLimits
+from feedmux.core.wheel import Wheel
+from feedmux.edge.flush import Flush
+from feedmux.edge.http import Route
+from feedmux.edge.session import Peer, Session
+from feedmux.model.ports import Clock, Outlet, Statistics, Writer
+
+TICK_S: Final = 0.1
+"""How often deadlines are looked at."""
+
+_SLOTS: Final = 1024
+
+SessionMaker = Callable[[Peer, Outlet], Session]
+
+
+class Socket(Protocol):
+    """An accepted socket, whatever it speaks."""
+
+    def due(self, now: float) -> None:
+        """A deadline may have passed."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class Client(Protocol):
+    """A WebSocket that was admitted."""
+
+    @property
+    def session(self) -> Session | None:
+        """What it has asked for."""
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """What waits for it."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake."""
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what strangers may do.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 lets the system choose.
+        path: where WebSockets are served.
+        max_clients: WebSocket clients at once; the next one is closed with 4003.
+        max_message_bytes: one message of a client; more is closed with 1009.
+        max_control_bytes: answers that may wait in a client's transport.
+        max_frames: frames of any kind that are read from a client in a second; then its socket
+            is left unread until the second is over.
+        handshake_timeout_s: for a whole request head, else 408.
+        close_timeout_s: for the peer to follow a close, else the socket is aborted.
+        ping_interval_s: between pings.
+        pong_timeout_s: for the answer to a ping, else 1011.
+        idle_timeout_s: a client without streams that sends nothing is closed with 4000.
+        stall_timeout_s: a client that reads nothing is closed with 4008.
+        outbox: bounds of a client's outbox.
+        send_buffer_bytes: of each socket in the kernel, where nothing can be conflated any more;
+            0 leaves it to the system.
+        backlog: connections that the kernel holds until they are accepted.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104 - a gateway serves the network; HOST restricts it
+    port: int = 8000
+    path: str = "/ws"
+    max_clients: int = 10_000
+    max_message_bytes: int = 1_048_576
+    max_control_bytes: int = 262_144
+    max_frames: int = 200
+    handshake_timeout_s: float = 5.0
+    close_timeout_s: float = 5.0
+    ping_interval_s: float = 20.0
+    pong_timeout_s: float = 10.0
+    idle_timeout_s: float = 300.0
+    stall_timeout_s: float = 5.0
+    outbox: OutboxLimits = OutboxLimits()
+    send_buffer_bytes: int = 0
+    backlog: int = 4096
+
+
+class House:
+    """Everybody who is there.
+
+    Args:
+        config: see :class:`ServerConfig`.
+        make_session: makes the session of a client that has been admitted.
+        routes: what plain HTTP paths answer.
+        clock: time.
+        loop: the event loop that everything runs in.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        make_session: SessionMaker,
+        routes: Mapping[str, Route],
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.config = config
+        self.make_session = make_session
+        self.routes = routes
+        self.clock = clock
+        self.loop = loop
+        self.draining = False
+        self.shut = False
+        self.wheel: Wheel[Socket] = Wheel(TICK_S, _SLOTS, clock.monotonic())
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self.protocol_log = logging.getLogger("feedmux.edge.protocol")
+        self.protocol_log.setLevel(logging.CRITICAL)
+        self._flush = Flush(loop)
+        self._sockets: dict[Socket, None] = {}
+        self._clients: dict[Client, None] = {}
+        self._lifetime = 0
+        self._closes: Counter[int] = Counter()
+        self._sent = 0
+        self._conflated = 0
+
+    @property
+    def clients(self) -> list[Client]:
+        """The WebSocket clients that are being served."""
+        return list(self._clients)
+
+    def come(self, sock: Socket) -> None:
+        """A socket is there."""
+        self._sockets[sock] = None
+        self.empty.clear()
+
+    def gone(self, sock: Socket) -> None:
+        """A socket is closed, or is somebody else's now."""
+        self._sockets.pop(sock, None)
+        if not self._sockets:
+            self.empty.set()
+
+    def admit(self, client: Client) -> bool:
+        """Count a client in, unless the house is full."""
+        if len(self._clients) >= self.config.max_clients:
+            return False
+        self._clients[client] = None
+        self._lifetime += 1
+        return True
+
+    def leave(self, client: Client) -> None:
+        """A client that had been admitted is gone."""
+        del self._clients[client]
+        if client.outbox is not None:
+            self._sent += client.outbox.sent
+            self._conflated += client.outbox.conflated
+
+    def make_outbox(self, writer: Writer) -> Outbox:
+        """Make the outbox of an admitted client."""
+        return Outbox(writer, self._flush.mark, self.config.outbox)
+
+    def count_close(self, code: int) -> None:
+        """A client is closed by us."""
+        self._closes[code] += 1
+
+    def look_around(self) -> None:
+        """Call every socket that falls due."""
+        now = self.clock.monotonic()
+        for sock in self.wheel.advance(now):
+            sock.due(now)
+
+    def shut_down(self) -> None:
+        """Abort everybody; who comes after this is aborted too."""
+        self.shut = True
+        for sock in list(self._sockets):
+            sock.abort()
+
+    def statistics(self) -> Statistics:
+        """Counters of all connections that are and were."""
+        boxes = [client.outbox for client in self._clients if client.outbox is not None]
+        sessions = [client.session for client in self._clients if client.session is not None]
+        return {
+            "clients": len(self._clients),
+            "clients_lifetime": self._lifetime,
+            "sockets": len(self._sockets),
+            "deadlines": len(self.wheel),
+            "streams": sum(session.subscriptions for session in sessions),
+            "messages_sent": self._sent + sum(box.sent for box in boxes),
+            "conflated": self._conflated + sum(box.conflated for box in boxes),
+            "stalled": sum(1 for box in boxes if box.paused),
+            "waiting_bytes": sum(box.waiting_bytes for box in boxes),
+            "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
+            "draining": self.draining,
+        }
