@@ -342,17 +342,41 @@ async def test_a_client_that_leaves_while_its_request_waits_leaves_no_demand() -
         assert edge.count("clients") == 0
 
 
-@on_both_loops
-async def test_a_client_that_is_given_up_in_the_middle_of_a_request_leaves_no_demand() -> None:
+@on_asyncio
+async def test_data_that_was_there_first_comes_before_an_answer() -> None:
+    async with Edge() as edge:
+        edge.source.fates["SLOW"] = None
+        with await edge.client() as client:
+            await client.subscribe("ticker:BTCUSDT")
+            await client.ask("subscribe", "trade:SLOW")
+            await until(lambda: trades("SLOW") in edge.source.held)
+            edge.source.tick(BTC)
+            edge.source.say(trades("SLOW"), State.LIVE)
+            edge.source.trade(trades("SLOW"))
+            edge.source.tick(BTC)
+            got = [await client.message() for _ in range(4)]
+            assert [message.get("seq", message.get("op")) for message in got] == [1, "subscribe", 1, 2]
+
+
+@pytest.mark.parametrize("budget", range(0, 500, 50))
+@on_asyncio
+async def test_a_client_that_is_given_up_in_the_middle_of_its_requests_leaves_no_demand(budget: int) -> None:
     config = msgspec.structs.replace(
-        CONFIG, max_control_bytes=0, max_frames=100_000, send_buffer_bytes=1, stall_timeout_s=60.0
+        CONFIG, max_control_bytes=budget, max_frames=100_000, send_buffer_bytes=1, stall_timeout_s=60.0
     )
     async with Edge(config, FREE) as edge:
+        edge.source.fates["SLOW"] = None
         with await edge.client(receive_buffer=1) as client:
-            await client.subscribe("trade:BTCUSDT")
-            edge.source.trade(trades(), "x" * 100_000)
+            await client.subscribe("trade:A", "trade:B", "trade:C")
+            edge.source.trade(trades("A"), "x" * 100_000)
             await until(lambda: edge.count("stalled"))
-            await client.ask("subscribe", "trade:A", "trade:B")
+            await client.ask("subscribe", "trade:SLOW")
+            await client.ask("unsubscribe", "trade:A", "trade:B", "trade:C")
+            await client.ask("subscribe", "trade:B")
+            await client.ask("subscribe", "trade:C")
+            await until(lambda: trades("SLOW") in edge.source.held)
+            await client.ask("ping")
+            edge.source.say(trades("SLOW"), State.LIVE)
             await until(lambda: edge.count("sockets") == 0)
             assert edge.source.held == set()
             assert edge.count("closed_by_code") == {"4008": 1}
