@@ -111,5 +111,5 @@ async def test_a_client_is_looked_after_although_the_loop_was_busy_when_it_came(
     async with Edge(rules=Rules(subscribe_timeout_s=0.1)) as edge:
         edge.source.default = None
         with await edge.client() as client:
-            time.sleep(0.5)  # noqa: ASYNC251 - somebody keeps the loop busy
+            time.sleep(0.3)  # noqa: ASYNC251 - somebody keeps the loop busy
             assert (await client.subscribe("ticker:BTCUSDT"))["pending"] == ["ticker:BTCUSDT"]

@@ -154,7 +154,7 @@ def open_descriptors() -> int:
 @on_both_loops
 async def test_500_clients_that_come_and_go_leave_nothing() -> None:
     config = msgspec.structs.replace(
-        CONFIG, handshake_timeout_s=0.5, ping_interval_s=0.5, pong_timeout_s=0.5, close_timeout_s=0.5
+        CONFIG, handshake_timeout_s=0.3, ping_interval_s=0.3, pong_timeout_s=0.3, close_timeout_s=0.3
     )
     async with Edge(config) as edge:
         before = open_descriptors()
