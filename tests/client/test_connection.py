@@ -10,7 +10,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from support.peers import QUICK, TEXT, frame, make_link, raw_server, read_frame, running, says, until, upgrade
+from support.peers import (
+    QUICK,
+    TEXT,
+    frame,
+    make_link,
+    open_descriptors,
+    raw_server,
+    read_frame,
+    running,
+    says,
+    until,
+    upgrade,
+)
 
 SHORT = msgspec.structs.replace(QUICK, connect_timeout_s=0.5)
 
@@ -103,9 +115,11 @@ async def test_a_server_that_stalls_in_the_handshake_is_left(trust: ssl.SSLConte
         await reader.read(-1)
 
     async with raw_server(talk) as port:
+        before = open_descriptors()
         link, user = make_link(
             f"wss://localhost:{port}/", msgspec.structs.replace(QUICK, connect_timeout_s=0.05), ssl=trust
         )
         async with running(link):
             reasons = await user.saw("retrying", 3)
+        await until(lambda: open_descriptors() <= before, "the end of every socket")
     assert set(reasons) == {"no answer within 0.05 s while upgrading to WebSocket"}

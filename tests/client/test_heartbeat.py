@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 from feedmux.client.heartbeat import Heartbeat
 from support.peers import SystemClock, until
@@ -12,10 +12,12 @@ class Patient:
     def __init__(self, interval_s: float, timeout_s: float, *, answers: bool) -> None:
         self.asked = self.died = 0
         self.answers = answers
+        self.on_asked: Callable[[], None] = lambda: None
         self.heartbeat = Heartbeat(interval_s, timeout_s, ask=self.ask, dead=self.dead, clock=SystemClock())
 
     def ask(self) -> None:
         self.asked += 1
+        self.on_asked()
         if self.answers:
             self.heartbeat.answered()
 
@@ -39,21 +41,23 @@ async def test_no_second_question_while_one_waits_and_one_death() -> None:
     patient.heartbeat.start()
     await until(lambda: patient.died == 1)
     assert patient.asked == 1
-    asked_before = patient.asked
-    done = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_later(0.005, done.set_result, None)
-    await done
-    assert (patient.asked, patient.died) == (asked_before, 1), "a dead one asks no more"
+    await outlive(patient)
+    assert (patient.asked, patient.died) == (1, 1), "a dead one asks no more"
 
 
 async def test_a_stopped_heartbeat_calls_nobody() -> None:
     patient = Patient(0.001, 0.003, answers=False)
+    patient.on_asked = patient.heartbeat.stop
     patient.heartbeat.start()
     await until(lambda: patient.asked == 1)
     patient.heartbeat.stop()
-    patient.heartbeat.stop()
     patient.heartbeat.answered()
-    other = Patient(0.001, 0.003, answers=False)
-    other.heartbeat.start()
-    await until(lambda: other.died == 1, "a later deadline")
+    await outlive(patient)
     assert (patient.asked, patient.died) == (1, 0)
+
+
+async def outlive(patient: Patient) -> None:
+    """Wait until all that the patient could have in store is past."""
+    other = Patient(0.001, 0.02, answers=False)
+    other.heartbeat.start()
+    await until(lambda: other.died == 1)

@@ -6,8 +6,8 @@ import gc
 import logging
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -34,6 +34,7 @@ from support.peers import (
     User,
     frame,
     make_link,
+    open_descriptors,
     raw_server,
     read_frame,
     read_request,
@@ -46,10 +47,6 @@ from support.peers import (
 
 def url_of(port: int, path: str = "/stream") -> str:
     return f"ws://127.0.0.1:{port}{path}"
-
-
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @contextlib.asynccontextmanager
@@ -620,6 +617,7 @@ async def test_cancellation_leaves_nothing_behind(
     answer: bytes | None, moment: Callable[[User, list[bytes]], bool], told: list[str]
 ) -> None:
     requests: list[bytes] = []
+    told_in_time: list[str] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         requests.append(
@@ -627,17 +625,29 @@ async def test_cancellation_leaves_nothing_behind(
         )
         await reader.read(-1)
 
-    async with raw_server(talk) as port:
-        before, tasks = open_descriptors(), asyncio.all_tasks()
+    async def own(user: User) -> None:
+        try:
+            await user.link.run()
+        finally:
+            told_in_time.extend(name for name, _ in user.events)
+
+    async def cancelled_link(port: int) -> weakref.ref[Link]:
         link, user = with_high_dice(url_of(port), retry_delay_s=60.0, max_backoff_s=60.0)
-        task = asyncio.create_task(link.run())
+        task = asyncio.create_task(own(user))
         await until(lambda: moment(user, requests))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await task
-        assert [name for name, _ in user.events] == told
+            async with asyncio.timeout(PATIENCE_S):
+                await task
         assert str(link.state) == "closed"
+        return weakref.ref(link)
+
+    async with raw_server(talk) as port:
+        before, tasks = open_descriptors(), asyncio.all_tasks()
+        trace = await cancelled_link(port)
+        assert told_in_time == told
         await until(lambda: open_descriptors() <= before and asyncio.all_tasks() == tasks)
+    await until(lambda: gc.collect() >= 0 and trace() is None, "the end of every timer and callback")
 
 
 async def test_two_hundred_reconnects_leave_nothing_behind() -> None:

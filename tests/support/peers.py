@@ -10,6 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha1
+from pathlib import Path
 from ssl import SSLContext
 
 from feedmux.client.link import Link, LinkConfig
@@ -41,6 +42,11 @@ async def until(condition: Callable[[], bool], what: str = "the condition") -> N
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come about"
         await asyncio.sleep(0.0005)
+
+
+def open_descriptors() -> int:
+    """Count what this process holds open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 class User:
