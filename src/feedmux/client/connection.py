@@ -246,6 +246,7 @@ class Connection(WSListener):
             disconnect_on_exception=False,
             websocket_handshake_timeout=None,
             logger_name=_MUTE,
+            enable_auto_pong=True,
             max_frame_size=config.max_message_bytes,
             extra_headers=headers,
             max_redirects=0,
