@@ -26,7 +26,7 @@ class Deadlines(ABC):
         at = self._server.clock.monotonic() + delay
         if at < self._next_due:
             self._next_due = at
-            self._server.wheel.add(self, delay)
+            self._server.wheel.add(self, at)
 
     def due(self, now: float) -> None:
         """The wheel's turn: do what time brings about, unless this entry is out of date."""
