@@ -55,6 +55,7 @@ class Running:
         self._reading = asyncio.gather(
             self._read(process.stdout, self.stdout), self._read(process.stderr, self.stderr)
         )
+        self._reading.add_done_callback(lambda _: self._news.set())
 
     @classmethod
     async def start(cls, *args: str, env: dict[str, str] | None = None, cwd: str | None = None) -> Self:
@@ -131,7 +132,6 @@ class Running:
             lines.append(text)
             self.output.append(text)
             self._news.set()
-        self._news.set()
 
 
 class Venue:
