@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit lint bench clean
+.PHONY: install demo run test unit e2e lint bench clean
 
 install: $(STAMP)
 
@@ -23,11 +23,13 @@ demo: $(STAMP)
 run: $(STAMP)
 	@$(BIN)/feedmux serve
 
-test: $(STAMP)
-	@$(BIN)/python -m pytest
+test: unit e2e
 
 unit: $(STAMP)
-	@$(BIN)/python -m pytest -m "not e2e"
+	@$(BIN)/python -m pytest -n 2 -m "not e2e"
+
+e2e: $(STAMP)
+	@$(BIN)/python -m pytest -m e2e
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -24,8 +24,9 @@ overtake only what still waits in the outbox.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -35,11 +36,12 @@ from feedmux.core.outbox import Outbox
 from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
 from feedmux.edge.direct import send_direct
+from feedmux.edge.house import House
 from feedmux.edge.session import Session
+from feedmux.wire import op
 from feedmux.wire.frame import text_frame
 
-if TYPE_CHECKING:
-    from feedmux.edge.server import Server
+log = logging.getLogger(__name__)
 
 GOING_AWAY: Final = 1001
 NOT_UTF8: Final = 1007
@@ -53,17 +55,18 @@ class Connection(Deadlines, asyncio.Protocol):
     """One client's socket, from the 101 on.
 
     Args:
-        server: where it belongs; holds what all connections share.
+        house: where it belongs; holds what all connections share.
         protocol: the sans-I/O protocol, open.
     """
 
     __slots__ = tuple(
-        "_closing _deadline _fd _heard _message _paused_at _pinged _protocol _reading_held"
+        "_closing _deadline _fd _heard _house _message _paused_at _pinged _protocol _reading_held"
         " _transport outbox session".split()
     )
 
-    def __init__(self, server: Server, protocol: ServerProtocol) -> None:
-        super().__init__(server)
+    def __init__(self, house: House, protocol: ServerProtocol) -> None:
+        super().__init__(house)
+        self._house = house
         self.session: Session | None = None
         self.outbox: Outbox | None = None
         self._protocol = protocol
@@ -73,22 +76,22 @@ class Connection(Deadlines, asyncio.Protocol):
         self._fd = -1
         self._paused_at = NEVER
         self._pinged = NEVER
-        self._heard = server.clock.monotonic()
-        self._deadline = self._heard + server.config.ping_interval_s
+        self._heard = house.clock.monotonic()
+        self._deadline = self._heard + house.config.ping_interval_s
 
     # asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._server.sockets[self] = None
-        if not self._server.admit():
+        self._house.come(self)
+        if not self._house.admit(self):
             self.close(FULL_HOUSE, "Connection limit reached")
             return
-        self._fd = self._server.descriptor(self._transport)
-        self.outbox = self._server.make_outbox(self)
+        self._fd = self._house.descriptor(self._transport)
+        self.outbox = self._house.make_outbox(self)
         if self._transport.get_write_buffer_size():
             self.pause_writing()
-        self.session = self._server.make_session(self, self.outbox)
+        self.session = self._house.make_session(self, self.outbox)
         self.remind(self._next_check(self._heard))
 
     def data_received(self, data: bytes) -> None:
@@ -98,14 +101,14 @@ class Connection(Deadlines, asyncio.Protocol):
         for event in self._protocol.events_received():
             self._take(cast(Frame, event))
         self._send_protocol()
-        if self.session is not None and self.session.excess > self._server.config.max_excess:
+        if self.session is not None and self.session.excess > self._house.config.max_excess:
             self._hold_reading()
 
     def pause_writing(self) -> None:
-        self._paused_at = self._server.clock.monotonic()
+        self._paused_at = self._house.clock.monotonic()
         if self.outbox is not None:
             self.outbox.pause()
-            self.remind(self._server.config.stall_timeout_s)
+            self.remind(self._house.config.stall_timeout_s)
 
     def resume_writing(self) -> None:
         self._paused_at = NEVER
@@ -116,7 +119,7 @@ class Connection(Deadlines, asyncio.Protocol):
         # The descriptor's number belongs to the next connection as soon as this returns.
         self._fd = -1
         self._begin_closing()
-        self._server.gone(self)
+        self._house.gone(self)
 
     # The outbox's writer
 
@@ -133,7 +136,7 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def overflow(self) -> None:
         """The outbox is full: close, but not in the middle of a fan-out."""
-        self._server.loop.call_soon(self.close, SLOW, "Too slow: too much waits to be read")
+        self._house.loop.call_soon(self.close, SLOW, "Too slow: too much waits to be read")
 
     # The session's peer
 
@@ -157,7 +160,7 @@ class Connection(Deadlines, asyncio.Protocol):
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; the socket is aborted when the peer does not follow."""
         if not self._closing:
-            self._server.count_close(code)
+            self._house.count_close(code)
             if self._protocol.state is State.OPEN:
                 self._protocol.send_close(code, reason)
             self._begin_closing()
@@ -174,7 +177,7 @@ class Connection(Deadlines, asyncio.Protocol):
         elif frame.opcode is Opcode.CLOSE:
             self._begin_closing()
         else:
-            self._heard = self._server.clock.monotonic()
+            self._heard = self._house.clock.monotonic()
             if frame.opcode is not Opcode.PING:
                 self._assemble(frame)
 
@@ -191,13 +194,20 @@ class Connection(Deadlines, asyncio.Protocol):
         except NotText:
             self.close(NOT_UTF8, "A text message is not UTF-8")
         if payload is not None and self.session is not None:
-            self.session.take(payload)
+            self._deliver(self.session, payload)
+
+    def _deliver(self, session: Session, payload: bytes) -> None:
+        try:
+            session.take(payload)
+        except Exception:
+            log.exception("a client's message could not be answered; this is a defect")
+            self.answer(op.error(op.Code.INTERNAL_ERROR, "The server could not answer this message"))
 
     def _control(self, frame: bytes) -> None:
         """Write through the transport: behind a frame under way, ahead of the outbox."""
         self._transport.write(frame)
-        if self._transport.get_write_buffer_size() > self._server.config.max_control_bytes:
-            self._server.count_close(SLOW)
+        if self._transport.get_write_buffer_size() > self._house.config.max_control_bytes:
+            self._house.count_close(SLOW)
             self._transport.abort()
 
     def _write_rest(self, rest: bytes) -> bool:
@@ -222,18 +232,18 @@ class Connection(Deadlines, asyncio.Protocol):
         session, self.session = self.session, None
         if session is not None:
             session.end()
-            self._server.leave(self)
+            self._house.leave(self)
         if self.outbox is not None:
             self.outbox.drop()
-        self._deadline = self._server.clock.monotonic() + self._server.config.close_timeout_s
-        self.remind(self._server.config.close_timeout_s)
+        self._deadline = self._house.clock.monotonic() + self._house.config.close_timeout_s
+        self.remind(self._house.config.close_timeout_s)
 
     def _hold_reading(self) -> None:
         """A flood: read on when the second is over, so that nobody else pays for it."""
         if not self._reading_held and not self._transport.is_closing():
             self._reading_held = True
             self._transport.pause_reading()
-            self._server.loop.call_later(1.0, self._read_on)
+            self._house.loop.call_later(1.0, self._read_on)
 
     def _read_on(self) -> None:
         self._reading_held = False
@@ -241,7 +251,7 @@ class Connection(Deadlines, asyncio.Protocol):
             self._transport.resume_reading()
 
     def _look_after(self, now: float) -> None:
-        config, session = self._server.config, self.session
+        config, session = self._house.config, self.session
         assert session is not None
         session.expire(now)
         if now - self._paused_at >= config.stall_timeout_s:
@@ -257,12 +267,12 @@ class Connection(Deadlines, asyncio.Protocol):
     def _ping_if_due(self, now: float) -> None:
         if self._pinged == NEVER and now >= self._deadline:
             self._pinged = now
-            self._deadline = now + self._server.config.ping_interval_s
+            self._deadline = now + self._house.config.ping_interval_s
             self._protocol.send_ping(b"")
             self._send_protocol()
 
     def _next_check(self, now: float) -> float:
-        config, session = self._server.config, self.session
+        config, session = self._house.config, self.session
         pinged = self._pinged != NEVER
         waits = [(self._pinged + config.pong_timeout_s if pinged else self._deadline) - now]
         if session is not None:

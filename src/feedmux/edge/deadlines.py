@@ -1,32 +1,46 @@
-"""What a socket owes to time: it asks the server's wheel to look at it again."""
+"""What a socket owes to time: it asks a timing wheel to look at it again."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from feedmux.edge.server import Server
+from feedmux.core.wheel import Wheel
+from feedmux.model.ports import Clock
 
 NEVER: Final = float("inf")
 _EARLY_S: Final = 0.001
 
 
+class Timekeeper(Protocol):
+    """Who owns the wheel."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def wheel(self) -> Wheel[Deadlines]: ...
+
+
 class Deadlines(ABC):
-    """A socket's next deadline; older entries in the wheel find that they are not it."""
+    """A socket's next deadline; older entries in the wheel find that they are not it.
 
-    __slots__ = ("_next_due", "_server")
+    Args:
+        time: who owns the wheel.
+    """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    __slots__ = ("_next_due", "_time")
+
+    def __init__(self, time: Timekeeper) -> None:
+        self._time = time
         self._next_due = NEVER
 
     def remind(self, delay: float, /) -> None:
         """Look at the deadlines again in about ``delay`` seconds."""
-        at = self._server.clock.monotonic() + delay
+        at = self._time.clock.monotonic() + delay
         if at < self._next_due:
             self._next_due = at
-            self._server.wheel.add(self, delay)
+            self._time.wheel.add(self, delay)
 
     def due(self, now: float) -> None:
         """The wheel's turn: do what time brings about, unless this entry is out of date."""

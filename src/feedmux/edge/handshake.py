@@ -16,7 +16,7 @@ closing     too late               the socket is aborted
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -25,31 +25,30 @@ from websockets.server import ServerProtocol
 from feedmux.edge import http
 from feedmux.edge.connection import Connection
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.house import House
 from feedmux.edge.http import Reply
-
-if TYPE_CHECKING:
-    from feedmux.edge.server import Server
 
 
 class Handshake(Deadlines, asyncio.Protocol):
     """One accepted socket.
 
     Args:
-        server: where it belongs.
+        house: where it belongs.
     """
 
-    __slots__ = ("_buffer", "_closing", "_transport")
+    __slots__ = ("_buffer", "_closing", "_house", "_transport")
 
-    def __init__(self, server: Server) -> None:
-        super().__init__(server)
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
+        self._house = house
         self._buffer = bytearray()
         self._closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)
-        self._server.sockets[self] = None
-        self.remind(self._server.config.handshake_timeout_s)
+        self._house.come(self)
+        self.remind(self._house.config.handshake_timeout_s)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -62,7 +61,7 @@ class Handshake(Deadlines, asyncio.Protocol):
             self._reply(http.HEAD_TOO_LARGE)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.gone(self)
+        self._house.gone(self)
 
     def overdue(self, now: float) -> None:
         if self._closing:
@@ -79,8 +78,8 @@ class Handshake(Deadlines, asyncio.Protocol):
             known = method.isalpha() and method.isupper()
             self._reply(http.METHOD_NOT_ALLOWED if known else http.BAD_REQUEST)
             return
-        config = self._server.config
-        protocol = ServerProtocol(max_size=config.max_message_bytes, logger=self._server.protocol_log)
+        config = self._house.config
+        protocol = ServerProtocol(max_size=config.max_message_bytes, logger=self._house.protocol_log)
         protocol.receive_data(head)
         events = protocol.events_received()
         if not events:
@@ -91,11 +90,11 @@ class Handshake(Deadlines, asyncio.Protocol):
         if path == config.path:
             self._upgrade(protocol, request, rest)
         else:
-            route = self._server.routes.get(path)
+            route = self._house.routes.get(path)
             self._reply(route() if route else http.NOT_FOUND, head=request.method == "HEAD")
 
     def _upgrade(self, protocol: ServerProtocol, request: Request, rest: bytes) -> None:
-        if self._server.draining:
+        if self._house.draining:
             self._reply(http.GOING_AWAY)
             return
         protocol.send_response(protocol.accept(request))
@@ -104,14 +103,21 @@ class Handshake(Deadlines, asyncio.Protocol):
             self._finish(answer)
             return
         self._transport.write(answer)
-        self._server.gone(self)
+        self._house.gone(self)
         self._closing = True
         self.retire()
-        connection = Connection(self._server, protocol)
+        connection = Connection(self._house, self._open_protocol())
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
         if rest:
             connection.data_received(rest)
+
+    def _open_protocol(self) -> ServerProtocol:
+        """A protocol that begins after the handshake; the one that made it keeps the request (2.5 KB)."""
+        config = self._house.config
+        return ServerProtocol(
+            state=State.OPEN, max_size=config.max_message_bytes, logger=self._house.protocol_log
+        )
 
     def _reply(self, reply: Reply, *, head: bool = False) -> None:
         self._finish(http.encode(reply, head=head))
@@ -121,4 +127,4 @@ class Handshake(Deadlines, asyncio.Protocol):
         self._buffer.clear()
         self._transport.write(answer)
         self._transport.close()
-        self.remind(self._server.config.close_timeout_s)
+        self.remind(self._house.config.close_timeout_s)

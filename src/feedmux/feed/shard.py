@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
 _REQUESTED, _CONFIRMED = Phase.REQUESTED, Phase.CONFIRMED
 
+_DATA = (Merge, Value)
+
 LinkMaker = Callable[[LinkUser], Link]
 
 
@@ -156,8 +158,7 @@ class Shard:
         self._last_message = now
         self._counts["messages"] += 1
         for event in self._venue.decode(payload):
-            kind = type(event)
-            if kind is Merge or kind is Value:
+            if isinstance(event, _DATA):
                 self._take(event, now)
             elif isinstance(event, Answer):
                 self._answered(event)

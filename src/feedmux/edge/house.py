@@ -1,0 +1,184 @@
+"""What all sockets of a server share: bounds, deadlines, counters, the making of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from feedmux.core.outbox import Outbox, OutboxLimits
+from feedmux.core.wheel import Wheel
+from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.flush import Flush
+from feedmux.edge.http import Route
+from feedmux.edge.session import Peer, Session
+from feedmux.model.ports import Clock, Outlet, Statistics, Writer
+
+_TICK_S = 0.1
+_SLOTS = 1024
+
+SessionMaker = Callable[[Peer, Outlet], Session]
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what strangers may do.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 lets the system choose.
+        path: where WebSockets are served.
+        max_clients: WebSocket clients at once; the next one is closed with 4003.
+        max_message_bytes: one message of a client; more is closed with 1009.
+        max_control_bytes: answers that may wait in a client's transport.
+        max_excess: messages over a client's rate that are answered before its socket is left
+            unread for a second.
+        handshake_timeout_s: for a whole request head, else 408.
+        close_timeout_s: for the peer to follow a close, else the socket is aborted.
+        ping_interval_s: between pings.
+        pong_timeout_s: for the answer to a ping, else 1011.
+        idle_timeout_s: a client without streams that sends nothing is closed with 4000.
+        stall_timeout_s: a client that reads nothing is closed with 4008.
+        outbox: bounds of a client's outbox.
+        backlog: connections that the kernel holds until they are accepted.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104 - a gateway serves the network; HOST restricts it
+    port: int = 8000
+    path: str = "/ws"
+    max_clients: int = 10_000
+    max_message_bytes: int = 1_048_576
+    max_control_bytes: int = 262_144
+    max_excess: int = 100
+    handshake_timeout_s: float = 5.0
+    close_timeout_s: float = 5.0
+    ping_interval_s: float = 20.0
+    pong_timeout_s: float = 10.0
+    idle_timeout_s: float = 300.0
+    stall_timeout_s: float = 5.0
+    outbox: OutboxLimits = OutboxLimits()
+    backlog: int = 4096
+
+
+class Guest(Protocol):
+    """A socket that may be a client."""
+
+    outbox: Outbox | None
+    session: Session | None
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake."""
+
+
+class House:
+    """The sockets of one server and what they share.
+
+    Args:
+        config: see :class:`ServerConfig`.
+        make_session: makes the session of a client that has been admitted.
+        routes: what plain HTTP paths answer.
+        clock: time.
+        loop: the event loop that everything runs in.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        make_session: SessionMaker,
+        routes: Mapping[str, Route],
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.config = config
+        self.make_session = make_session
+        self.routes = routes
+        self.clock = clock
+        self.loop = loop
+        self.draining = False
+        self.sockets: dict[Deadlines, None] = {}
+        self.guests: dict[Guest, None] = {}
+        self.empty = asyncio.Event()
+        self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
+        self.protocol_log = logging.getLogger("feedmux.edge.protocol")
+        self.protocol_log.setLevel(logging.CRITICAL)
+        self._flush = Flush(loop)
+        self._lifetime = 0
+        self._closes: Counter[int] = Counter()
+        self._sent = 0
+        self._conflated = 0
+        self._tick: asyncio.TimerHandle | None = None
+
+    def come(self, sock: Deadlines) -> None:
+        """A socket is there."""
+        self.sockets[sock] = None
+
+    def gone(self, sock: Deadlines) -> None:
+        """A socket is closed, or is somebody else's now."""
+        self.sockets.pop(sock, None)
+        if not self.sockets:
+            self.empty.set()
+
+    def admit(self, guest: Guest) -> bool:
+        """Count a client in, unless the house is full."""
+        if len(self.guests) >= self.config.max_clients:
+            return False
+        self.guests[guest] = None
+        self._lifetime += 1
+        return True
+
+    def leave(self, guest: Guest) -> None:
+        """A client that had been admitted is gone."""
+        del self.guests[guest]
+        if guest.outbox is not None:
+            self._sent += guest.outbox.sent
+            self._conflated += guest.outbox.conflated
+
+    def make_outbox(self, writer: Writer) -> Outbox:
+        """The outbox of an admitted client."""
+        return Outbox(writer, self._flush.mark, self.config.outbox)
+
+    def count_close(self, code: int) -> None:
+        """A client is closed by us."""
+        self._closes[code] += 1
+
+    def descriptor(self, transport: asyncio.Transport) -> int:
+        """The descriptor that frames may be written to directly; -1 where only the transport may."""
+        if transport.get_extra_info("sslcontext") is not None:
+            return -1
+        sock = transport.get_extra_info("socket")
+        return int(sock.fileno()) if sock is not None else -1
+
+    def turn(self) -> None:
+        """Look after all deadlines, now and then again, until :meth:`stop`."""
+        now = self.clock.monotonic()
+        for sock in self.wheel.advance(now):
+            sock.due(now)
+        self._tick = self.loop.call_later(_TICK_S, self.turn)
+
+    def stop(self) -> None:
+        """Abort what is left; no deadline is looked after any more."""
+        for sock in list(self.sockets):
+            sock.abort()
+        if self._tick is not None:
+            self._tick.cancel()
+
+    def statistics(self) -> Statistics:
+        """Counters of all connections that are and were."""
+        boxes = [guest.outbox for guest in self.guests if guest.outbox is not None]
+        sessions = [guest.session for guest in self.guests if guest.session is not None]
+        return {
+            "clients": len(self.guests),
+            "clients_lifetime": self._lifetime,
+            "sockets": len(self.sockets),
+            "streams": sum(session.subscriptions for session in sessions),
+            "messages_sent": self._sent + sum(box.sent for box in boxes),
+            "conflated": self._conflated + sum(box.conflated for box in boxes),
+            "stalled": sum(1 for box in boxes if box.paused),
+            "waiting_bytes": sum(box.waiting_bytes for box in boxes),
+            "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
+            "draining": self.draining,
+        }
