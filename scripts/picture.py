@@ -13,6 +13,7 @@ import html
 import io
 import re
 import socket
+import sys
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -21,7 +22,7 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from feedmux.app import node
-from feedmux.app.commands.demo import STREAMS, SYMBOLS, Intro, Watcher
+from feedmux.app.commands.demo import DEFAULT_PORT, STREAMS, SYMBOLS, Intro, Watcher
 from feedmux.app.settings import Settings
 from feedmux.app.table import PriceTable
 from feedmux.client.clock import SystemClock
@@ -32,7 +33,8 @@ from feedmux.sim.options import SimOptions
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "terminal.svg"
 COLUMNS = 112
 SECONDS = 12.0
-SHOWN_URL = "ws://127.0.0.1:8000/ws"
+COMMAND = Path.cwd() / ".venv" / "bin" / "feedmux"
+"""How its reader will have called it."""
 
 # The reader's own monospaced font: pictures in documents may not load fonts from elsewhere.
 TEMPLATE = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
@@ -69,7 +71,7 @@ async def follow(table: PriceTable) -> None:
 def draw(table: PriceTable) -> None:
     """Write the picture of this moment."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Group(Intro(SHOWN_URL), Text(), table))
+    console.print(Group(Intro(DEFAULT_PORT), Text(), table))
     picture = console.export_svg(title="feedmux demo", theme=MONOKAI, code_format=TEMPLATE, unique_id="demo")
     picture = RUN_OF_TEXT.sub(without_margins, picture)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
@@ -96,4 +98,5 @@ def free_port() -> int:
 
 
 if __name__ == "__main__":
+    sys.argv[0] = str(COMMAND)
     asyncio.run(follow(PriceTable("simulated Bybit", SystemClock())))
