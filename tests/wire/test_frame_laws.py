@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.examples import EXAMPLES
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from feedmux.wire.frame import close_frame, ping_frame, pong_frame, text_frame
+from support.examples import EXAMPLES
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 SIZED = st.integers(0, 70_000).map(lambda size: "x" * size)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.examples import EXAMPLES
 
 from feedmux.wire import op
 from feedmux.wire.op import Code, Invalid, Ping, Subscribe, Unsubscribe
+from support.examples import EXAMPLES
 
 NOT_JSON = Invalid(Code.INVALID_JSON, "Invalid JSON message")
 NO_STREAMS = Invalid(Code.INVALID_ARGS, "No streams specified")

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.examples import EXAMPLES
-from support.places import DERIBIT, INTERVALS, LINEAR, PLACES
 
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.wire.place import Places, Rejected
+from support.examples import EXAMPLES
+from support.places import DERIBIT, INTERVALS, LINEAR, PLACES
 
 
 def linear(kind: str, instrument: str, param: str = "") -> Topic:
@@ -76,7 +76,7 @@ KINDS = "Expected one of ['kline', 'ticker', 'trade']"
         ("kline:60:BTCUSDT", "Unknown interval: 60. Valid intervals: 1m, 1h, 1d"),
         ("ticker:BTCUSDT@kraken", "Unknown venue: kraken. This server has bybit.linear, bybit.spot, deribit"),
         ("ticker:BTCUSDT@", "Unknown venue: . This server has bybit.linear, bybit.spot, deribit"),
-        ("ticker:" + "x" * 122, "Invalid stream format: " + "ticker:" + "x" * 25 + "… is longer than 128 characters"),
+        ("ticker:" + "x" * 122, f"Invalid stream format: ticker:{'x' * 25}… is longer than 128 characters"),
     ],
 )  # fmt: skip
 def test_an_arg_that_names_no_stream_is_rejected_with_a_reason(arg: str, reason: str) -> None:

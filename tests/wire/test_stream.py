@@ -5,14 +5,14 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.examples import EXAMPLES
-from support.places import LINEAR, PLACES
 
 from feedmux.model.event import Envelope, EventKind
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.wire.frame import text_frame
 from feedmux.wire.place import Places
 from feedmux.wire.stream import StreamFormat
+from support.examples import EXAMPLES
+from support.places import LINEAR, PLACES
 
 TICKER = PLACES.parse("ticker:BTCUSDT")
 KLINE = PLACES.parse("kline:1h:BTCUSDT")
