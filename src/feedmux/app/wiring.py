@@ -17,9 +17,8 @@ from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
 from feedmux.core.outbox import OutboxLimits, TopicRow
-from feedmux.edge.house import ServerConfig
 from feedmux.edge.http import Reply, Route
-from feedmux.edge.server import Server
+from feedmux.edge.server import Server, ServerConfig
 from feedmux.edge.session import Peer, Rules, Session
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig

@@ -26,6 +26,7 @@ overtake only what still waits in the outbox.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -37,10 +38,13 @@ from feedmux.core.limits import RateWindow
 from feedmux.core.outbox import Outbox
 from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
-from feedmux.edge.direct import descriptor, half_close, send_direct
+from feedmux.edge.direct import half_close, send_direct
 from feedmux.edge.house import House
 from feedmux.edge.session import Session
+from feedmux.wire import op
 from feedmux.wire.frame import text_frame
+
+log = logging.getLogger(__name__)
 
 GOING_AWAY: Final = 1001
 NOT_UTF8: Final = 1007
@@ -62,12 +66,13 @@ class Connection(Deadlines, asyncio.Protocol):
     """
 
     __slots__ = tuple(
-        "_closing _control_bytes _deadline _fd _frames _heard _message _paused_at _pinged"
+        "_closing _control_bytes _deadline _fd _frames _heard _house _message _paused_at _pinged"
         " _protocol _reading_held _transport _unread outbox session".split()
     )
 
     def __init__(self, house: House, protocol: ServerProtocol) -> None:
         super().__init__(house)
+        self._house = house
         self.session: Session | None = None
         self.outbox: Outbox | None = None
         self._protocol = protocol
@@ -91,7 +96,7 @@ class Connection(Deadlines, asyncio.Protocol):
         if not self._house.admit(self):
             self.close(FULL_HOUSE, "Connection limit reached")
             return
-        self._fd = descriptor(self._transport)
+        self._fd = self._house.descriptor(self._transport)
         self.outbox = self._house.make_outbox(self)
         if self._transport.get_write_buffer_size():
             self.pause_writing()
@@ -212,7 +217,14 @@ class Connection(Deadlines, asyncio.Protocol):
         except NotText:
             self.close(NOT_UTF8, "A text message is not UTF-8")
         if payload is not None and self.session is not None:
-            self.session.take(payload)
+            self._deliver(self.session, payload)
+
+    def _deliver(self, session: Session, payload: bytes) -> None:
+        try:
+            session.take(payload)
+        except Exception:
+            log.exception("a client's message could not be answered; this is a defect")
+            self.answer(op.error(op.Code.INTERNAL_ERROR, "The server could not answer this message"))
 
     def _control(self, frame: bytes) -> None:
         """Write through the transport: behind a frame under way, ahead of the outbox."""

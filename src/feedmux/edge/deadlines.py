@@ -1,35 +1,46 @@
-"""What a socket owes to time: it asks the server's wheel to look at it again."""
+"""What a socket owes to time: it asks a timing wheel to look at it again."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Final, Protocol
 
-from feedmux.edge.house import House
+from feedmux.core.wheel import Wheel
+from feedmux.model.ports import Clock
 
 NEVER: Final = float("inf")
 _EARLY_S: Final = 0.001
+
+
+class Timekeeper(Protocol):
+    """Who owns the wheel."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def wheel(self) -> Wheel[Deadlines]: ...
 
 
 class Deadlines(ABC):
     """A socket's next deadline; older entries in the wheel find that they are not it.
 
     Args:
-        house: has the clock and the wheel.
+        time: who owns the wheel.
     """
 
-    __slots__ = ("_house", "_next_due")
+    __slots__ = ("_next_due", "_time")
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, time: Timekeeper) -> None:
+        self._time = time
         self._next_due = NEVER
 
     def remind(self, delay: float, /) -> None:
         """Look at the deadlines again in about ``delay`` seconds."""
-        at = self._house.clock.monotonic() + delay
+        at = self._time.clock.monotonic() + delay
         if at < self._next_due:
             self._next_due = at
-            self._house.wheel.add(self, at)
+            self._time.wheel.add(self, at)
 
     def due(self, now: float) -> None:
         """The wheel's turn: do what time brings about, unless this entry is out of date."""

@@ -11,11 +11,6 @@ MAX_IOV: Final = 1024
 """Buffers in one writev; Linux takes no more (IOV_MAX)."""
 
 
-def descriptor(transport: asyncio.Transport) -> int:
-    """The descriptor of a transport's socket, for :func:`send_direct`."""
-    return int(transport.get_extra_info("socket").fileno())
-
-
 def half_close(transport: asyncio.Transport) -> None:
     """Say that nothing follows, and leave the closing to the peer.
 

@@ -22,6 +22,7 @@ from typing import cast
 
 from websockets.exceptions import SecurityError
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from feedmux.edge import http
@@ -39,10 +40,11 @@ class Handshake(Deadlines, asyncio.Protocol):
         house: where it belongs.
     """
 
-    __slots__ = ("_buffer", "_closing", "_is_head", "_transport")
+    __slots__ = ("_buffer", "_closing", "_house", "_is_head", "_transport")
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
+        self._house = house
         self._buffer = bytearray()
         self._closing = False
         self._is_head = False
@@ -116,12 +118,19 @@ class Handshake(Deadlines, asyncio.Protocol):
         self._closing = True
         self._buffer.clear()
         self.retire()
-        connection = Connection(self._house, protocol)
+        connection = Connection(self._house, self._open_protocol())
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
         self._house.gone(self)
         if rest:
             connection.data_received(rest)
+
+    def _open_protocol(self) -> ServerProtocol:
+        """A protocol that begins after the handshake; the one that made it keeps the request (2.5 KB)."""
+        config = self._house.config
+        return ServerProtocol(
+            state=State.OPEN, max_size=config.max_message_bytes, logger=self._house.protocol_log
+        )
 
     def _reply(self, reply: Reply) -> None:
         self._closing = True

@@ -1,4 +1,4 @@
-"""What all sockets of a server share: bounds, time, routes, and the counters of who is there."""
+"""What all sockets of a server share: bounds, deadlines, counters, the making of sessions."""
 
 from __future__ import annotations
 
@@ -6,48 +6,22 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from feedmux.core.outbox import Outbox, OutboxLimits
 from feedmux.core.wheel import Wheel
+from feedmux.edge.deadlines import Deadlines
 from feedmux.edge.flush import Flush
 from feedmux.edge.http import Route
 from feedmux.edge.session import Peer, Session
 from feedmux.model.ports import Clock, Outlet, Statistics, Writer
 
-TICK_S: Final = 0.1
-"""How often deadlines are looked at."""
-
-_SLOTS: Final = 1024
+_TICK_S = 0.1
+_SLOTS = 1024
 
 SessionMaker = Callable[[Peer, Outlet], Session]
-
-
-class Socket(Protocol):
-    """An accepted socket, whatever it speaks."""
-
-    def due(self, now: float) -> None:
-        """A deadline may have passed."""
-
-    def abort(self) -> None:
-        """Close at once."""
-
-
-class Client(Protocol):
-    """A WebSocket that was admitted."""
-
-    @property
-    def session(self) -> Session | None:
-        """What it has asked for."""
-
-    @property
-    def outbox(self) -> Outbox | None:
-        """What waits for it."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +66,18 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     backlog: int = 4096
 
 
+class Guest(Protocol):
+    """A socket that may be a client."""
+
+    outbox: Outbox | None
+    session: Session | None
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake."""
+
+
 class House:
-    """Everybody who is there.
+    """The sockets of one server and what they share.
 
     Args:
         config: see :class:`ServerConfig`.
@@ -119,78 +103,84 @@ class House:
         self.loop = loop
         self.draining = False
         self.shut = False
-        self.wheel: Wheel[Socket] = Wheel(TICK_S, _SLOTS, clock.monotonic())
+        self.sockets: dict[Deadlines, None] = {}
+        self.guests: dict[Guest, None] = {}
         self.empty = asyncio.Event()
         self.empty.set()
+        self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
         self._flush = Flush(loop)
-        self._sockets: dict[Socket, None] = {}
-        self._clients: dict[Client, None] = {}
         self._lifetime = 0
         self._closes: Counter[int] = Counter()
         self._sent = 0
         self._conflated = 0
+        self._tick: asyncio.TimerHandle | None = None
 
-    @property
-    def clients(self) -> list[Client]:
-        """The WebSocket clients that are being served."""
-        return list(self._clients)
-
-    def come(self, sock: Socket) -> None:
+    def come(self, sock: Deadlines) -> None:
         """A socket is there."""
-        self._sockets[sock] = None
+        self.sockets[sock] = None
         self.empty.clear()
 
-    def gone(self, sock: Socket) -> None:
+    def gone(self, sock: Deadlines) -> None:
         """A socket is closed, or is somebody else's now."""
-        self._sockets.pop(sock, None)
-        if not self._sockets:
+        self.sockets.pop(sock, None)
+        if not self.sockets:
             self.empty.set()
 
-    def admit(self, client: Client) -> bool:
+    def admit(self, guest: Guest) -> bool:
         """Count a client in, unless the house is full."""
-        if len(self._clients) >= self.config.max_clients:
+        if len(self.guests) >= self.config.max_clients:
             return False
-        self._clients[client] = None
+        self.guests[guest] = None
         self._lifetime += 1
         return True
 
-    def leave(self, client: Client) -> None:
+    def leave(self, guest: Guest) -> None:
         """A client that had been admitted is gone."""
-        del self._clients[client]
-        if client.outbox is not None:
-            self._sent += client.outbox.sent
-            self._conflated += client.outbox.conflated
+        del self.guests[guest]
+        if guest.outbox is not None:
+            self._sent += guest.outbox.sent
+            self._conflated += guest.outbox.conflated
 
     def make_outbox(self, writer: Writer) -> Outbox:
-        """Make the outbox of an admitted client."""
+        """The outbox of an admitted client."""
         return Outbox(writer, self._flush.mark, self.config.outbox)
 
     def count_close(self, code: int) -> None:
         """A client is closed by us."""
         self._closes[code] += 1
 
-    def look_around(self) -> None:
-        """Call every socket that falls due."""
+    def descriptor(self, transport: asyncio.Transport) -> int:
+        """The descriptor that frames may be written to directly; -1 where only the transport may."""
+        if transport.get_extra_info("sslcontext") is not None:
+            return -1
+        sock = transport.get_extra_info("socket")
+        return int(sock.fileno()) if sock is not None else -1
+
+    def turn(self) -> None:
+        """Look after all deadlines, now and then again, until :meth:`stop`."""
         now = self.clock.monotonic()
         for sock in self.wheel.advance(now):
             sock.due(now)
+        self._tick = self.loop.call_later(_TICK_S, self.turn)
 
-    def shut_down(self) -> None:
-        """Abort everybody; who comes after this is aborted too."""
+    def stop(self) -> None:
+        """Abort what is left, and what comes later; no deadline is looked after any more."""
         self.shut = True
-        for sock in list(self._sockets):
+        for sock in list(self.sockets):
             sock.abort()
+        if self._tick is not None:
+            self._tick.cancel()
 
     def statistics(self) -> Statistics:
         """Counters of all connections that are and were."""
-        boxes = [client.outbox for client in self._clients if client.outbox is not None]
-        sessions = [client.session for client in self._clients if client.session is not None]
+        boxes = [guest.outbox for guest in self.guests if guest.outbox is not None]
+        sessions = [guest.session for guest in self.guests if guest.session is not None]
         return {
-            "clients": len(self._clients),
+            "clients": len(self.guests),
             "clients_lifetime": self._lifetime,
-            "sockets": len(self._sockets),
+            "sockets": len(self.sockets),
             "deadlines": len(self.wheel),
             "streams": sum(session.subscriptions for session in sessions),
             "messages_sent": self._sent + sum(box.sent for box in boxes),

@@ -1,4 +1,4 @@
-"""Listen, turn the wheel of deadlines, and send everybody away in the end."""
+"""Listen, accept, and in the end send everybody away."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Final
 
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
-from feedmux.edge.house import TICK_S, House, ServerConfig, SessionMaker
+from feedmux.edge.house import House, ServerConfig, SessionMaker
 from feedmux.edge.http import Route
 from feedmux.model.errors import LocalError
 from feedmux.model.ports import Clock, Statistics
+
+__all__ = ["CannotListen", "Server", "ServerConfig", "SessionMaker"]
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "another process listens there; stop it or choose another port",
@@ -44,10 +46,10 @@ class CannotListen(LocalError):
 
 
 class Server:
-    """The listener and its connections.
+    """The listener of a house.
 
     Args:
-        config: see :class:`feedmux.edge.house.ServerConfig`.
+        config: see :class:`ServerConfig`.
         make_session: makes the session of a client that has been admitted.
         routes: what plain HTTP paths answer.
         clock: time.
@@ -63,12 +65,8 @@ class Server:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._house = House(config, make_session=make_session, routes=routes, clock=clock, loop=loop)
-        self._loop = loop
-        self._clock = clock
-        self._config = config
+        self.house = House(config, make_session=make_session, routes=routes, clock=clock, loop=loop)
         self._listener: asyncio.Server | None = None
-        self._tick: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -78,13 +76,13 @@ class Server:
 
     @property
     def clients(self) -> int:
-        """How many WebSocket clients there are now."""
-        return len(self._house.clients)
+        """WebSocket clients now."""
+        return len(self.house.guests)
 
     @property
     def draining(self) -> bool:
-        """Whether everybody is being sent away."""
-        return self._house.draining
+        """Whether new clients are turned away."""
+        return self.house.draining
 
     async def start(self) -> None:
         """Bind and accept.
@@ -92,17 +90,17 @@ class Server:
         Raises:
             CannotListen: the address is taken, or not ours.
         """
-        config = self._config
+        config, house = self.house.config, self.house
         try:
-            self._listener = await self._loop.create_server(
-                lambda: Handshake(self._house), config.host, config.port, backlog=config.backlog
+            self._listener = await house.loop.create_server(
+                lambda: Handshake(house), config.host, config.port, backlog=config.backlog
             )
         except OSError as error:
             raise CannotListen(config.host, config.port, _why(error)) from None
         if config.send_buffer_bytes:
             for sock in self._listener.sockets:  # what they accept inherits it
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
-        self._turn()
+        house.turn()
 
     async def drain(self, grace_s: float, spread_s: float) -> None:
         """Send everybody away.
@@ -111,37 +109,32 @@ class Server:
             grace_s: how long new clients are turned away while the old ones stay.
             spread_s: over how long the clients are closed; those left at its end are aborted.
         """
-        self._house.draining = True
+        house = self.house
+        house.draining = True
         await asyncio.sleep(grace_s)
-        started = self._clock.monotonic()
-        leaving = self._house.clients
-        for index, client in enumerate(leaving):
-            ahead = started + spread_s * 0.8 * index / len(leaving) - self._clock.monotonic()
+        started = house.clock.monotonic()
+        leaving = list(house.guests)
+        for index, guest in enumerate(leaving):
+            ahead = started + spread_s * 0.8 * index / len(leaving) - house.clock.monotonic()
             if ahead > 0.01:
                 await asyncio.sleep(ahead)
-            client.close(GOING_AWAY, "Server going away")
-        left = started + spread_s - self._clock.monotonic()
+            guest.close(GOING_AWAY, "Server going away")
+        left = started + spread_s - house.clock.monotonic()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._house.empty.wait(), left)
+            await asyncio.wait_for(house.empty.wait(), left)
         await self.stop()
 
     async def stop(self) -> None:
         """Close the listener and abort what is left."""
         if self._listener is not None:
             self._listener.close()
-        self._house.shut_down()
-        if self._tick is not None:
-            self._tick.cancel()
+        self.house.stop()
         if self._listener is not None:
             await self._listener.wait_closed()
 
     def statistics(self) -> Statistics:
-        """Counters of all connections that are and were; see :meth:`House.statistics`."""
-        return self._house.statistics()
-
-    def _turn(self) -> None:
-        self._house.look_around()
-        self._tick = self._loop.call_later(TICK_S, self._turn)
+        """Counters of all connections that are and were."""
+        return self.house.statistics()
 
 
 def _why(error: OSError) -> str:
