@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.examples import EXAMPLES
 
 from feedmux.core.limits import FairQueue, RateWindow, TokenBucket
+from support.examples import EXAMPLES
 
 WAITS = st.lists(st.sampled_from([0.0, 0.0625, 0.25, 0.5, 1.0, 3.0]), min_size=1, max_size=60)
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from support.sockets import ScriptedSocket
 
 from feedmux.core.outbox import OutboxLimits, TopicRow
+from support.sockets import ScriptedSocket
 
 
 @pytest.fixture

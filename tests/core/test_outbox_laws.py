@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from support.examples import EXAMPLES
-from support.sockets import ScriptedSocket
 
 from feedmux.core.outbox import OutboxLimits
+from support.examples import EXAMPLES
+from support.sockets import ScriptedSocket
 
 Waiting = tuple[str, bytes]
 

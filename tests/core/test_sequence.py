@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.examples import EXAMPLES
 
 from feedmux.core.sequence import Counter, Epochs
 from feedmux.model.event import Position
+from support.examples import EXAMPLES
 
 MILLISECOND = 1_000_000
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.examples import EXAMPLES
 
 from feedmux.core.subscriptions import Phase, Request, Subscriptions
 from feedmux.model.topic import PUBLIC, Topic
+from support.examples import EXAMPLES
 
 GOOD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("A", "B", "C")]
 BAD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("X", "Y")]

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.examples import EXAMPLES
 
 from feedmux.core.wheel import Wheel
+from support.examples import EXAMPLES
 
 TICK = 0.125  # a power of two, so that sums of ticks are exact
 

@@ -142,7 +142,7 @@ async def test_a_client_that_answers_no_ping_is_closed(stage: Stage) -> None:
     )
     alive = await stage.client(gateway)
     await alive.subscribe("ticker:BTCUSDT")
-    dead = await stage.raw(gateway, "ticker:BTCUSDT")
+    dead = await stage.deaf(gateway, "ticker:BTCUSDT")
     await dead.read_until_end()
     assert dead.closed == (1011, "keepalive ping timeout")
     assert len(values(dead.messages, BTC)) >= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 from support.processes import Gateway, Stage
 from support.streams import judge, of, values
@@ -26,7 +27,7 @@ async def test_one_that_reads_nothing_is_closed_and_fifty_others_notice_nothing(
     await asyncio.gather(*(other.subscribe("ticker:BTCUSDT", "ticker:ETHUSDT") for other in others))
     await asyncio.gather(*(other.data(TICKERS[1]) for other in others))
     before = gateway.running.memory_bytes()
-    slow = await stage.raw(gateway, "trade:SOLUSDT", "trade:XRPUSDT", "ticker:BTCUSDT", "ticker:ETHUSDT")
+    slow = await stage.deaf(gateway, "trade:SOLUSDT", "trade:XRPUSDT", "ticker:BTCUSDT", "ticker:ETHUSDT")
     await waits(gateway)
     seen = [other.seen for other in others]
     body = await gateway.shows(lambda body: "4008" in body["closed_by_code"], "the slow one is closed")
@@ -53,7 +54,7 @@ async def test_one_that_reads_again_gets_the_newest_values_and_no_old_ones(stage
     fast = await stage.client(gateway)
     symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
     await fast.subscribe("ticker:BTCUSDT")
-    slow = await stage.raw(gateway, *(f"ticker:{symbol}" for symbol in symbols))
+    slow = await stage.deaf(gateway, *(f"ticker:{symbol}" for symbol in symbols))
     await gateway.shows(lambda body: body["slow_clients"]["conflated"] > 500, "values replace older ones")
     newest = fast.messages[-1]
     async with asyncio.timeout(15):
@@ -62,7 +63,7 @@ async def test_one_that_reads_again_gets_the_newest_values_and_no_old_ones(stage
     shown = values(slow.messages, TICKERS[0])
     seqs = [message["seq"] for message in shown]
     assert seqs == sorted(set(seqs)), "never an older value after a newer one"
-    jumps = [later - earlier for earlier, later in zip(seqs, seqs[1:], strict=False) if later > earlier + 1]
+    jumps = [later - earlier for earlier, later in pairwise(seqs) if later > earlier + 1]
     assert jumps, "what was replaced shows as a jump"
     by_seq = {message["seq"]: message["data"] for message in fast.of(TICKERS[0])}
     assert all(by_seq[message["seq"]] == message["data"] for message in shown if message["seq"] in by_seq)
@@ -78,7 +79,7 @@ async def test_one_that_stays_stalled_is_closed_in_time_although_little_waits(st
     )
     fast = await stage.client(gateway)
     await fast.subscribe("ticker:BTCUSDT")
-    slow = await stage.raw(gateway, "ticker:BTCUSDT", "ticker:ETHUSDT", "ticker:SOLUSDT", "ticker:XRPUSDT")
+    slow = await stage.deaf(gateway, "ticker:BTCUSDT", "ticker:ETHUSDT", "ticker:SOLUSDT", "ticker:XRPUSDT")
     body = await gateway.shows(lambda body: body["closed_by_code"], "the stalled one is closed")
     assert body["closed_by_code"] == {"4008": 1}
     await slow.read_until_end()
@@ -95,7 +96,7 @@ async def test_one_that_asks_and_asks_and_does_not_read_is_dropped(stage: Stage)
     fast = await stage.client(gateway)
     await fast.subscribe("ticker:BTCUSDT")
     before = gateway.running.memory_bytes()
-    greedy = await stage.raw(gateway, "ticker:BTCUSDT")
+    greedy = await stage.deaf(gateway, "ticker:BTCUSDT")
 
     async def ask() -> None:
         while True:

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 import feedmux
-from support.raw import Raw
+from support.deaf import Deaf
 from support.streams import VALUES, of
 from support.tap import Tap
 from support.waiting import eventually
@@ -336,7 +336,7 @@ class Stage:
         self._running: list[Running] = []
         self._clients: list[Client] = []
         self._taps: list[Tap] = []
-        self._raws: list[Raw] = []
+        self._deaf: list[Deaf] = []
 
     async def run(self, *args: str, env: dict[str, str] | None = None, cwd: str | None = None) -> Running:
         """Run any command of ``feedmux``."""
@@ -378,18 +378,18 @@ class Stage:
         self._clients.append(client)
         return client
 
-    async def raw(self, gateway: Gateway, *args: str) -> Raw:
+    async def deaf(self, gateway: Gateway, *args: str) -> Deaf:
         """Connect a client that reads only when it is told to, and let it subscribe."""
-        raw = await Raw.connect(gateway.port)
-        self._raws.append(raw)
-        await raw.send({"op": "subscribe", "args": list(args)})
-        return raw
+        deaf = await Deaf.connect(gateway.port)
+        self._deaf.append(deaf)
+        await deaf.send({"op": "subscribe", "args": list(args)})
+        return deaf
 
     async def strike(self) -> None:
         """End everything, and show what the processes said when one of them wrote a traceback."""
         await asyncio.gather(*(client.close() for client in self._clients), return_exceptions=True)
-        for raw in self._raws:
-            raw.close()
+        for deaf in self._deaf:
+            deaf.close()
         for tap in self._taps:
             tap.resume()
             await tap.stop()

@@ -20,7 +20,7 @@ _REQUEST = (
 _TEXT, _CLOSE = 1, 8
 
 
-class Raw:
+class Deaf:
     """One socket with a small receive buffer; what nobody reads stays in the kernel and the gateway."""
 
     def __init__(self, sock: socket.socket) -> None:
