@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit lint bench clean
+.PHONY: install demo run test unit laws models e2e lint bench clean
 
 install: $(STAMP)
 
@@ -23,11 +23,19 @@ demo: $(STAMP)
 run: $(STAMP)
 	@$(BIN)/feedmux serve
 
-test: $(STAMP)
-	@$(BIN)/python -m pytest
+test: unit laws e2e
 
 unit: $(STAMP)
-	@$(BIN)/python -m pytest -m "not e2e"
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not law"
+
+laws: $(STAMP)
+	@$(BIN)/python -m pytest -n 2 -m law
+
+models: $(STAMP)
+	@FEEDMUX_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 -m law
+
+e2e: $(STAMP)
+	@$(BIN)/python -m pytest -m e2e
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from itertools import pairwise
 from typing import cast
 
 import pytest
+import uvloop
 
 from feedmux.bus.stream import StreamReader, StreamWriter
 from feedmux.model.errors import ConnectFailed
@@ -49,10 +51,11 @@ class RawPeer:
     async def send(self, data: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
 
-    async def read(self) -> bool:
+    async def read(self, most_bytes: int = 1 << 20) -> bool:
         """Take what has come; False at the end."""
+        loop = asyncio.get_running_loop()
         try:
-            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 1 << 20), 10)
+            data = await asyncio.wait_for(loop.sock_recv(self.sock, most_bytes), 10)
         except ConnectionResetError:
             return False
         self.decoder.feed(data)
@@ -136,6 +139,26 @@ async def test_what_waits_for_a_reader_is_bounded(wiring: StreamWiring, peer: Ra
     assert losses == [figure(wiring, "raw", "dropped")]
 
 
+async def test_nothing_stands_between_a_loss_and_its_record() -> None:
+    """Room that appears before the buffer has drained is not used: the hole would come first."""
+    wiring, peer = StreamWiring(bound_bytes=1024 * 1024), RawPeer(Envelope, Lost)
+    await wiring.writer.attach(peer.theirs, "raw")
+    await peer.send(HELLO + encode(Want(TRADES)))
+    await until(lambda: wiring.source.calls)
+    while figure(wiring, "raw", "dropped") == 0:
+        wiring.source.advance(TRADES, b"x" * 1000)
+        await asyncio.sleep(0)
+    while not any(isinstance(record, Lost) for record in peer.records[:-1]):
+        wiring.source.advance(TRADES, b"x" * 1000)
+        assert await peer.read(16 * 1024)
+    for former, record in pairwise(peer.records):
+        if isinstance(former, Envelope) and isinstance(record, Envelope):
+            assert record.seq <= former.seq + 1
+    await wiring.close()
+    await closed([peer.theirs])
+    peer.close()
+
+
 async def test_the_largest_record_passes_through_a_small_bound(wiring: StreamWiring) -> None:
     sink = Collector()
     (await wiring.reader("a", sink)).want(TICKER)
@@ -161,6 +184,20 @@ async def test_wants_of_a_peer_that_does_not_read_are_answered_as_it_reads(
     assert figure(wiring, "raw", "dropped") == 0
     snapshots = [r.topic for r in peer.records if isinstance(r, Envelope) and r.kind is EventKind.SNAPSHOT]
     assert snapshots == wanted
+
+
+async def test_a_peer_that_dies_while_its_wants_are_unread_is_forgotten(
+    wiring: StreamWiring, peer: RawPeer
+) -> None:
+    """Nobody reads its socket then; the answers that wait for it tell."""
+    wanted = topics(100)
+    wiring.source.values = dict.fromkeys(wanted, b"x" * 30_000)
+    await peer.send(HELLO + b"".join(encode(Want(topic)) for topic in wanted))
+    await until(lambda: figure(wiring, "raw", "waiting_bytes") > 32 * 1024)
+    assert len(wiring.source.calls) < 100
+    peer.sock.close()
+    await until(lambda: wiring.source.calls[-1] == ("forget", None, "raw"))
+    assert wiring.source.demand.wants() == []
 
 
 async def test_a_reader_that_holds_more_than_the_bound_heals_after_a_loss(wiring: StreamWiring) -> None:
@@ -199,8 +236,13 @@ async def test_a_reader_that_sends_garbage_is_cut_and_forgotten(
 
 async def test_a_reader_whose_sending_side_ends_is_dead(wiring: StreamWiring, peer: RawPeer) -> None:
     await peer.send(HELLO + encode(Want(TICKER)))
+    await until(lambda: wiring.source.calls)
+    while figure(wiring, "raw", "waiting_bytes") == 0:  # what waits for it delays nothing
+        wiring.source.advance(TICKER, b"x" * 10_000)
+        await asyncio.sleep(0)
     peer.sock.shutdown(socket.SHUT_WR)
     await until(lambda: ("forget", None, "raw") in wiring.source.calls)
+    assert wiring.writer.statistics()["topics"] == 0
 
 
 async def test_a_writer_that_sends_garbage_is_cut_as_if_it_had_died(caplog: pytest.LogCaptureFixture) -> None:
@@ -219,6 +261,90 @@ async def test_a_writer_that_sends_garbage_is_cut_as_if_it_had_died(caplog: pyte
     await peer.read_to_end()
     await closed([peer.theirs])
     peer.close()
+
+
+@pytest.fixture
+async def writer_peer() -> AsyncIterator[RawPeer]:
+    """A writer that speaks by hand."""
+    peer = RawPeer(Want, Drop)
+    yield peer
+    await peer.read_to_end()
+    await closed([peer.theirs])
+    peer.close()
+
+
+async def test_a_topic_of_which_nothing_came_has_no_hole_but_is_wanted_again(writer_peer: RawPeer) -> None:
+    sink = Collector()
+    reader = StreamReader(sink)
+    await reader.attach(writer_peer.theirs)
+    reader.want(TICKER, 5)
+    await writer_peer.read_until(1)
+    await writer_peer.send(HELLO + encode(Lost(3)))
+    await writer_peer.read_until(2)
+    assert writer_peer.records == [Want(TICKER, 5), Want(TICKER, 5)]
+    assert sink.events == []
+    assert reader.statistics()["lost"] == 3
+    reader.close()
+
+
+async def test_asks_wait_by_topic_while_the_writer_does_not_read(writer_peer: RawPeer) -> None:
+    reader = StreamReader(Collector())
+    await reader.attach(writer_peer.theirs)
+    long = [Topic(PUBLIC, "v" * 800, "", "ticker", str(number)) for number in range(1000)]
+    for topic in long:
+        reader.want(topic)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for topic in topics(500):
+        reader.want(topic)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        reader.drop(topic)
+    reader.want(TRADES)
+    await writer_peer.read_until(1001)
+    assert writer_peer.records == [*map(Want, long), Want(TRADES)]
+    reader.close()
+
+
+async def test_a_sink_that_closes_its_reader_hears_nothing_more(writer_peer: RawPeer) -> None:
+    class Closing(Collector):
+        def receive(self, envelope: Envelope, /) -> None:
+            super().receive(envelope)
+            reader.close()
+
+    sink = Closing()
+    reader = StreamReader(sink)
+    await reader.attach(writer_peer.theirs)
+    reader.want(TRADES)
+    await writer_peer.send(HELLO + encode(update(TRADES, 1)) + encode(update(TRADES, 2)))
+    await until(lambda: sink.updates(TRADES) == [1])
+    await writer_peer.read_to_end()
+    assert reader.statistics() == {
+        "connected": False,
+        "topics": 0,
+        "received": 1,
+        "ignored": 0,
+        "lost": 0,
+        "cuts": 1,
+    }
+
+
+async def test_what_was_dropped_while_the_writer_was_gone_is_not_asked_of_the_next(
+    wiring: StreamWiring, writer_peer: RawPeer
+) -> None:
+    reader = await wiring.reader("a", Collector())
+    reader.want(TICKER)
+    await until(lambda: wiring.source.calls)
+    wiring.writer.close()
+    await until(lambda: not reader.statistics()["connected"])
+    reader.drop(TICKER)
+    reader.want(TRADES)
+    await reader.attach(writer_peer.theirs)
+    await writer_peer.read_until(1)
+    reader.want(TICKER)
+    await writer_peer.read_until(2)
+    assert writer_peer.records == [Want(TRADES), Want(TICKER)]
+    reader.close()
 
 
 async def test_a_want_without_a_writer_is_pending_and_asked_on_attach(wiring: StreamWiring) -> None:
@@ -335,7 +461,7 @@ async def test_what_was_published_before_the_writer_closed_still_arrives() -> No
     await wiring.close()
 
 
-async def test_who_attaches_to_what_has_closed_is_cut() -> None:
+async def attach_to_what_has_closed() -> None:
     writer, reader = StreamWriter(), StreamReader(Collector())
     writer.close()
     reader.close()
@@ -345,6 +471,27 @@ async def test_who_attaches_to_what_has_closed_is_cut() -> None:
     await closed([left, right])
     assert writer.statistics()["readers"] == {}
     assert not reader.statistics()["connected"]
+
+
+async def lose_and_heal() -> None:
+    wiring, sink = StreamWiring(bound_bytes=64 * 1024), Collector()
+    (await wiring.reader("a", sink)).want(TRADES)
+    await until(lambda: len(sink.events) == 2)
+    for _ in range(2000):
+        wiring.source.advance(TRADES, b"x" * 100)
+    await until(lambda: sink.events[-1].position == (1, 2000))
+    assert sink.of(TRADES, EventKind.GAP)
+    assert not uncovered_holes(sink.events)
+    await wiring.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("story", [attach_to_what_has_closed, lose_and_heal])
+def test_both_event_loops_do(
+    run: Callable[[Coroutine[object, object, None]], None],
+    story: Callable[[], Coroutine[object, object, None]],
+) -> None:
+    run(story())
 
 
 async def test_what_is_no_stream_socket_is_refused_and_closed() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -61,7 +64,7 @@ def load_command(name: str) -> Any:
     return command
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def _version(wanted: bool) -> None:
@@ -82,7 +85,8 @@ def feedmux(
 def main() -> NoReturn:
     """Run the command that ``sys.argv`` names and exit.
 
-    Exit codes: 0 done, 1 it failed, 2 it was asked for something that cannot be, 130 interrupted.
+    Exit codes: 0 done, 1 it failed, 2 it was asked for something that cannot be, 70 a defect of
+    ours, 130 interrupted.
     An error of ours is one sentence on stderr; a traceback is a defect.
     """
     try:
@@ -92,4 +96,21 @@ def main() -> NoReturn:
         sys.exit(2 if isinstance(error, LocalError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the outermost edge of the program
+        _report_defect(error)
+        sys.exit(70)
     sys.exit(0)
+
+
+def _report_defect(error: Exception) -> None:
+    """Log what should never happen with its traceback; without a log, say it in one sentence."""
+    log = logging.getLogger("feedmux")
+    if log.hasHandlers():
+        log.critical("this is a defect of feedmux", exc_info=error)
+    elif os.environ.get("FEEDMUX_TRACEBACK"):
+        traceback.print_exception(error)
+    else:
+        sys.stderr.write(
+            f"feedmux: this is a defect of feedmux: {type(error).__name__}: {error}\n"
+            "feedmux: please report it with what FEEDMUX_TRACEBACK=1 shows\n"
+        )

@@ -141,13 +141,13 @@ class Server(Section):
     metrics_enabled: bool = key(True, "Answer `GET /metrics`.")
     drain_grace: float = key(
         0.0,
-        "How long the server still serves after it was told to stop, so that a load balancer looks away.",
+        "How long clients stay after a stop was asked for, while new ones are turned away with 503.",
         between=(0, 3600),
         unit="s",
     )
     drain_seconds: float = key(
         5.0,
-        "How long clients get to read what still waits for them before their connections are closed.",
+        "Over how long clients are sent away; who does not follow is cut off at its end.",
         between=(0, 3600),
         unit="s",
     )

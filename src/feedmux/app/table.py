@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -163,7 +163,8 @@ class PriceTable:
         """Draw head, rows and foot in the width there is."""
         yield self._head()
         yield self._body(wide=options.max_width >= WIDE)
-        yield Group(*self._foot())
+        yield _list([(Text(f"  ✗ {arg}", style="red"), reason) for arg, reason in self._rejected.items()])
+        yield _list([(Text("  !", style="yellow"), problem) for problem in self._problems])
 
     def _head(self) -> Text:
         """Draw the connection; bad news are longer and get a line of their own."""
@@ -189,11 +190,15 @@ class PriceTable:
             table.add_row(label, *blanks, Text("waiting", style="cyan"), style="dim")
         return table
 
-    def _foot(self) -> Iterator[Text]:
-        for arg, reason in self._rejected.items():
-            yield Text.assemble((f"  ✗ {arg} ", "red"), (reason, "dim"))
-        for problem in self._problems:
-            yield Text.assemble(("  ! ", "yellow"), (problem, "dim"))
+
+def _list(rows: Sequence[tuple[Text, str]]) -> Table:
+    """Set reasons beside their marks; a long one goes on below itself."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(style="dim", overflow="fold")
+    for mark, reason in rows:
+        grid.add_row(mark, Text(reason))
+    return grid
 
 
 def facts_of(data: object) -> Facts | None:

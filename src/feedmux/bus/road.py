@@ -45,7 +45,9 @@ class Road(asyncio.Protocol):
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_unix_connection(lambda: self, sock=sock)
+            # not create_unix_connection: in uvloop 0.23 that takes the socket over only after
+            # connection_made, so a road that ends within it leaves a descriptor closed twice
+            await loop.connect_accepted_socket(lambda: self, sock)
         except (OSError, ValueError) as error:
             sock.close()
             raise ConnectFailed(f"the bus socket of {self.peer}", str(error)) from error
@@ -100,8 +102,9 @@ class Road(asyncio.Protocol):
         self.on_begin()
 
     def data_received(self, data: bytes) -> None:
-        self._decoder.feed(data)
-        self.read()
+        if not self.is_over:
+            self._decoder.feed(data)
+            self.read()
 
     def read(self) -> None:
         """Take the records that are whole."""

@@ -8,10 +8,6 @@ import time
 class SystemClock:
     """The machine's time; satisfies :class:`feedmux.model.ports.Clock`."""
 
-    def monotonic(self) -> float:
-        """Return seconds on a clock that never goes back."""
-        return time.monotonic()
-
-    def time_ns(self) -> int:
-        """Return Unix time in nanoseconds."""
-        return time.time_ns()
+    # The functions themselves: a feed asks twice per message, and a frame of Python doubles the cost.
+    monotonic = staticmethod(time.monotonic)
+    time_ns = staticmethod(time.time_ns)

@@ -137,7 +137,7 @@ class Connection(WSListener):
         try:
             async with self._scope:
                 await self._upgrade(tls, turn)
-        except (OSError, WSError) as error:
+        except (OSError, WSError) as error:  # a deadline that comes right after `opened` changes nothing
             reason = self._why_not(error, timed_out=self._scope.expired())
         finally:
             self._scope = None
@@ -194,7 +194,6 @@ class Connection(WSListener):
         if self._reason is not None or self._scope is None or self._scope.expired():
             transport.disconnect(graceful=False)
             return
-        self._scope.reschedule(None)
         self._transport = transport
         high = self._config.max_write_buffer_bytes
         transport.underlying_transport.set_write_buffer_limits(high=high)
@@ -247,6 +246,7 @@ class Connection(WSListener):
             disconnect_on_exception=False,
             websocket_handshake_timeout=None,
             logger_name=_MUTE,
+            enable_auto_pong=True,
             max_frame_size=config.max_message_bytes,
             extra_headers=headers,
             max_redirects=0,

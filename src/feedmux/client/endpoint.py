@@ -105,11 +105,12 @@ def reason_of(error: OSError, endpoint: Endpoint) -> str:
     """Say in words that help why a connection did not come about."""
     if isinstance(error, socket.gaierror):
         return f"the name {endpoint.host!r} does not resolve ({error.strerror})"
+    # Only errors of the ssl module itself carry these two; the transport makes some of its own.
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted: {error.verify_message}"
+        return f"the server's certificate is not trusted: {getattr(error, 'verify_message', error)}"
     if isinstance(error, ssl.SSLError):
-        what = (error.reason or error.strerror or str(error)).lower().replace("_", " ")
-        return f"TLS failed: {endpoint.scrub(what)}"
+        what = getattr(error, "reason", None) or error.strerror or str(error)
+        return f"TLS failed: {endpoint.scrub(what.lower().replace('_', ' '))}"
     for kind, hint in _HINTS.items():
         if isinstance(error, kind):
             return hint

@@ -24,6 +24,7 @@ overtake only what still waits in the outbox.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -37,7 +38,10 @@ from feedmux.edge.deadlines import NEVER, Deadlines
 from feedmux.edge.direct import send_direct
 from feedmux.edge.house import House
 from feedmux.edge.session import Session
+from feedmux.wire import op
 from feedmux.wire.frame import text_frame
+
+log = logging.getLogger(__name__)
 
 GOING_AWAY: Final = 1001
 NOT_UTF8: Final = 1007
@@ -190,7 +194,14 @@ class Connection(Deadlines, asyncio.Protocol):
         except NotText:
             self.close(NOT_UTF8, "A text message is not UTF-8")
         if payload is not None and self.session is not None:
-            self.session.take(payload)
+            self._deliver(self.session, payload)
+
+    def _deliver(self, session: Session, payload: bytes) -> None:
+        try:
+            session.take(payload)
+        except Exception:
+            log.exception("a client's message could not be answered; this is a defect")
+            self.answer(op.error(op.Code.INTERNAL_ERROR, "The server could not answer this message"))
 
     def _control(self, frame: bytes) -> None:
         """Write through the transport: behind a frame under way, ahead of the outbox."""

@@ -106,11 +106,18 @@ class Handshake(Deadlines, asyncio.Protocol):
         self._house.gone(self)
         self._closing = True
         self.retire()
-        connection = Connection(self._house, protocol)
+        connection = Connection(self._house, self._open_protocol())
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
         if rest:
             connection.data_received(rest)
+
+    def _open_protocol(self) -> ServerProtocol:
+        """A protocol that begins after the handshake; the one that made it keeps the request (2.5 KB)."""
+        config = self._house.config
+        return ServerProtocol(
+            state=State.OPEN, max_size=config.max_message_bytes, logger=self._house.protocol_log
+        )
 
     def _reply(self, reply: Reply, *, head: bool = False) -> None:
         self._finish(http.encode(reply, head=head))

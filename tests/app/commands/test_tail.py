@@ -29,10 +29,13 @@ async def start() -> AsyncIterator[Start]:
     """Start ``feedmux tail``; what still runs at the end of a test is killed."""
     started: list[Process] = []
 
+    # a size in the environment would outweigh the terminal's own
+    inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+
     async def start_one(*args: str, stdout: int = PIPE) -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "feedmux", "tail", *args,
-            env=os.environ | {"PYTHONPATH": str(SOURCE), "TERM": "xterm-256color"},
+            env=inherited | {"PYTHONPATH": str(SOURCE), "TERM": "xterm-256color"},
             stdout=stdout,
             stderr=PIPE,
         )  # fmt: skip

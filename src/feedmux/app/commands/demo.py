@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,17 +25,21 @@ from feedmux.sim.options import SimOptions
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
 STREAMS = (*(f"ticker:{symbol}" for symbol in SYMBOLS), "kline:1m:BTCUSDT", "trade:BTCUSDT", "trade:ETHUSDT")
+DEFAULT_PORT = 8000
 FRAMES_PER_SECOND = 8
 
 
 class Intro:
     """What a newcomer is told above the prices."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, port: int) -> None:
+        command = _command()
+        where = "" if port == DEFAULT_PORT else f" --url ws://127.0.0.1:{port}/ws"
         self.lines = (
             "feedmux demo: simulated prices, served by a real gateway",
-            f"WebSocket   {url}   try: feedmux tail ticker:ETHUSDT --url {url}",
-            "Go live     feedmux serve   (Bybit, no key needed)",
+            f"WebSocket   ws://127.0.0.1:{port}/ws",
+            f"Follow      {command} tail ticker:ETHUSDT{where}",
+            f"Go live     {command} serve   (Bybit; no key needed)",
             "Stop        Ctrl-C",
         )
 
@@ -89,7 +95,7 @@ class Watcher:
 
 def demo(
     *,
-    port: Annotated[int, typer.Option(help="The gateway's port, if it is free.")] = 8000,
+    port: Annotated[int, typer.Option(help="The gateway's port, if it is free.")] = DEFAULT_PORT,
     seconds: Annotated[
         float | None, typer.Option(help="Stop after so many seconds.", min=0, show_default=False)
     ] = None,
@@ -111,7 +117,7 @@ async def _demo(port: int, seconds: float | None) -> None:
 
 async def _watch(port: int, stop: asyncio.Event, seconds: float | None) -> None:
     """Follow the gateway until ``stop`` is set or the time is over."""
-    intro = Intro(f"ws://127.0.0.1:{port}/ws")
+    intro = Intro(port)
     terminal = sys.stdout.isatty()
     table = PriceTable("simulated Bybit", SystemClock()) if terminal else None
     subscriber = Subscriber(f"ws://127.0.0.1:{port}/ws", STREAMS, Watcher(table))
@@ -128,6 +134,8 @@ async def _watch(port: int, stop: asyncio.Event, seconds: float | None) -> None:
         subscriber.close()
         if drawing is not None:
             drawing.cancel()
+    if table is not None:
+        Console().print(table)
 
 
 async def _draw(intro: Intro, table: PriceTable) -> None:
@@ -156,3 +164,13 @@ def _free(port: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     return 0
+
+
+def _command() -> str:
+    """How the reader can call feedmux from here."""
+    if shutil.which("feedmux"):
+        return "feedmux"
+    try:
+        return str(Path(sys.argv[0]).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return "python -m feedmux"
