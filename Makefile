@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit e2e lint bench clean
+.PHONY: install demo run test unit laws models e2e lint bench clean
 
 install: $(STAMP)
 
@@ -23,10 +23,16 @@ demo: $(STAMP)
 run: $(STAMP)
 	@$(BIN)/feedmux serve
 
-test: unit e2e
+test: unit laws e2e
 
 unit: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 -m "not e2e"
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not law"
+
+laws: $(STAMP)
+	@$(BIN)/python -m pytest -n 2 -m law
+
+models: $(STAMP)
+	@FEEDMUX_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 -m law
 
 e2e: $(STAMP)
 	@$(BIN)/python -m pytest -m e2e

@@ -44,7 +44,9 @@ TEMPLATE = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re
 SPACE = "&#160;"
 CHARACTER = 12.2
 """The width of a character in rich's pictures."""
-RUN_OF_TEXT = re.compile(r'(<text class="demo-r[^>]* x=")([\d.]+)(" [^>]*textLength=")[\d.]+("[^>]*>)([^<]*)<')
+RUN_OF_TEXT = re.compile(
+    r'(<text class="demo-r[^>]* x=")([\d.]+)(" [^>]*textLength=")[\d.]+("[^>]*>)([^<]*)<'
+)
 
 
 async def follow(table: PriceTable) -> None:
@@ -87,7 +89,7 @@ def without_margins(found: re.Match[str]) -> str:
     while text.endswith(SPACE):
         text = text.removesuffix(SPACE)
     width = CHARACTER * len(html.unescape(text))
-    return f'{before}{float(x) + CHARACTER * left:g}{between}{width:g}{after}{text}<'
+    return f"{before}{float(x) + CHARACTER * left:g}{between}{width:g}{after}{text}<"
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,11 @@ ONLY_IN_APP = {"typer", "pydantic", "pydantic_settings", "rich", "structlog", "p
 ONLY_IN_ONE_MODULE = {"aio_pika": "feed/rabbitmq.py", "redis": "bus/redis.py", "hiredis": "bus/redis.py"}
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def name_of(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
@@ -60,7 +66,7 @@ def folder_of(path: Path) -> str:
 
 def imports_of(path: Path) -> Iterator[str]:
     """Every module that a file imports, deferred imports included."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -153,7 +159,7 @@ def test_third_party_imports_belong_to_their_folder(path: Path) -> None:
 def test_sizes(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= 400, f"{name_of(path)} is longer than 400 lines"
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= 50, f"{name_of(path)}: {node.name} has {length} lines"
@@ -185,14 +191,12 @@ def test_there_are_no_import_cycles() -> None:
 
 @by_name
 def test_every_module_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text())), f"{name_of(path)} has no docstring"
+    assert ast.get_docstring(tree_of(path)), f"{name_of(path)} has no docstring"
 
 
 @by_name
 def test_names_are_the_fields_terms(path: Path) -> None:
     forbidden = ("manager", "handler", "helper", "util", "common", "base", "service", "processor")
-    names = [path.stem] + [
-        node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)
-    ]
+    names = [path.stem] + [node.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef)]
     for name in names:
         assert not any(word in name.lower() for word in forbidden), f"{name_of(path)}: {name}"

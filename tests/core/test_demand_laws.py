@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from feedmux.core.demand import Demand
+from support.examples import EXAMPLES
 
 TOPICS = st.sampled_from(["btc", "eth", "sol"])
 HOLDERS = st.sampled_from(["a", "b", "c", "d"])
@@ -54,4 +55,4 @@ class DemandModel(RuleBasedStateMachine):
 
 
 TestDemand = DemandModel.TestCase
-TestDemand.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestDemand.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None)

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from feedmux.core.reconnect import Backoff, Event, Reconnect, State
 from feedmux.model.errors import IllegalEvent
+from support.examples import EXAMPLES
 
 BACKOFF = Backoff(initial=0.5, multiplier=2.0, ceiling=7.0)
 
@@ -107,4 +108,4 @@ class ReconnectModel(RuleBasedStateMachine):
 
 
 TestReconnectModel = ReconnectModel.TestCase
-TestReconnectModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestReconnectModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)

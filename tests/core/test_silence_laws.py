@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from feedmux.core.silence import SilenceWatch
 from feedmux.model.topic import PUBLIC, Topic
+from support.examples import EXAMPLES
 
 LIMITS = {"ticker": 5, "kline": 11}
 TOPICS = [Topic(PUBLIC, "v", "", kind, name) for kind in ("ticker", "kline", "trade") for name in "AB"]
@@ -70,4 +71,4 @@ class SilenceModel(RuleBasedStateMachine):
 
 
 TestSilenceModel = SilenceModel.TestCase
-TestSilenceModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestSilenceModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedmux.core.ticker import TickerMerge, Unmerged
+from support.examples import EXAMPLES
 
 FIELDS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["", "0", "1", "2.50"]))
 PARTS = st.lists(
@@ -30,7 +31,7 @@ class Reference:
         return {name: text for name, text in whole.items() if text != ""}
 
 
-@settings(max_examples=200)
+@settings(max_examples=EXAMPLES)
 @given(PARTS)
 def test_merging_any_sequence_equals_replaying_it(parts: list[tuple[bool, int, dict[str, str]]]) -> None:
     merge, reference = TickerMerge(), Reference()
@@ -38,7 +39,7 @@ def test_merging_any_sequence_equals_replaying_it(parts: list[tuple[bool, int, d
         assert merge.apply(*part) == reference.apply(*part)
 
 
-@settings(max_examples=100)
+@settings(max_examples=EXAMPLES)
 @given(PARTS)
 def test_a_part_that_comes_twice_changes_nothing(parts: list[tuple[bool, int, dict[str, str]]]) -> None:
     once, twice = TickerMerge(), TickerMerge()

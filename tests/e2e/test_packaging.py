@@ -254,7 +254,9 @@ def test_the_image_holds_the_package_itself_and_no_tests(image: Image) -> None:
     python = image.root / "opt/feedmux/bin/python"
     where = subprocess.run([python, "-c", probe], env=image.env(), capture_output=True, text=True, check=True)
     assert Path(where.stdout.strip()).is_relative_to(image.root)
-    missing = subprocess.run([python, "-c", "import pytest"], env=image.env(), capture_output=True, check=False)
+    missing = subprocess.run(
+        [python, "-c", "import pytest"], env=image.env(), capture_output=True, check=False
+    )
     assert missing.returncode == 1
 
 
@@ -262,7 +264,7 @@ async def test_the_images_command_is_ready_healthy_and_ends_on_sigterm(image: Im
     port = free_port()
     env = image.env(PORT=str(port), BYBIT_WS_URL=NOWHERE, DRAIN_SECONDS="0.5")
     check = ["/bin/sh", "-c", image.health]
-    before = subprocess.run(check, env=env, capture_output=True, timeout=30, check=False)
+    before = await asyncio.to_thread(subprocess.run, check, env=env, capture_output=True, timeout=30)
     assert before.returncode != 0, "the health check passes although nothing runs"
     async with started(image.command, cwd=image.cwd, env=env) as process:
         await ready(port, process)

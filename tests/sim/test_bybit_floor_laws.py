@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from feedmux.sim.bybit_floor import Floor
 from feedmux.sim.options import SimOptions
+from support.examples import EXAMPLES
 
 TICKER = "tickers.BTCUSDT"
 KLINE = "kline.1.BTCUSDT"
@@ -145,9 +146,9 @@ class SpotMarket(Market):
 
 
 TestLinear = Market.TestCase
-TestLinear.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestLinear.settings = settings(max_examples=EXAMPLES // 5, stateful_step_count=25, deadline=None)
 TestSpot = SpotMarket.TestCase
-TestSpot.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+TestSpot.settings = settings(max_examples=EXAMPLES // 10, stateful_step_count=25, deadline=None)
 
 
 def run_alone(seed: int, joins: Iterable[int] = (0,)) -> list[dict[str, Any]]:

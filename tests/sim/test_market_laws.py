@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedmux.sim.market import Instrument, instrument
+from support.examples import EXAMPLES
 
 NOW_MS = 1_790_757_082_283
 SYMBOLS = st.sampled_from(["BTCUSDT", "ETHUSDT", "DOGEUSDT", "NEWUSDT", "1000PEPEUSDT"])
@@ -24,7 +25,7 @@ def assert_day_holds_together(traded: Instrument) -> None:
     assert number(traded, "turnover24h") > 0
 
 
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES // 5)
 @given(market=st.sampled_from(["linear", "inverse"]), symbol=SYMBOLS, seed=SEEDS)
 def test_a_derivative_keeps_its_laws_step_after_step(market: str, symbol: str, seed: int) -> None:
     traded = instrument(market, symbol, seed, NOW_MS)
@@ -40,7 +41,7 @@ def test_a_derivative_keeps_its_laws_step_after_step(market: str, symbol: str, s
         assert number(traded, "bid1Price") < number(traded, "ask1Price")
 
 
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES // 5)
 @given(symbol=SYMBOLS, seed=SEEDS)
 def test_a_step_returns_just_what_makes_the_state_whole_again(symbol: str, seed: int) -> None:
     traded = instrument("linear", symbol, seed, NOW_MS)
@@ -54,7 +55,7 @@ def test_a_step_returns_just_what_makes_the_state_whole_again(symbol: str, seed:
         assert merged == traded.fields
 
 
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES // 5)
 @given(symbol=SYMBOLS, seed=SEEDS)
 def test_spot_says_its_change_to_four_places_and_has_no_book(symbol: str, seed: int) -> None:
     traded = instrument("spot", symbol, seed, NOW_MS)
@@ -66,7 +67,7 @@ def test_spot_says_its_change_to_four_places_and_has_no_book(symbol: str, seed: 
         assert "bid1Price" not in traded.fields
 
 
-@settings(max_examples=20)
+@settings(max_examples=EXAMPLES // 10)
 @given(market=st.sampled_from(["linear", "spot", "inverse"]), symbol=SYMBOLS, seed=SEEDS)
 def test_the_same_seed_makes_the_same_market(market: str, symbol: str, seed: int) -> None:
     one, other = (instrument(market, symbol, seed, NOW_MS) for _ in range(2))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.model.venue import Answer, Malformed, Merge, Pong, Value
 from feedmux.venue.bybit import INTERVALS, MARKETS, Bybit
+from support.examples import EXAMPLES
 
 CODECS = st.sampled_from([Bybit(market) for market in MARKETS])
 SYMBOLS = st.from_regex(r"[A-Z0-9][A-Z0-9-]{1,20}", fullmatch=True)
@@ -78,7 +79,7 @@ def check(codec: Bybit, payload: bytes) -> None:
                 pass
 
 
-@settings(max_examples=200)
+@settings(max_examples=EXAMPLES)
 @given(CODECS, st.binary(max_size=300))
 def test_any_bytes_are_documented_events(codec: Bybit, payload: bytes) -> None:
     check(codec, payload)
@@ -92,7 +93,7 @@ JSON = st.recursive(
 KEYS = ("topic", "type", "data", "cs", "ts", "op", "success", "ret_msg", "req_id")
 
 
-@settings(max_examples=200)
+@settings(max_examples=EXAMPLES)
 @given(CODECS, FRAMES, st.dictionaries(st.sampled_from(KEYS), JSON), st.booleans())
 def test_any_json_in_any_place_is_documented_events(
     codec: Bybit, frame: dict[str, object], changes: dict[str, object], pure: bool
@@ -100,7 +101,7 @@ def test_any_json_in_any_place_is_documented_events(
     check(codec, json.dumps(changes if pure else {**frame, **changes}).encode())
 
 
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(CODECS, FRAMES, st.data())
 def test_truncated_and_flipped_frames_are_documented_events(
     codec: Bybit, frame: dict[str, object], data: st.DataObject
@@ -112,7 +113,7 @@ def test_truncated_and_flipped_frames_are_documented_events(
     check(codec, bytes(payload))
 
 
-@settings(max_examples=150)
+@settings(max_examples=EXAMPLES)
 @given(CODECS, FRAMES, st.randoms(use_true_random=False))
 def test_the_order_of_keys_does_not_matter(codec: Bybit, frame: dict[str, object], random: object) -> None:
     shuffled = list(frame.items())
@@ -122,7 +123,7 @@ def test_the_order_of_keys_does_not_matter(codec: Bybit, frame: dict[str, object
     assert not any(isinstance(event, Malformed) for event in straight)
 
 
-@settings(max_examples=100)
+@settings(max_examples=EXAMPLES)
 @given(
     CODECS,
     st.lists(st.tuples(st.sampled_from(["ticker", "trade", "kline"]), SYMBOLS), max_size=12),

@@ -7,6 +7,7 @@ from feedmux.model.errors import MalformedMessage
 from feedmux.model.event import Envelope
 from feedmux.wire.envelope import decode, encode
 from support.envelopes import ENVELOPES
+from support.examples import EXAMPLES
 
 
 @given(ENVELOPES)
@@ -30,7 +31,7 @@ def test_any_bytes_are_an_envelope_or_malformed(data: bytes) -> None:
     readable_or_malformed(data)
 
 
-@settings(max_examples=200)
+@settings(max_examples=EXAMPLES)
 @given(ENVELOPES, st.data())
 def test_a_damaged_envelope_is_another_envelope_or_malformed(envelope: Envelope, data: st.DataObject) -> None:
     damaged = bytearray(encode(envelope))

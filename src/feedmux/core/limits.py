@@ -29,10 +29,9 @@ class RateWindow:
         self._count += 1
         return self._count <= self._limit
 
-    @property
-    def excess(self) -> int:
-        """How many events of this window were over the limit."""
-        return max(0, self._count - self._limit)
+    def excess(self, now: float) -> int:
+        """How many events of this window were over the limit; 0 when it has ended."""
+        return max(0, self._count - self._limit) if self.reopens_in(now) else 0
 
     def reopens_in(self, now: float) -> float:
         """Seconds until the window ends; 0 when it has."""
@@ -43,8 +42,8 @@ class TokenBucket:
     """A budget that fills with time.
 
     Args:
-        rate: tokens per second.
-        burst: the most that it holds; it starts full.
+        rate: tokens per second, above 0.
+        burst: the most that it holds, at least 1; it starts full.
     """
 
     __slots__ = ("_burst", "_filled", "_rate", "_tokens")

@@ -18,7 +18,8 @@ open         drain               all frames go to the writer
 open         writer is full      paused; what it did not take waits, conflated by key
 paused       offer               replace by key, or append
 paused       resume              open again, and dirty if something waits
-any          bound reached       full: frames are refused until it is dropped
+open         bound reached       drained at once, ahead of the flush
+paused       bound reached       full: frames are refused until it is dropped
 ===========  ==================  ====================================================
 
 Answers, pongs and closes do not come here: the connection writes them to its transport, behind
@@ -144,6 +145,7 @@ class Outbox:
         self._full = self._paused = True
 
     def statistics(self) -> Statistics:
+        """What was sent and conflated, and what waits."""
         waiting = self._waiting if self._waiting is not None else self._frames
         return {
             "sent": self.sent,
@@ -192,9 +194,11 @@ class TopicRow:
         self._outlets: dict[Outlet, None] = {}
 
     def add(self, outlet: Outlet, /) -> None:
+        """Let ``outlet`` have what is offered from now on; once, however often it is added."""
         self._outlets[outlet] = None
 
     def discard(self, outlet: Outlet, /) -> None:
+        """``outlet`` gets nothing more; one that is not there is passed over."""
         self._outlets.pop(outlet, None)
 
     def offer(self, frame: bytes, key: str, /) -> None:

@@ -12,18 +12,20 @@ phase      event                        what happens
 =========  ===========================  ===================================================
 queued     its turn comes               requested, in a batch or alone
 queued     data comes                   none of ours: an earlier request's, still under way
-requested  accepted, or data comes      confirmed
+requested  accepted, or data comes      confirmed; data proves nothing while an unsubscribe
+                                        that went before is not answered
 requested  batch refused, not named     queued again, to go alone
 requested  refused alone, or named      denied: it leaves, with the venue's reason
 requested  «already subscribed»         confirmed; the rest of its batch goes alone
-requested  no answer in time            queued again
-any        dropped                      it leaves; given back if it was sent
+requested  no answer in time            queued again, to go alone
+any        dropped                      it leaves; given back if the venue may have it
 any        connection opened            queued: a new connection remembers nothing
 =========  ===========================  ===================================================
 
-An answer without an id belongs to the request that holds the topic it names, else to the oldest
-one, because venues answer in order. Deliberately absent: budgets and time of day; the caller
-decides when the next request may go.
+An answer decides only about topics whose latest request it answers: what was given back and
+wanted again waits for its own. An answer without an id belongs to the oldest request that holds
+the topic it names, or to the oldest of all if it names none, because venues answer in order.
+Deliberately absent: budgets and time of day; the caller decides when the next request may go.
 """
 
 from __future__ import annotations
@@ -64,12 +66,21 @@ class Outcome(NamedTuple):
 
 
 class _Wish:
-    __slots__ = ("alone", "asker", "phase")
+    """A wanted topic: ``request_id`` names the request that the venue may have it from, and
+    ``awaits`` the unsubscribe that must be answered before data can be that request's."""
+
+    __slots__ = ("asker", "awaits", "phase", "request_id")
 
     def __init__(self, asker: int) -> None:
         self.asker = asker
         self.phase = Phase.QUEUED
-        self.alone = False
+        self.request_id = ""
+        self.awaits = ""
+
+    def sent(self, request_id: str, awaits: str) -> None:
+        self.phase = Phase.REQUESTED
+        self.request_id = request_id
+        self.awaits = awaits
 
 
 class Subscriptions:
@@ -86,6 +97,7 @@ class Subscriptions:
         self._batch: FairQueue[Topic] = FairQueue()
         self._alone: FairQueue[Topic] = FairQueue()
         self._give_back: dict[Topic, None] = {}
+        self._leaving: dict[Topic, str] = {}
         self._flying: dict[str, tuple[Request, float]] = {}
         self._turn_alone = True
 
@@ -110,13 +122,13 @@ class Subscriptions:
             self._batch.push(asker, topic)
 
     def drop(self, topic: Topic) -> None:
-        """``topic`` is no longer wanted; the venue is told if it was asked for it."""
+        """``topic`` is no longer wanted; the venue is told if it may have it."""
         wish = self._wishes.pop(topic, None)
         if wish is None:
             return
         self._batch.discard(topic)
         self._alone.discard(topic)
-        if wish.phase is not Phase.QUEUED:
+        if wish.request_id:
             self._give_back[topic] = None
 
     def renew(self, topic: Topic) -> None:
@@ -124,14 +136,17 @@ class Subscriptions:
         wish = self._wishes.get(topic)
         if wish is not None and wish.phase is not Phase.QUEUED:
             self._give_back[topic] = None
+            wish.request_id = ""
             self._queue_alone(topic, wish)
 
     def opened(self) -> None:
         """A new connection: it remembers nothing, so everything wanted is queued."""
         self._flying.clear()
         self._give_back.clear()
+        self._leaving.clear()
         for topic, wish in self._wishes.items():
             wish.phase = Phase.QUEUED
+            wish.request_id = ""
             self._alone.discard(topic)
             self._batch.push(wish.asker, topic)
 
@@ -153,9 +168,11 @@ class Subscriptions:
             return None
         self._turn_alone = not self._turn_alone
         self._flying[request.request_id] = (request, now)
-        if request.verb == "subscribe":
-            for topic in request.topics:
-                self._wishes[topic].phase = Phase.REQUESTED
+        for topic in request.topics:
+            if request.verb == "subscribe":
+                self._wishes[topic].sent(request.request_id, self._leaving.get(topic, ""))
+            else:
+                self._leaving[topic] = request.request_id
         return request
 
     def answered(
@@ -163,32 +180,37 @@ class Subscriptions:
     ) -> list[Outcome]:
         """Take the venue's answer (:class:`feedmux.model.venue.Answer`); returns what it decided."""
         request = self._claim(request_id, topic)
-        if request is None or request.verb == "unsubscribe":
+        if request is None:
             return []
+        if request.verb == "unsubscribe":
+            self._left(request)
+            return []
+        ours = [other for other in request.topics if self._is_latest(other, request)]
         if accepted:
-            return self._confirm(request.topics)
-        named = topic if topic in request.topics else None
-        if len(request.topics) == 1:
-            named = request.topics[0]
-        for other in request.topics:
-            wish = self._wishes.get(other)
-            if other != named and wish is not None and wish.phase is Phase.REQUESTED:
+            return self._confirm(ours)
+        named = request.topics[0] if len(request.topics) == 1 else topic
+        for other in ours:
+            wish = self._wishes[other]
+            if other != named and wish.phase is Phase.REQUESTED:
+                wish.request_id = ""
                 self._queue_alone(other, wish)
-        if named is None:
+        if named is None or named not in ours:
             return []
-        return self._confirm((named,)) if already else self._deny(named, reason)
+        return self._confirm([named]) if already else self._deny(named, reason)
 
     def hear(self, topic: Topic) -> Phase | None:
         """Data of ``topic`` came: that confirms a requested topic.
 
         Returns:
-            The phase before; data of a queued or unwanted topic belongs to an earlier request.
+            The phase before; ``QUEUED`` or None when the data belongs to an earlier request.
         """
         wish = self._wishes.get(topic)
         if wish is None:
             return None
         phase = wish.phase
         if phase is _REQUESTED:
+            if wish.awaits:
+                return Phase.QUEUED
             wish.phase = Phase.CONFIRMED
         return phase
 
@@ -198,10 +220,11 @@ class Subscriptions:
         queued = 0
         for request in late:
             del self._flying[request.request_id]
-            for topic in request.topics if request.verb == "subscribe" else ():
-                wish = self._wishes.get(topic)
-                if wish is not None and wish.phase is Phase.REQUESTED:
-                    self._queue_alone(topic, wish)
+            for topic in request.topics:
+                if self._leaving.get(topic) == request.request_id:
+                    del self._leaving[topic]
+                if self._is_latest(topic, request) and self._wishes[topic].phase is Phase.REQUESTED:
+                    self._queue_alone(topic, self._wishes[topic])
                     queued += 1
         return queued
 
@@ -213,6 +236,19 @@ class Subscriptions:
         for topic in topics:
             del self._give_back[topic]
         return topics
+
+    def _is_latest(self, topic: Topic, request: Request) -> bool:
+        wish = self._wishes.get(topic)
+        return wish is not None and wish.request_id == request.request_id
+
+    def _left(self, request: Request) -> None:
+        """The venue has given ``request``'s topics up: what comes of them now is new."""
+        for topic in request.topics:
+            if self._leaving.get(topic) == request.request_id:
+                del self._leaving[topic]
+            wish = self._wishes.get(topic)
+            if wish is not None and wish.awaits == request.request_id:
+                wish.awaits = ""
 
     def _queue_alone(self, topic: Topic, wish: _Wish) -> None:
         wish.phase = Phase.QUEUED
@@ -230,18 +266,15 @@ class Subscriptions:
                 return request_id
         return ""
 
-    def _confirm(self, topics: tuple[Topic, ...]) -> list[Outcome]:
+    def _confirm(self, topics: list[Topic]) -> list[Outcome]:
         outcomes = []
         for topic in topics:
-            wish = self._wishes.get(topic)
-            if wish is not None and wish.phase is Phase.REQUESTED:
+            wish = self._wishes[topic]
+            if wish.phase is Phase.REQUESTED:
                 wish.phase = Phase.CONFIRMED
                 outcomes.append(Outcome(topic))
         return outcomes
 
     def _deny(self, topic: Topic, reason: str) -> list[Outcome]:
-        if self._wishes.pop(topic, None) is None:
-            return []
-        self._batch.discard(topic)
-        self._alone.discard(topic)
+        del self._wishes[topic]
         return [Outcome(topic, reason)]

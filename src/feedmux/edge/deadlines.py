@@ -40,7 +40,7 @@ class Deadlines(ABC):
         at = self._time.clock.monotonic() + delay
         if at < self._next_due:
             self._next_due = at
-            self._time.wheel.add(self, delay)
+            self._time.wheel.add(self, at)
 
     def due(self, now: float) -> None:
         """The wheel's turn: do what time brings about, unless this entry is out of date."""

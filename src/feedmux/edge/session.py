@@ -145,7 +145,7 @@ class Session:
     @property
     def excess(self) -> int:
         """How many messages of this second were over the client's rate."""
-        return self._rate.excess
+        return self._rate.excess(self._clock.monotonic())
 
     def take(self, payload: bytes) -> None:
         """Take one message of the client; every one gets an answer."""

@@ -10,7 +10,8 @@ hub want it from the bus, the last one makes the hub drop it, and everything kno
 
 Values whose position is not above the last one are ignored: a bus may answer a want that
 somebody else made, and after a reconnect may say things twice. A status of a newer epoch makes
-the last value void: nobody vouches for it any more. A pending status is for the subscriber that
+the last value void: nobody vouches for it any more; clients get it even if the state is the
+same, because updates do not name their epoch. A pending status is for the subscriber that
 waits, not for clients: their answer names what is pending. A topic that is refused after
 clients joined it ends for them: they get the status, then it is revoked.
 """
@@ -116,10 +117,11 @@ class Hub:
 
     def _take_status(self, entry: Entry, envelope: Envelope) -> None:
         status = _decode_status(envelope.payload)
-        changed = status.state is not entry.state
+        known = entry.status
+        news = status.state is not entry.state or known is None or envelope.epoch > known.epoch
         entry.state, entry.status = status.state, envelope
         entry.last.begin(envelope.epoch)
-        if changed and status.state is not State.PENDING:
+        if news and status.state is not State.PENDING:
             entry.offer(envelope)
         if status.state is State.REFUSED:
             self._refuse(entry, status.reason)

@@ -69,7 +69,7 @@ def decode(payload: bytes) -> Request:
     if op == "ping":
         return Ping()
     if op not in ("subscribe", "unsubscribe"):
-        return Invalid(Code.UNKNOWN_OP, f"Unknown operation: {str(op)[:64]}")
+        return Invalid(Code.UNKNOWN_OP, f"Unknown operation: {str(_shown(op))[:64]}")
     args = message.get("args")
     if not isinstance(args, list) or not args:
         return NO_STREAMS
@@ -95,7 +95,7 @@ def subscribed(accepted: Sequence[str], rejected: Sequence[tuple[Any, str]], pen
 
     Args:
         accepted: the args that stand, as they were given.
-        rejected: the others, each with its reason.
+        rejected: the others, each with its reason; a list or an object is shown as its kind.
         pending: those of ``accepted`` that the venue has not confirmed yet.
     """
     message = f"Subscribed to {len(accepted)} streams"
@@ -106,7 +106,7 @@ def subscribed(accepted: Sequence[str], rejected: Sequence[tuple[Any, str]], pen
         "success": len(accepted) > 0,
         "args": list(accepted),
         "message": message,
-        "rejected": [{"arg": arg, "reason": reason} for arg, reason in rejected] or None,
+        "rejected": [{"arg": _shown(arg), "reason": reason} for arg, reason in rejected] or None,
     }
     if pending:
         answer["pending"] = list(pending)
@@ -127,6 +127,15 @@ def unsubscribed(args: Sequence[str]) -> bytes:
             "message": f"Unsubscribed from {len(args)} streams",
         }
     )
+
+
+def _shown(value: Any) -> Any:
+    """What a client is shown of a value that it sent.
+
+    A list or an object is named by its kind: one that is nested as deeply as can be read is too
+    deep to be written inside an answer.
+    """
+    return f"<{type(value).__name__}>" if isinstance(value, list | dict) else value
 
 
 def _encode(answer: dict[str, Any]) -> bytes:

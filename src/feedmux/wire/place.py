@@ -72,8 +72,8 @@ class Places:
             )
         if "*" in arg:
             raise Rejected(WILDCARDS)
-        name, _, place = arg.partition("@")
-        home = self._place(place) if place else self._default
+        name, at, place = arg.partition("@")
+        home = self._place(place) if at else self._default
         kind, param, instrument = _split(name)
         if not instrument.strip():
             raise Rejected(WILDCARDS)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from feedmux.core.subscriptions import Phase, Request, Subscriptions
+from feedmux.model.topic import PUBLIC, Topic
+from support.examples import EXAMPLES
+
+GOOD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("A", "B", "C")]
+BAD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("X", "Y")]
+TOPICS = st.sampled_from(GOOD + BAD)
+
+
+class Reply(NamedTuple):
+    """What a venue answers to one request."""
+
+    request_id: str
+    accepted: bool
+    topic: Topic | None = None
+    already: bool = False
+
+
+class SimulatedVenue:
+    """Takes a batch whole or not at all, and answers in order; data travels among the answers.
+
+    Args:
+        echoes: its answers carry the request's id.
+        names: its refusals name a topic.
+    """
+
+    def __init__(self, *, echoes: bool, names: bool) -> None:
+        self.echoes = echoes
+        self.names = names
+        self.subscribed: dict[Topic, None] = {}
+        self.requests: deque[Request] = deque()
+        self.sent: deque[Reply | Topic] = deque()
+
+    def read(self, *, mute: bool, data_first: bool) -> None:
+        """Take the next request; a mute venue does it without a word."""
+        request = self.requests.popleft()
+        reply = self.judge(request)
+        data = list(request.topics) if reply.accepted and request.verb == "subscribe" else []
+        answer = [] if mute else [reply]
+        self.sent += [*data, *answer] if data_first else [*answer, *data]
+
+    def judge(self, request: Request) -> Reply:
+        request_id = request.request_id if self.echoes else ""
+        if request.verb == "unsubscribe":
+            for topic in request.topics:
+                self.subscribed.pop(topic, None)
+            return Reply(request_id, accepted=True)
+        for topic in request.topics:
+            if topic in BAD or topic in self.subscribed:
+                return Reply(request_id, False, topic if self.names else None, topic in self.subscribed)
+        self.subscribed.update(dict.fromkeys(request.topics))
+        return Reply(request_id, accepted=True)
+
+    def lose(self) -> None:
+        self.subscribed.clear()
+        self.requests.clear()
+        self.sent.clear()
+
+
+class SubscriptionsModel(RuleBasedStateMachine):
+    """Whatever happens on the way: in the end the venue has what is wanted, and nothing else."""
+
+    @initialize(max_args=st.integers(1, 4), echoes=st.booleans(), names=st.booleans())
+    def begin(self, max_args: int, echoes: bool, names: bool) -> None:
+        self.wishes = Subscriptions(max_args)
+        self.venue = SimulatedVenue(echoes=echoes, names=names)
+        self.wanted: set[Topic] = set()
+        self.believed: set[Topic] = set()
+        self.open = True
+        self.now = 0.0
+
+    @rule(topic=TOPICS, asker=st.integers(0, 1))
+    def want(self, topic: Topic, asker: int) -> None:
+        self.wishes.want(topic, asker)
+        self.wanted.add(topic)
+
+    @rule(topic=TOPICS)
+    def drop(self, topic: Topic) -> None:
+        self.wishes.drop(topic)
+        self.wanted.discard(topic)
+        self.believed.discard(topic)
+
+    @rule(topic=TOPICS)
+    def renew(self, topic: Topic) -> None:
+        self.wishes.renew(topic)
+        if self.wishes.phase(topic) is Phase.QUEUED:
+            self.believed.discard(topic)
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def send(self) -> None:
+        self.now += 1.0
+        request = self.wishes.next_request(self.now)
+        if request is not None:
+            self.venue.requests.append(request)
+
+    @precondition(lambda self: self.venue.requests)
+    @rule(mute=st.sampled_from([False, False, False, True]), data_first=st.booleans())
+    def the_venue_reads(self, mute: bool, data_first: bool) -> None:
+        # Without ids nobody can tell which request was never answered.
+        self.venue.read(mute=mute and self.venue.echoes, data_first=data_first)
+
+    @precondition(lambda self: self.venue.subscribed)
+    @rule(choice=st.integers(0, 4))
+    def the_venue_speaks(self, choice: int) -> None:
+        subscribed = list(self.venue.subscribed)
+        self.venue.sent.append(subscribed[choice % len(subscribed)])
+
+    @precondition(lambda self: self.venue.sent)
+    @rule()
+    def receive(self) -> None:
+        message = self.venue.sent.popleft()
+        if isinstance(message, Topic):
+            if self.wishes.hear(message) is Phase.REQUESTED:
+                self.believed.add(message)
+            return
+        outcomes = self.wishes.answered(
+            message.request_id,
+            accepted=message.accepted,
+            topic=message.topic,
+            reason="handler not found",
+            already=message.already,
+        )
+        assert len({topic for topic, _ in outcomes}) == len(outcomes)
+        for topic, denied in outcomes:
+            self.decided(topic, denied)
+
+    def decided(self, topic: Topic, denied: str | None) -> None:
+        assert topic in self.wanted, "an outcome is of a topic that is wanted"
+        if denied is None:
+            assert topic not in self.believed, "a topic is confirmed once"
+            self.believed.add(topic)
+        else:
+            assert denied == "handler not found"
+            assert topic in BAD
+            self.wanted.remove(topic)  # so that a second denial of one want would be seen
+            assert topic not in self.wishes
+
+    @precondition(lambda self: self.venue.echoes)
+    @rule(age=st.integers(0, 3))
+    def give_up_waiting(self, age: int) -> None:
+        self.wishes.overdue(self.now - age)
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def lose(self) -> None:
+        self.venue.lose()
+        self.open = False
+
+    @precondition(lambda self: not self.open)
+    @rule()
+    def reopen(self) -> None:
+        self.wishes.opened()
+        self.believed.clear()
+        self.open = True
+
+    @invariant()
+    def the_wishes_are_what_is_wanted(self) -> None:
+        assert set(self.wishes) == self.wanted
+
+    @invariant()
+    def a_topic_is_confirmed_when_its_user_was_told_so(self) -> None:
+        confirmed = {topic for topic in self.wishes if self.wishes.phase(topic) is Phase.CONFIRMED}
+        assert confirmed == self.believed
+        assert not confirmed.intersection(BAD)
+
+    @invariant()
+    def what_is_confirmed_is_subscribed(self) -> None:
+        if self.open:
+            assert self.believed <= set(self.venue.subscribed)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "wishes"):
+            return
+        if not self.open:
+            self.reopen()
+        rounds = 0
+        while self.wishes.has_requests or self.venue.requests or self.venue.sent or self.waits():
+            rounds += 1
+            assert rounds < 1000, "it never comes to rest"
+            if self.venue.sent:
+                self.receive()
+            elif self.wishes.has_requests:
+                self.send()
+            elif self.venue.requests:
+                self.venue.read(mute=False, data_first=True)
+            else:
+                self.now += 1.0
+                self.wishes.overdue(self.now)
+        assert set(self.venue.subscribed) == self.wanted == self.believed
+        assert not self.wanted.intersection(BAD)
+
+    def waits(self) -> bool:
+        return any(self.wishes.phase(topic) is Phase.REQUESTED for topic in self.wishes)
+
+
+TestSubscriptionsModel = SubscriptionsModel.TestCase
+TestSubscriptionsModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)

@@ -1,0 +1,69 @@
+"""A proxy between a gateway and its venue that breaks connections and remembers what it let pass."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from feedmux.sim.faults import FaultProxy
+
+Frame = dict[str, Any]
+
+_TEXT = 1
+_HEAD_END = b"\r\n\r\n"
+
+
+class Tap(FaultProxy):
+    """A fault proxy in this process; it keeps the bytes of each connection apart."""
+
+    def __init__(self, venue_url: str) -> None:
+        parts = urlsplit(venue_url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        super().__init__(parts.hostname, parts.port)
+        self._path = parts.path
+        self._passed: dict[asyncio.Task[Any] | None, bytearray] = {}
+
+    @property
+    def url(self) -> str:
+        """What a gateway is told instead of the venue's URL."""
+        return f"ws://127.0.0.1:{self.port}{self._path}"
+
+    def allow(self, lane: str, piece: bytes) -> bytes:
+        """Remember what goes to the gateway: each direction of each connection has a task of its own."""
+        passed = super().allow(lane, piece)
+        if lane == "down":
+            self._passed.setdefault(asyncio.current_task(), bytearray()).extend(passed)
+        return passed
+
+    def connections(self) -> list[list[Frame]]:
+        """What the venue said on each connection so far, in whole messages."""
+        return [_messages(bytes(passed)) for passed in self._passed.values()]
+
+
+def _messages(passed: bytes) -> list[Frame]:
+    """The JSON messages behind the answer to the upgrade; a server's frames are not masked."""
+    at = passed.find(_HEAD_END)
+    messages: list[Frame] = []
+    if at < 0:
+        return messages
+    at += len(_HEAD_END)
+    while len(passed) >= at + 2:
+        start, length = _payload(passed, at)
+        if len(passed) < start + length:
+            break
+        if passed[at] & 0x0F == _TEXT:
+            messages.append(msgspec.json.decode(passed[start : start + length]))
+        at = start + length
+    return messages
+
+
+def _payload(passed: bytes, at: int) -> tuple[int, int]:
+    """Where a frame's payload begins and how long it is (RFC 6455, section 5.2)."""
+    length = passed[at + 1] & 0x7F
+    wide = {126: 2, 127: 8}.get(length, 0)
+    start = at + 2 + wide
+    return start, int.from_bytes(passed[at + 2 : start], "big") if wide else length

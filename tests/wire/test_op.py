@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedmux.wire import op
+from feedmux.wire.op import Code, Invalid, Ping, Subscribe, Unsubscribe
+from support.examples import EXAMPLES
+
+NOT_JSON = Invalid(Code.INVALID_JSON, "Invalid JSON message")
+NO_STREAMS = Invalid(Code.INVALID_ARGS, "No streams specified")
+
+
+def unknown(shown: str) -> Invalid:
+    return Invalid(Code.UNKNOWN_OP, f"Unknown operation: {shown}")
+
+
+@pytest.mark.parametrize(
+    ("payload", "request_"),
+    [
+        ('{"op":"subscribe","args":["ticker:BTCUSDT"]}', Subscribe(["ticker:BTCUSDT"])),
+        ('{"op":"subscribe","args":["a",1,null,["b"]]}', Subscribe(["a", 1, None, ["b"]])),
+        ('{"op":"unsubscribe","args":["a"]}', Unsubscribe(["a"])),
+        ('{"op":"ping"}', Ping()),
+        ('{"op":"ping","args":5,"more":{}}', Ping()),
+        (' {"args":["a"],"op":"subscribe"} ', Subscribe(["a"])),
+        ("", NOT_JSON),
+        ("ping", NOT_JSON),
+        ('{"op":"ping"', NOT_JSON),
+        ('{"op":"ping"} x', NOT_JSON),
+        ('["op","ping"]', NOT_JSON),
+        ('"ping"', NOT_JSON),
+        ("null", NOT_JSON),
+        ("7", NOT_JSON),
+        ('{"op":NaN}', NOT_JSON),
+        ('{"op":"\\ud800"}', NOT_JSON),
+        ("{}", unknown("None")),
+        ('{"op":null}', unknown("None")),
+        ('{"op":"Subscribe","args":["a"]}', unknown("Subscribe")),
+        ('{"op":5}', unknown("5")),
+        ('{"op":["ping"]}', unknown("<list>")),
+        ('{"op":{"a":1}}', unknown("<dict>")),
+        ('{"op":"' + "x" * 65 + '"}', unknown("x" * 64)),
+        ('{"op":"subscribe"}', NO_STREAMS),
+        ('{"op":"subscribe","args":[]}', NO_STREAMS),
+        ('{"op":"subscribe","args":null}', NO_STREAMS),
+        ('{"op":"subscribe","args":"ticker:BTCUSDT"}', NO_STREAMS),
+        ('{"op":"unsubscribe","args":{"a":1}}', NO_STREAMS),
+        ('{"op":"unsubscribe"}', NO_STREAMS),
+    ],
+)
+def test_a_message_is_read_as_a_request(payload: str, request_: op.Request) -> None:
+    assert op.decode(payload.encode()) == request_
+
+
+def test_a_message_that_is_not_utf8_is_not_json() -> None:
+    assert op.decode(b'{"op":"\xff"}') == NOT_JSON
+
+
+def test_a_pong_carries_unix_milliseconds() -> None:
+    assert op.pong(1_700_000_000_123_999_999) == b'{"op": "pong", "timestamp": 1700000000123}'
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "answer"),
+    [
+        (Code.RATE_LIMIT_EXCEEDED, "Max 100 messages per second",
+         b'{"op": "error", "code": "RATE_LIMIT_EXCEEDED", "message": "Max 100 messages per second"}'),
+        (Code.INVALID_JSON, "Invalid JSON message",
+         b'{"op": "error", "code": "INVALID_JSON", "message": "Invalid JSON message"}'),
+        (Code.UNKNOWN_OP, "Unknown operation: x",
+         b'{"op": "error", "code": "UNKNOWN_OP", "message": "Unknown operation: x"}'),
+        (Code.INVALID_ARGS, "No streams specified",
+         b'{"op": "error", "code": "INVALID_ARGS", "message": "No streams specified"}'),
+        (Code.LIMIT_EXCEEDED, "Max 100 subscriptions allowed",
+         b'{"op": "error", "code": "LIMIT_EXCEEDED", "message": "Max 100 subscriptions allowed"}'),
+        (Code.INTERNAL_ERROR, "é", b'{"op": "error", "code": "INTERNAL_ERROR", "message": "\\u00e9"}'),
+    ],
+)  # fmt: skip
+def test_an_error_names_its_code(code: Code, message: str, answer: bytes) -> None:
+    assert op.error(code, message) == answer
+
+
+@pytest.mark.parametrize(
+    ("accepted", "rejected", "pending", "answer"),
+    [
+        (["a", "b"], [], [],
+         b'{"op": "subscribe", "success": true, "args": ["a", "b"],'
+         b' "message": "Subscribed to 2 streams", "rejected": null}'),
+        (["a"], [("b", "no"), (5, "not a string")], [],
+         b'{"op": "subscribe", "success": true, "args": ["a"],'
+         b' "message": "Subscribed to 1 streams. 2 rejected \\u2014 see \'rejected\' for details.",'
+         b' "rejected": [{"arg": "b", "reason": "no"}, {"arg": 5, "reason": "not a string"}]}'),
+        ([], [("b", "no")], [],
+         b'{"op": "subscribe", "success": false, "args": [],'
+         b' "message": "Subscribed to 0 streams. 1 rejected \\u2014 see \'rejected\' for details.",'
+         b' "rejected": [{"arg": "b", "reason": "no"}]}'),
+        (["a", "b"], [], ["b"],
+         b'{"op": "subscribe", "success": true, "args": ["a", "b"],'
+         b' "message": "Subscribed to 2 streams", "rejected": null, "pending": ["b"]}'),
+        ([], [(None, "no"), (True, "no"), (1.5, "no"), (["b"], "no"), ({"b": 1}, "no")], [],
+         b'{"op": "subscribe", "success": false, "args": [],'
+         b' "message": "Subscribed to 0 streams. 5 rejected \\u2014 see \'rejected\' for details.",'
+         b' "rejected": [{"arg": null, "reason": "no"}, {"arg": true, "reason": "no"},'
+         b' {"arg": 1.5, "reason": "no"}, {"arg": "<list>", "reason": "no"},'
+         b' {"arg": "<dict>", "reason": "no"}]}'),
+    ],
+    ids=["all", "some", "none", "pending", "not strings"],
+)  # fmt: skip
+def test_the_answer_to_a_subscribe_tells_the_fate_of_every_arg(
+    accepted: list[str], rejected: list[tuple[Any, str]], pending: list[str], answer: bytes
+) -> None:
+    assert op.subscribed(accepted, rejected, pending) == answer
+
+
+def test_the_answer_to_an_unsubscribe_names_what_was_subscribed() -> None:
+    assert op.unsubscribed(["a", "b"]) == (
+        b'{"op": "unsubscribe", "success": true, "args": ["a", "b"],'
+        b' "message": "Unsubscribed from 2 streams"}'
+    )
+    assert op.unsubscribed([]) == (
+        b'{"op": "unsubscribe", "success": true, "args": [], "message": "Unsubscribed from 0 streams"}'
+    )
+
+
+def answered(payload: bytes) -> dict[str, Any]:
+    """Answer a message as far as that needs no streams: every arg is rejected."""
+    request = op.decode(payload)
+    if isinstance(request, Invalid):
+        answer = op.error(request.code, request.message)
+    elif isinstance(request, Ping):
+        answer = op.pong(0)
+    elif isinstance(request, Subscribe):
+        answer = op.subscribed([], [(arg, "no") for arg in request.args], [])
+    else:
+        answer = op.unsubscribed([arg for arg in request.args if isinstance(arg, str)])
+    told: dict[str, Any] = json.loads(answer)
+    return told
+
+
+@pytest.mark.parametrize("depth", [*range(900, 1010, 3), 5_000, 200_000])
+@pytest.mark.parametrize("text", ['{"op":%s}', '{"op":"subscribe","args":[%s]}'], ids=["op", "arg"])
+def test_a_message_nested_ever_so_deeply_gets_an_answer(text: str, depth: int) -> None:
+    for left, right in ("[]", ('{"a":', "}")):
+        nested = left * depth + "1" + right * depth
+        assert answered((text % nested).encode())["op"] in {"error", "subscribe"}
+
+
+@pytest.mark.parametrize("digits", [19, 20, 300, 310, 4301, 100_000])
+def test_a_number_ever_so_long_gets_an_answer(digits: int) -> None:
+    for text in ('{"op":%s}', '{"op":"subscribe","args":[%s]}'):
+        assert answered((text % ("9" * digits)).encode())["op"] in {"error", "subscribe"}
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+MESSAGES = st.one_of(
+    st.binary(max_size=60),
+    JSON_VALUES.map(lambda value: json.dumps(value).encode()),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "op": st.sampled_from(["subscribe", "unsubscribe", "ping"]) | JSON_VALUES,
+            "args": st.lists(JSON_VALUES, max_size=4) | JSON_VALUES,
+        },
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@given(payload=MESSAGES)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_any_bytes_get_an_answer_that_is_json(payload: bytes) -> None:
+    assert answered(payload)["op"] in {"error", "pong", "subscribe", "unsubscribe"}

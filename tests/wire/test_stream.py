@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedmux.model.event import Envelope, EventKind
+from feedmux.model.topic import PUBLIC, Topic
+from feedmux.wire.frame import text_frame
+from feedmux.wire.place import Places
+from feedmux.wire.stream import StreamFormat
+from support.examples import EXAMPLES
+from support.places import LINEAR, PLACES
+
+TICKER = PLACES.parse("ticker:BTCUSDT")
+KLINE = PLACES.parse("kline:1h:BTCUSDT")
+VENUE_NS = 1_700_000_000_123_999_999
+RECEIVE_NS = 1_700_000_000_456_000_000
+
+
+def event(kind: EventKind, payload: bytes, topic: Topic = TICKER, venue_ns: int = VENUE_NS) -> Envelope:
+    return Envelope(topic, 1_699_999_999_000, 42, kind, venue_ns, RECEIVE_NS, "key", payload)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "message"),
+    [
+        (event(EventKind.UPDATE, b'{"symbol":"BTCUSDT"}'),
+         b'{"stream":"mudrex.futures.ticker.BTCUSDT","type":"update","data":{"symbol":"BTCUSDT"},'
+         b'"timestamp":1700000000123,"source":"mudrex","seq":42}'),
+        (event(EventKind.SNAPSHOT, b'{"symbol":"BTCUSDT"}'),
+         b'{"stream":"mudrex.futures.ticker.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT"},'
+         b'"timestamp":1700000000123,"source":"mudrex","seq":42,"epoch":1699999999000}'),
+        (event(EventKind.UPDATE, b"[1]", KLINE),
+         b'{"stream":"mudrex.futures.kline.60.BTCUSDT","type":"update","data":[1],'
+         b'"timestamp":1700000000123,"source":"mudrex","seq":42}'),
+        (event(EventKind.GAP, b'{"from":813,"to":830,"reason":"slow"}', venue_ns=0),
+         b'{"stream":"mudrex.futures.ticker.BTCUSDT","type":"gap",'
+         b'"data":{"from":813,"to":830,"reason":"slow"},'
+         b'"timestamp":1700000000456,"source":"mudrex","epoch":1699999999000}'),
+        (event(EventKind.STATUS, b'{"state":"stale","reason":"no ticker for 30 s"}', venue_ns=0),
+         b'{"stream":"mudrex.futures.ticker.BTCUSDT","type":"status",'
+         b'"data":{"state":"stale","reason":"no ticker for 30 s"},'
+         b'"timestamp":1700000000456,"source":"mudrex","epoch":1699999999000}'),
+    ],
+    ids=["update", "snapshot", "kline", "gap", "status"],
+)  # fmt: skip
+def test_each_kind_of_event_is_one_message(envelope: Envelope, message: bytes) -> None:
+    layout = StreamFormat(PLACES)
+    assert layout.message(envelope) == message
+    assert layout.message(envelope) == message, "what is kept for the topic changes nothing"
+    assert layout.frame(envelope) == text_frame(message)
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_a_client_that_cannot_bear_statuses_gets_all_the_rest(kind: EventKind) -> None:
+    frame = StreamFormat(PLACES, statuses=False).frame(event(kind, b"{}"))
+    assert (frame is None) == (kind is EventKind.STATUS)
+
+
+def test_topics_do_not_share_what_is_kept_for_them_and_it_can_be_forgotten() -> None:
+    layout = StreamFormat(PLACES)
+    first = layout.message(event(EventKind.UPDATE, b"{}"))
+    assert layout.message(event(EventKind.UPDATE, b"{}", KLINE)) != first
+    layout.forget(TICKER)
+    layout.forget(TICKER)
+    assert layout.message(event(EventKind.UPDATE, b"{}")) == first
+
+
+@given(
+    brand=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
+    instrument=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
+    kind=st.sampled_from(EventKind),
+    data=st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=8), max_size=3),
+    seq=st.integers(0, 2**64 - 1),
+)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_a_message_is_json_whatever_the_names_are(
+    brand: str, instrument: str, kind: EventKind, data: dict[str, int | str], seq: int
+) -> None:
+    places = Places(brand, [LINEAR])
+    topic = Topic(PUBLIC, "bybit", "linear", "ticker", instrument)
+    payload = json.dumps(data).encode()
+    told = json.loads(StreamFormat(places).message(Envelope(topic, 7, seq, kind, 0, 5_000_000, "", payload)))
+    assert list(told)[:5] == ["stream", "type", "data", "timestamp", "source"]
+    assert told["stream"] == f"{brand}.futures.ticker.{instrument}"
+    assert (told["type"], told["data"], told["timestamp"]) == (kind.name.lower(), data, 5)
+    assert told["source"] == brand
+    assert told.get("seq") == (seq if kind in {EventKind.UPDATE, EventKind.SNAPSHOT} else None)
+    assert told.get("epoch") == (None if kind is EventKind.UPDATE else 7)
