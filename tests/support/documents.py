@@ -151,13 +151,18 @@ def is_like(example: Any, real: Any, name: str = "") -> bool:
     if example is None or real is None:
         return True
     if isinstance(example, dict) and isinstance(real, dict):
-        if name in DATA_KEYED:
-            return all(is_like(one, other) for one in example.values() for other in real.values())
-        return list(example) == list(real) and all(is_like(example[key], real[key], key) for key in example)
+        return _are_alike(example, real, name)
     if isinstance(example, list) and isinstance(real, list):
         return all(is_like(one, real[0]) for one in example if real)
-    if isinstance(example, bool) or isinstance(real, bool):
-        return type(example) is type(real)
-    if isinstance(example, int | float):
-        return isinstance(real, int | float)
-    return type(example) is type(real)
+    return _type_of(example) is _type_of(real)
+
+
+def _are_alike(example: dict[str, Any], real: dict[str, Any], name: str) -> bool:
+    if name in DATA_KEYED:
+        return all(is_like(one, other) for one in example.values() for other in real.values())
+    return list(example) == list(real) and all(is_like(example[key], real[key], key) for key in example)
+
+
+def _type_of(value: Any) -> type:
+    """A value's type; a whole number may stand for one with decimals."""
+    return float if type(value) is int else type(value)
