@@ -395,6 +395,17 @@ TRIALS = {
 
 
 @pytest.mark.e2e
+async def test_the_demo_shows_prices_and_ends(tmp_path: Path) -> None:
+    """What `make demo` runs, where there is no terminal: a line per stream and second."""
+    assert "$(BIN)/feedmux demo\n" in (ROOT / "Makefile").read_text()
+    async with stage() as set_up:
+        running = await set_up.run("demo", "--port", "0", "--seconds", "3", cwd=str(tmp_path))
+        assert await running.end() == 0, running.text
+    for stream in ("ticker BTCUSDT", "ticker DOGEUSDT", "kline 1m BTCUSDT", "trade ETHUSDT"):
+        assert re.search(rf"^{stream} +[0-9.]+", running.text, re.MULTILINE), running.text
+
+
+@pytest.mark.e2e
 async def test_paths_and_metrics_that_are_named_are_served() -> None:
     named = {
         re.split(r"[ {]", span)[0]
