@@ -90,6 +90,9 @@ class Shard:
         self._desk = desk
         self._config = config
         self._clock = clock
+        self._monotonic = clock.monotonic
+        self._decode = venue.decode
+        self._messages = 0
         self._wishes = Subscriptions(min(venue.max_args, config.batch))
         self._silence = SilenceWatch(config.silence_s)
         self._budget = TokenBucket(config.request_rate, config.request_burst)
@@ -98,7 +101,7 @@ class Shard:
         self._proven = False
         self._last_message: float | None = None
         self._down_since = clock.monotonic()
-        self._counts = {"messages": 0, "malformed": 0, "late": 0, "cuts": 0}
+        self._counts = {"malformed": 0, "late": 0, "cuts": 0}
         self.characters = 0
         self.link = make_link(self)
 
@@ -154,10 +157,9 @@ class Shard:
 
     def received(self, payload: bytes) -> None:
         """One message of the venue."""
-        now = self._clock.monotonic()
-        self._last_message = now
-        self._counts["messages"] += 1
-        for event in self._venue.decode(payload):
+        self._last_message = now = self._monotonic()
+        self._messages += 1
+        for event in self._decode(payload):
             if isinstance(event, _DATA):
                 self._take(event, now)
             elif isinstance(event, Answer):
@@ -193,6 +195,7 @@ class Shard:
             "subscribed_count": len(self._wishes),
             "last_message_ago": age,
             "argument_characters": self.characters,
+            "messages": self._messages,
             **self._counts,
             "link": self.link.statistics(),
         }
