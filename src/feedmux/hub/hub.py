@@ -9,7 +9,8 @@ snapshot, if there is one; from then on every event. The first subscriber of a t
 hub want it from the bus, the last one makes the hub drop it, and everything known of it goes.
 
 Values whose position is not above the last one are ignored: a bus may answer a want that
-somebody else made, and after a reconnect may say things twice. A status of a newer epoch makes
+somebody else made, and after a reconnect may say things twice. So are gaps and statuses of an
+epoch that is over; epoch 0 is a refusal's, of a topic that nobody writes. A newer epoch makes
 the last value void: nobody vouches for it any more. A pending status is for the subscriber that
 waits, not for clients: their answer names what is pending. A topic that is refused after
 clients joined it ends for them: they get the status, then it is revoked.
@@ -90,15 +91,15 @@ class Hub:
         if entry is None:
             return
         self._received += 1
-        if envelope.kind is EventKind.STATUS:
-            self._take_status(entry, envelope)
-        elif envelope.kind is EventKind.GAP or entry.last.accept(envelope):
-            entry.offer(envelope)
-        else:
+        if not entry.last.accept(envelope):
             self._old += 1
+        elif envelope.kind is EventKind.STATUS:
+            self._take_status(entry, envelope)
+        else:
+            entry.offer(envelope)
 
     def statistics(self) -> Statistics:
-        """Counters of the hub, and how many outlets each topic has."""
+        """Counters of the hub; ``subscriptions`` counts who has joined, over all topics."""
         return {
             "topics": len(self._entries),
             "received": self._received,
@@ -114,14 +115,14 @@ class Hub:
         status = _decode_status(envelope.payload)
         changed = status.state is not entry.state
         entry.state, entry.status = status.state, envelope
-        entry.last.begin(envelope.epoch)
         if changed and status.state is not State.PENDING:
             entry.offer(envelope)
         if status.state is State.REFUSED:
             self._refuse(entry, status.reason)
         elif entry.settled:
             for subscriber in list(entry.waiting):
-                subscriber.settled(entry.topic, refused=None)
+                if subscriber in entry.waiting:
+                    subscriber.settled(entry.topic, refused=None)
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The topic has ended: nobody holds it any more."""
