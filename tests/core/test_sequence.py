@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feedmux.core.sequence import Counter, Epochs
 from feedmux.model.event import Position
-from support.examples import EXAMPLES
 
 MILLISECOND = 1_000_000
 
@@ -24,15 +21,6 @@ def test_an_epoch_is_above_the_one_before(second_ns: int, epoch: int) -> None:
     epochs = Epochs()
     assert epochs.begin(5 * MILLISECOND) == 5
     assert epochs.begin(second_ns) == epoch
-
-
-@given(times=st.lists(st.integers(0, 2**62), min_size=2))
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_epochs_only_rise_whatever_the_clock_says(times: list[int]) -> None:
-    epochs = Epochs()
-    begun = [epochs.begin(time_ns) for time_ns in times]
-    assert begun == sorted(set(begun))
-    assert all(epoch >= time_ns // MILLISECOND for epoch, time_ns in zip(begun, times, strict=True))
 
 
 def test_a_counter_stands_at_zero_and_numbers_values_from_one() -> None:

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feedmux.wire import op
 from feedmux.wire.op import Code, Invalid, Ping, Subscribe, Unsubscribe
-from support.examples import EXAMPLES
+from support.answers import answered
 
 NOT_JSON = Invalid(Code.INVALID_JSON, "Invalid JSON message")
 NO_STREAMS = Invalid(Code.INVALID_ARGS, "No streams specified")
@@ -127,21 +124,6 @@ def test_the_answer_to_an_unsubscribe_names_what_was_subscribed() -> None:
     )
 
 
-def answered(payload: bytes) -> dict[str, Any]:
-    """Answer a message as far as that needs no streams: every arg is rejected."""
-    request = op.decode(payload)
-    if isinstance(request, Invalid):
-        answer = op.error(request.code, request.message)
-    elif isinstance(request, Ping):
-        answer = op.pong(0)
-    elif isinstance(request, Subscribe):
-        answer = op.subscribed([], [(arg, "no") for arg in request.args], [])
-    else:
-        answer = op.unsubscribed([arg for arg in request.args if isinstance(arg, str)])
-    told: dict[str, Any] = json.loads(answer)
-    return told
-
-
 @pytest.mark.parametrize("depth", [*range(900, 1010, 3), 5_000, 200_000])
 @pytest.mark.parametrize("text", ['{"op":%s}', '{"op":"subscribe","args":[%s]}'], ids=["op", "arg"])
 def test_a_message_nested_ever_so_deeply_gets_an_answer(text: str, depth: int) -> None:
@@ -154,27 +136,3 @@ def test_a_message_nested_ever_so_deeply_gets_an_answer(text: str, depth: int) -
 def test_a_number_ever_so_long_gets_an_answer(digits: int) -> None:
     for text in ('{"op":%s}', '{"op":"subscribe","args":[%s]}'):
         assert answered((text % ("9" * digits)).encode())["op"] in {"error", "subscribe"}
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=6,
-)
-MESSAGES = st.one_of(
-    st.binary(max_size=60),
-    JSON_VALUES.map(lambda value: json.dumps(value).encode()),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "op": st.sampled_from(["subscribe", "unsubscribe", "ping"]) | JSON_VALUES,
-            "args": st.lists(JSON_VALUES, max_size=4) | JSON_VALUES,
-        },
-    ).map(lambda value: json.dumps(value).encode()),
-)
-
-
-@given(payload=MESSAGES)
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_any_bytes_get_an_answer_that_is_json(payload: bytes) -> None:
-    assert answered(payload)["op"] in {"error", "pong", "subscribe", "unsubscribe"}

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.wire.place import Places, Rejected
-from support.examples import EXAMPLES
-from support.places import DERIBIT, INTERVALS, LINEAR, PLACES
+from support.places import DERIBIT, LINEAR, PLACES
 
 
 def linear(kind: str, instrument: str, param: str = "") -> Topic:
@@ -105,26 +102,3 @@ def test_plain_args_mean_the_first_place() -> None:
     topic = places.parse("ticker:BTC-PERPETUAL")
     assert topic.venue == "deribit"
     assert places.stream(topic) == "acme.deribit.ticker.BTC-PERPETUAL"
-
-
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-ARGS = st.one_of(
-    NAMES,
-    st.lists(st.sampled_from(["kline", "ticker", "tickers", "1h", "BTC", "", ":", ".", "@", "deribit"]))
-    .map("".join),
-    st.tuples(st.sampled_from(["kline:1h:", "ticker:", "tickers.", "trade:"]), NAMES).map("".join),
-)  # fmt: skip
-
-
-@given(arg=ARGS)
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_any_arg_is_a_topic_that_has_a_stream_or_is_rejected_with_a_sentence(arg: str) -> None:
-    try:
-        topic = PLACES.parse(arg)
-    except Rejected as rejected:
-        assert str(rejected)
-        return
-    assert topic.instrument.strip()
-    assert (topic.param in INTERVALS.values()) == (topic.kind == "kline")
-    assert PLACES.stream(topic).endswith(topic.instrument)
-    assert Topic.parse(topic.text) == topic

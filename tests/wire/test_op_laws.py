@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.answers import answered
+from support.examples import EXAMPLES
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+MESSAGES = st.one_of(
+    st.binary(max_size=60),
+    JSON_VALUES.map(lambda value: json.dumps(value).encode()),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "op": st.sampled_from(["subscribe", "unsubscribe", "ping"]) | JSON_VALUES,
+            "args": st.lists(JSON_VALUES, max_size=4) | JSON_VALUES,
+        },
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@given(payload=MESSAGES)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_any_bytes_get_an_answer_that_is_json(payload: bytes) -> None:
+    assert answered(payload)["op"] in {"error", "pong", "subscribe", "unsubscribe"}
