@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 import feedmux
+from support.deaf import Deaf
 from support.streams import VALUES, of
 from support.tap import Tap
 from support.waiting import eventually
@@ -87,10 +88,9 @@ class Running:
 
     async def end(self, deadline_s: float = DEADLINE_S) -> int:
         """Wait until it has ended by itself; its exit code."""
-        async with asyncio.timeout(deadline_s):
-            code = await self.process.wait()
-            await self._reading
-        return code
+        await asyncio.wait({self._reading}, timeout=deadline_s)
+        assert self._reading.done(), f"{self.name} did not end within {deadline_s} s:\n{self.text}"
+        return await self.process.wait()
 
     async def stop(self, number: int = signal.SIGTERM, deadline_s: float = DEADLINE_S) -> int:
         """Send a signal and wait for the end."""
@@ -305,9 +305,8 @@ class Client:
 
     async def end(self, deadline_s: float = DEADLINE_S) -> tuple[int, str]:
         """Wait until the server has closed; code and reason."""
-        async with asyncio.timeout(deadline_s):
-            await self._reading
-        assert self.closed is not None
+        await asyncio.wait({self._reading}, timeout=deadline_s)
+        assert self.closed is not None, f"not closed within {deadline_s} s; {self._latest}"
         return self.closed
 
     @property
@@ -337,6 +336,7 @@ class Stage:
         self._running: list[Running] = []
         self._clients: list[Client] = []
         self._taps: list[Tap] = []
+        self._deaf: list[Deaf] = []
 
     async def run(self, *args: str, env: dict[str, str] | None = None, cwd: str | None = None) -> Running:
         """Run any command of ``feedmux``."""
@@ -378,9 +378,18 @@ class Stage:
         self._clients.append(client)
         return client
 
+    async def deaf(self, gateway: Gateway, *args: str) -> Deaf:
+        """Connect a client that reads only when it is told to, and let it subscribe."""
+        deaf = await Deaf.connect(gateway.port)
+        self._deaf.append(deaf)
+        await deaf.send({"op": "subscribe", "args": list(args)})
+        return deaf
+
     async def strike(self) -> None:
         """End everything, and show what the processes said when one of them wrote a traceback."""
-        await asyncio.gather(*(client.close() for client in self._clients))
+        await asyncio.gather(*(client.close() for client in self._clients), return_exceptions=True)
+        for deaf in self._deaf:
+            deaf.close()
         for tap in self._taps:
             tap.resume()
             await tap.stop()

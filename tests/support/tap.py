@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,25 +46,27 @@ class Tap(FaultProxy):
 
 
 def _messages(passed: bytes) -> list[Frame]:
-    """The JSON messages behind the answer to the upgrade; a server's frames are not masked."""
-    at = passed.find(_HEAD_END)
-    messages: list[Frame] = []
-    if at < 0:
-        return messages
-    at += len(_HEAD_END)
-    while len(passed) >= at + 2:
-        start, length = _payload(passed, at)
-        if len(passed) < start + length:
-            break
-        if passed[at] & 0x0F == _TEXT:
-            messages.append(msgspec.json.decode(passed[start : start + length]))
-        at = start + length
-    return messages
+    """The JSON messages behind the answer to the upgrade."""
+    end = passed.find(_HEAD_END)
+    if end < 0:
+        return []
+    behind = passed[end + len(_HEAD_END) :]
+    return [msgspec.json.decode(payload) for opcode, payload, _ in frames(behind) if opcode == _TEXT]
 
 
-def _payload(passed: bytes, at: int) -> tuple[int, int]:
-    """Where a frame's payload begins and how long it is (RFC 6455, section 5.2)."""
-    length = passed[at + 1] & 0x7F
-    wide = {126: 2, 127: 8}.get(length, 0)
-    start = at + 2 + wide
-    return start, int.from_bytes(passed[at + 2 : start], "big") if wide else length
+def frames(received: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """The whole frames of a server, which are not masked: opcode, payload, where the next one begins.
+
+    Source: RFC 6455, section 5.2.
+    """
+    at = 0
+    while len(received) >= at + 2:
+        length = received[at + 1] & 0x7F
+        wide = {126: 2, 127: 8}.get(length, 0)
+        start = at + 2 + wide
+        if wide:
+            length = int.from_bytes(received[at + 2 : start], "big")
+        if len(received) < start + length:
+            return
+        opcode, at = received[at] & 0x0F, start + length
+        yield opcode, received[start:at], at

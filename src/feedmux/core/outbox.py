@@ -179,10 +179,8 @@ class Outbox:
             self._overflow()
 
     def _overflow(self) -> None:
-        if not self._full:
-            self._full = self._paused = True
-            self._frames, self._keys, self._waiting, self._bytes = [], [], None, 0
-            self._writer.overflow()
+        self.drop()
+        self._writer.overflow()
 
 
 class TopicRow:
