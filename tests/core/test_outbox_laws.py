@@ -14,7 +14,7 @@ Waiting = tuple[str, bytes]
 class OutboxModel(RuleBasedStateMachine):
     """Against a plain list of what waits, conflated by looking through all of it."""
 
-    @initialize(frames=st.integers(1, 6), size_bytes=st.integers(20, 120))
+    @initialize(frames=st.integers(1, 9), size_bytes=st.integers(10, 100))
     def begin(self, frames: int, size_bytes: int) -> None:
         self.limits = OutboxLimits(frames, size_bytes)
         self.socket = ScriptedSocket(self.limits)
@@ -57,8 +57,12 @@ class OutboxModel(RuleBasedStateMachine):
             if self.waiting:
                 self.stop()
 
-    @rule(key=st.sampled_from(["", "", "a", "b", "c"]), padding=st.integers(0, 30))
-    def offer(self, key: str, padding: int) -> None:
+    @rule(keys=st.lists(st.sampled_from(["", "a", "b"]), min_size=1, max_size=6), padding=st.integers(0, 9))
+    def offer(self, keys: list[str], padding: int) -> None:
+        for key in keys:
+            self.offer_one(key, padding)
+
+    def offer_one(self, key: str, padding: int) -> None:
         frame = b"%d.%s" % (len(self.offered), b"x" * padding)
         self.offered.append((key, frame))
         self.socket.outbox.offer(frame, key)

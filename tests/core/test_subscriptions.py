@@ -310,6 +310,36 @@ def test_a_new_connection_remembers_nothing(wishes: Subscriptions) -> None:
     assert accept(wishes, again) == [Outcome(topic) for topic in again.topics]
 
 
+def test_a_new_connection_knows_nothing_of_what_was_given_back_on_the_last_one(
+    wishes: Subscriptions,
+) -> None:
+    accept(wishes, ask(wishes, A))
+    wishes.renew(A)
+    wishes.next_request(0.0)
+    wishes.opened()
+    assert said(send_all(wishes)) == [("subscribe", (A,))]
+    assert wishes.hear(A) is Phase.REQUESTED
+
+
+def test_an_answer_without_an_id_is_not_of_a_request_on_the_last_connection(wishes: Subscriptions) -> None:
+    ask(wishes, A)
+    wishes.opened()
+    wishes.want(B, 0)
+    assert said(send_all(wishes)) == [("subscribe", (A, B))]
+    answer = wishes.answered("", accepted=True, topic=None, reason="", already=False)
+    assert answer == [Outcome(A), Outcome(B)]
+
+
+def test_a_refusal_of_what_is_being_renewed_denies_it_when_the_renewal_is_refused(
+    wishes: Subscriptions,
+) -> None:
+    first = ask(wishes, A)
+    wishes.renew(A)
+    assert refuse(wishes, first) == []
+    _, second = send_all(wishes)
+    assert refuse(wishes, second) == [Outcome(A, "no")]
+
+
 def test_what_went_alone_goes_in_batches_on_a_new_connection(wishes: Subscriptions) -> None:
     refuse(wishes, ask(wishes, A, B, C))
     wishes.opened()

@@ -11,9 +11,10 @@ from feedmux.core.subscriptions import Phase, Request, Subscriptions
 from feedmux.model.topic import PUBLIC, Topic
 from support.examples import EXAMPLES
 
-GOOD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("A", "B", "C")]
+GOOD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("A", "B")]
 BAD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("X", "Y")]
 TOPICS = st.sampled_from(GOOD + BAD)
+TIMES = st.integers(1, 4)
 
 
 class Reply(NamedTuple):
@@ -78,10 +79,11 @@ class SubscriptionsModel(RuleBasedStateMachine):
         self.open = True
         self.now = 0.0
 
-    @rule(topic=TOPICS, asker=st.integers(0, 1))
-    def want(self, topic: Topic, asker: int) -> None:
-        self.wishes.want(topic, asker)
-        self.wanted.add(topic)
+    @rule(topics=st.lists(TOPICS, min_size=1, max_size=4), asker=st.integers(0, 1))
+    def want(self, topics: list[Topic], asker: int) -> None:
+        for topic in topics:
+            self.wishes.want(topic, asker)
+            self.wanted.add(topic)
 
     @rule(topic=TOPICS)
     def drop(self, topic: Topic) -> None:
@@ -95,8 +97,12 @@ class SubscriptionsModel(RuleBasedStateMachine):
         if self.wishes.phase(topic) is Phase.QUEUED:
             self.believed.discard(topic)
 
-    @precondition(lambda self: self.open)
-    @rule()
+    @precondition(lambda self: self.open and self.wishes.has_requests)
+    @rule(times=TIMES)
+    def send_some(self, times: int) -> None:
+        for _ in range(times):
+            self.send()
+
     def send(self) -> None:
         self.now += 1.0
         request = self.wishes.next_request(self.now)
@@ -104,10 +110,11 @@ class SubscriptionsModel(RuleBasedStateMachine):
             self.venue.requests.append(request)
 
     @precondition(lambda self: self.venue.requests)
-    @rule(mute=st.sampled_from([False, False, False, True]), data_first=st.booleans())
-    def the_venue_reads(self, mute: bool, data_first: bool) -> None:
+    @rule(times=TIMES, mute=st.sampled_from([False, False, False, True]), data_first=st.booleans())
+    def the_venue_reads(self, times: int, mute: bool, data_first: bool) -> None:
         # Without ids nobody can tell which request was never answered.
-        self.venue.read(mute=mute and self.venue.echoes, data_first=data_first)
+        for _ in range(min(times, len(self.venue.requests))):
+            self.venue.read(mute=mute and self.venue.echoes, data_first=data_first)
 
     @precondition(lambda self: self.venue.subscribed)
     @rule(choice=st.integers(0, 4))
@@ -116,7 +123,11 @@ class SubscriptionsModel(RuleBasedStateMachine):
         self.venue.sent.append(subscribed[choice % len(subscribed)])
 
     @precondition(lambda self: self.venue.sent)
-    @rule()
+    @rule(times=TIMES)
+    def receive_some(self, times: int) -> None:
+        for _ in range(min(times, len(self.venue.sent))):
+            self.receive()
+
     def receive(self) -> None:
         message = self.venue.sent.popleft()
         if isinstance(message, Topic):

@@ -114,7 +114,7 @@ def _server_config(settings: Settings) -> ServerConfig:
         port=settings.port,
         max_clients=settings.max_clients_total,
         max_message_bytes=settings.client_max_message_bytes,
-        max_excess=settings.max_message_rate_per_client,
+        max_frames=2 * settings.max_message_rate_per_client,
         handshake_timeout_s=settings.handshake_timeout,
         close_timeout_s=settings.close_timeout,
         ping_interval_s=settings.client_ping_interval,

@@ -10,13 +10,16 @@ class NotText(Exception):
 
 
 class Assembly:
-    """The fragments of one message; their sum is bounded by the protocol's ``max_size``."""
+    """The fragments of one message; their sum is bounded by the protocol's ``max_size``.
 
-    __slots__ = ("_is_text", "_parts")
+    They are joined as they come: a list of them would grow with empty ones, which no sum bounds.
+    """
+
+    __slots__ = ("_is_text", "_payload")
 
     def __init__(self, first: Frame) -> None:
         self._is_text = first.opcode is Opcode.TEXT
-        self._parts = [bytes(first.data)]
+        self._payload = bytearray(first.data)
 
     def add(self, frame: Frame) -> bytes | None:
         """Take the next fragment; the last one gives the message.
@@ -24,8 +27,8 @@ class Assembly:
         Raises:
             NotText: a text message is not UTF-8.
         """
-        self._parts.append(bytes(frame.data))
-        return _checked(b"".join(self._parts), is_text=self._is_text) if frame.fin else None
+        self._payload += frame.data
+        return _checked(bytes(self._payload), is_text=self._is_text) if frame.fin else None
 
 
 def whole(frame: Frame) -> bytes:

@@ -10,6 +10,8 @@ open      the protocol is broken   the close code that RFC 6455 names, *closing*
 open      a ping is not answered   1011, *closing*
 open      no streams, and silent   4000, *closing*
 open      stalled, or outbox full  4008, *closing*
+open      too many answers wait    aborted, because a close would wait behind them
+open      too many frames          left unread until the second is over
 closing   the peer follows         the socket is closed
 closing   it does not in time      the socket is aborted
 ========  =======================  ========================================================
@@ -32,10 +34,11 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from feedmux.core.limits import RateWindow
 from feedmux.core.outbox import Outbox
 from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
-from feedmux.edge.direct import send_direct
+from feedmux.edge.direct import half_close, send_direct
 from feedmux.edge.house import House
 from feedmux.edge.session import Session
 from feedmux.wire import op
@@ -50,6 +53,9 @@ IDLE: Final = 4000
 FULL_HOUSE: Final = 4003
 SLOW: Final = 4008
 
+PIECE_BYTES: Final = 2048
+"""How much is parsed before a flood can be noticed; some 340 of the smallest frames."""
+
 
 class Connection(Deadlines, asyncio.Protocol):
     """One client's socket, from the 101 on.
@@ -60,8 +66,8 @@ class Connection(Deadlines, asyncio.Protocol):
     """
 
     __slots__ = tuple(
-        "_closing _deadline _fd _heard _house _message _paused_at _pinged _protocol _reading_held"
-        " _transport outbox session".split()
+        "_closing _control_bytes _deadline _fd _frames _heard _house _message _paused_at _pinged"
+        " _protocol _reading_held _transport _unread outbox session".split()
     )
 
     def __init__(self, house: House, protocol: ServerProtocol) -> None:
@@ -72,7 +78,10 @@ class Connection(Deadlines, asyncio.Protocol):
         self._protocol = protocol
         self._message: Assembly | None = None
         self._closing = False
+        self._frames = RateWindow(house.config.max_frames)
         self._reading_held = False
+        self._unread = b""
+        self._control_bytes = 0
         self._fd = -1
         self._paused_at = NEVER
         self._pinged = NEVER
@@ -95,14 +104,9 @@ class Connection(Deadlines, asyncio.Protocol):
         self.remind(self._next_check(self._heard))
 
     def data_received(self, data: bytes) -> None:
-        if self._protocol.state is State.CLOSED:
-            return
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            self._take(cast(Frame, event))
-        self._send_protocol()
-        if self.session is not None and self.session.excess > self._house.config.max_excess:
-            self._hold_reading()
+        self._unread += data
+        if not self._reading_held:
+            self._read()
 
     def pause_writing(self) -> None:
         self._paused_at = self._house.clock.monotonic()
@@ -112,6 +116,7 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused_at = NEVER
+        self._control_bytes = 0
         if self.outbox is not None:
             self.outbox.resume()
 
@@ -120,6 +125,9 @@ class Connection(Deadlines, asyncio.Protocol):
         self._fd = -1
         self._begin_closing()
         self._house.gone(self)
+        self.retire()
+        self._unread, self._message = b"", None
+        del self._protocol  # the wheel may keep this object for a while, but not the heavy part
 
     # The outbox's writer
 
@@ -169,7 +177,22 @@ class Connection(Deadlines, asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    def _read(self) -> None:
+        """Parse what has come in, in pieces; what is left of a flood waits until its second is over."""
+        data, self._unread = self._unread, b""
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._reading_held:
+                self._unread = data[start:]
+                return
+            self._protocol.receive_data(data[start : start + PIECE_BYTES])
+            for event in self._protocol.events_received():
+                self._take(cast(Frame, event))
+            self._send_protocol()
+
     def _take(self, frame: Frame) -> None:
+        now = self._house.clock.monotonic()
+        if not self._frames.admit(now):
+            self._hold_reading(self._frames.reopens_in(now))
         if self._closing:
             return
         if frame.opcode is Opcode.PONG:
@@ -177,7 +200,7 @@ class Connection(Deadlines, asyncio.Protocol):
         elif frame.opcode is Opcode.CLOSE:
             self._begin_closing()
         else:
-            self._heard = self._house.clock.monotonic()
+            self._heard = now
             if frame.opcode is not Opcode.PING:
                 self._assemble(frame)
 
@@ -205,10 +228,20 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def _control(self, frame: bytes) -> None:
         """Write through the transport: behind a frame under way, ahead of the outbox."""
+        if self._transport.is_closing():
+            return
+        if self._paused_at != NEVER:
+            self._control_bytes += len(frame)
         self._transport.write(frame)
-        if self._transport.get_write_buffer_size() > self._house.config.max_control_bytes:
+        if self._control_bytes > self._house.config.max_control_bytes:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The peer asks and asks, and does not read."""
+        if not self._closing:
             self._house.count_close(SLOW)
-            self._transport.abort()
+            self._begin_closing()
+        self._transport.abort()
 
     def _write_rest(self, rest: bytes) -> bool:
         self._transport.write(rest)
@@ -220,8 +253,16 @@ class Connection(Deadlines, asyncio.Protocol):
             if data:
                 self._control(data)
             else:
-                self._begin_closing()
-                self._transport.close()
+                self._end()
+
+    def _end(self) -> None:
+        """Both have said all, or the peer broke the protocol: it was sent a close, and closes."""
+        if not self._closing:
+            sent = self._protocol.close_sent
+            assert sent is not None, "only an end of the stream, which is not fed, has no close"
+            self._house.count_close(sent.code)
+            self._begin_closing()
+        half_close(self._transport)
 
     def _begin_closing(self) -> None:
         """From here on no data: the session and its outbox are gone."""
@@ -238,27 +279,32 @@ class Connection(Deadlines, asyncio.Protocol):
         self._deadline = self._house.clock.monotonic() + self._house.config.close_timeout_s
         self.remind(self._house.config.close_timeout_s)
 
-    def _hold_reading(self) -> None:
+    def _hold_reading(self, seconds: float) -> None:
         """A flood: read on when the second is over, so that nobody else pays for it."""
         if not self._reading_held and not self._transport.is_closing():
             self._reading_held = True
             self._transport.pause_reading()
-            self._house.loop.call_later(1.0, self._read_on)
+            self._house.loop.call_later(seconds, self._read_on)
 
     def _read_on(self) -> None:
         self._reading_held = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
+            self._read()
 
     def _look_after(self, now: float) -> None:
         config, session = self._house.config, self.session
         assert session is not None
         session.expire(now)
+        if session.subscriptions:
+            self._heard = now  # who has streams need not say anything
+        if self._closing:
+            return
         if now - self._paused_at >= config.stall_timeout_s:
             self.close(SLOW, f"Too slow: nothing was read for {config.stall_timeout_s:g} s")
         elif now - self._pinged >= config.pong_timeout_s:
             self.close(KEEPALIVE, "keepalive ping timeout")
-        elif not session.subscriptions and now - self._heard >= config.idle_timeout_s:
+        elif now - self._heard >= config.idle_timeout_s:
             self.close(IDLE, "Idle timeout")
         else:
             self._ping_if_due(now)

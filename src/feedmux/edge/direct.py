@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
 MAX_IOV: Final = 1024
 """Buffers in one writev; Linux takes no more (IOV_MAX)."""
+
+
+def half_close(transport: asyncio.Transport) -> None:
+    """Say that nothing follows, and leave the closing to the peer.
+
+    Closing at once would reset the connection of a peer that is still sending, and a reset
+    destroys what it has not read yet: our last words.
+    """
+    if not transport.is_closing():
+        try:
+            transport.write_eof()
+        except OSError:  # asyncio's way to say that the peer is gone already
+            transport.abort()
 
 
 def send_direct(descriptor: int, frames: Sequence[bytes], rest: Callable[[bytes], bool]) -> int:

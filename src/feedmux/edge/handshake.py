@@ -7,8 +7,10 @@ phase       event                  what happens
 ==========  =====================  ==================================================
 reading     a whole request head   an HTTP answer, and *closing*; or 101, and the
                                    socket is handed to a :class:`Connection`
+reading     this is no HTTP        400, and *closing*
 reading     too much, or too late  431 or 408, and *closing*
-closing     answer sent            the socket is closed
+closing     more from the peer     read and dropped, so that it can read its answer
+closing     the peer closes        the socket is closed
 closing     too late               the socket is aborted
 ==========  =====================  ==================================================
 """
@@ -18,13 +20,15 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from websockets.http11 import Request
+from websockets.exceptions import SecurityError
+from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from feedmux.edge import http
 from feedmux.edge.connection import Connection
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.direct import half_close
 from feedmux.edge.house import House
 from feedmux.edge.http import Reply
 
@@ -36,19 +40,22 @@ class Handshake(Deadlines, asyncio.Protocol):
         house: where it belongs.
     """
 
-    __slots__ = ("_buffer", "_closing", "_house", "_transport")
+    __slots__ = ("_buffer", "_closing", "_house", "_is_head", "_transport")
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
         self._house = house
         self._buffer = bytearray()
         self._closing = False
+        self._is_head = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)
         self._house.come(self)
         self.remind(self._house.config.handshake_timeout_s)
+        if self._house.shut:
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -59,8 +66,11 @@ class Handshake(Deadlines, asyncio.Protocol):
             self._take(bytes(self._buffer[: end + 4]), bytes(self._buffer[end + 4 :]))
         elif len(self._buffer) > http.MAX_HEAD_BYTES:
             self._reply(http.HEAD_TOO_LARGE)
+        elif not self._buffer[:1].isupper():  # no method begins like this: TLS, or noise
+            self._reply(http.BAD_REQUEST)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.retire()
         self._house.gone(self)
 
     def overdue(self, now: float) -> None:
@@ -78,12 +88,14 @@ class Handshake(Deadlines, asyncio.Protocol):
             known = method.isalpha() and method.isupper()
             self._reply(http.METHOD_NOT_ALLOWED if known else http.BAD_REQUEST)
             return
+        self._is_head = method == b"HEAD"
         config = self._house.config
         protocol = ServerProtocol(max_size=config.max_message_bytes, logger=self._house.protocol_log)
         protocol.receive_data(head)
         events = protocol.events_received()
         if not events:
-            self._reply(http.BAD_REQUEST)
+            too_large = isinstance(protocol.handshake_exc, SecurityError)
+            self._reply(http.HEAD_TOO_LARGE if too_large else http.BAD_REQUEST)
             return
         request = cast(Request, events[0])
         path = request.path.partition("?")[0]
@@ -91,24 +103,25 @@ class Handshake(Deadlines, asyncio.Protocol):
             self._upgrade(protocol, request, rest)
         else:
             route = self._house.routes.get(path)
-            self._reply(route() if route else http.NOT_FOUND, head=request.method == "HEAD")
+            self._reply(route() if route else http.NOT_FOUND)
 
     def _upgrade(self, protocol: ServerProtocol, request: Request, rest: bytes) -> None:
         if self._house.draining:
             self._reply(http.GOING_AWAY)
             return
-        protocol.send_response(protocol.accept(request))
-        answer = b"".join(protocol.data_to_send())
-        if protocol.state is not State.OPEN:
-            self._finish(answer)
+        response = protocol.accept(request)
+        if response.status_code != 101:
+            self._reply(_refusal(response))
             return
-        self._transport.write(answer)
-        self._house.gone(self)
+        protocol.send_response(response)
+        self._transport.write(b"".join(protocol.data_to_send()))
         self._closing = True
+        self._buffer.clear()
         self.retire()
         connection = Connection(self._house, self._open_protocol())
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
+        self._house.gone(self)
         if rest:
             connection.data_received(rest)
 
@@ -119,12 +132,17 @@ class Handshake(Deadlines, asyncio.Protocol):
             state=State.OPEN, max_size=config.max_message_bytes, logger=self._house.protocol_log
         )
 
-    def _reply(self, reply: Reply, *, head: bool = False) -> None:
-        self._finish(http.encode(reply, head=head))
-
-    def _finish(self, answer: bytes) -> None:
+    def _reply(self, reply: Reply) -> None:
         self._closing = True
         self._buffer.clear()
-        self._transport.write(answer)
-        self._transport.close()
+        self._transport.write(http.encode(reply, head=self._is_head))
+        half_close(self._transport)
+        self.retire()
         self.remind(self._house.config.close_timeout_s)
+
+
+def _refusal(response: Response) -> Reply:
+    """What is wrong with a WebSocket handshake, as the other answers say it."""
+    reason = (response.body or b"").decode().partition("\n")[0]
+    kept = [(name, response.headers[name]) for name in ("Allow", "Upgrade") if name in response.headers]
+    return Reply(response.status_code, {"error": reason}, (*kept, http.VERSION))

@@ -34,8 +34,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         max_clients: WebSocket clients at once; the next one is closed with 4003.
         max_message_bytes: one message of a client; more is closed with 1009.
         max_control_bytes: answers that may wait in a client's transport.
-        max_excess: messages over a client's rate that are answered before its socket is left
-            unread for a second.
+        max_frames: frames of any kind that are read from a client in a second; then its socket
+            is left unread until the second is over.
         handshake_timeout_s: for a whole request head, else 408.
         close_timeout_s: for the peer to follow a close, else the socket is aborted.
         ping_interval_s: between pings.
@@ -43,6 +43,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         idle_timeout_s: a client without streams that sends nothing is closed with 4000.
         stall_timeout_s: a client that reads nothing is closed with 4008.
         outbox: bounds of a client's outbox.
+        send_buffer_bytes: of each socket in the kernel, where nothing can be conflated any more;
+            0 leaves it to the system.
         backlog: connections that the kernel holds until they are accepted.
     """
 
@@ -52,7 +54,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_clients: int = 10_000
     max_message_bytes: int = 1_048_576
     max_control_bytes: int = 262_144
-    max_excess: int = 100
+    max_frames: int = 200
     handshake_timeout_s: float = 5.0
     close_timeout_s: float = 5.0
     ping_interval_s: float = 20.0
@@ -60,6 +62,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout_s: float = 300.0
     stall_timeout_s: float = 5.0
     outbox: OutboxLimits = OutboxLimits()
+    send_buffer_bytes: int = 0
     backlog: int = 4096
 
 
@@ -99,9 +102,11 @@ class House:
         self.clock = clock
         self.loop = loop
         self.draining = False
+        self.shut = False
         self.sockets: dict[Deadlines, None] = {}
         self.guests: dict[Guest, None] = {}
         self.empty = asyncio.Event()
+        self.empty.set()
         self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
@@ -115,6 +120,7 @@ class House:
     def come(self, sock: Deadlines) -> None:
         """A socket is there."""
         self.sockets[sock] = None
+        self.empty.clear()
 
     def gone(self, sock: Deadlines) -> None:
         """A socket is closed, or is somebody else's now."""
@@ -160,7 +166,8 @@ class House:
         self._tick = self.loop.call_later(_TICK_S, self.turn)
 
     def stop(self) -> None:
-        """Abort what is left; no deadline is looked after any more."""
+        """Abort what is left, and what comes later; no deadline is looked after any more."""
+        self.shut = True
         for sock in list(self.sockets):
             sock.abort()
         if self._tick is not None:
@@ -174,6 +181,7 @@ class House:
             "clients": len(self.guests),
             "clients_lifetime": self._lifetime,
             "sockets": len(self.sockets),
+            "deadlines": len(self.wheel),
             "streams": sum(session.subscriptions for session in sessions),
             "messages_sent": self._sent + sum(box.sent for box in boxes),
             "conflated": self._conflated + sum(box.conflated for box in boxes),

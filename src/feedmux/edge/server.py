@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import socket
 from collections.abc import Mapping
+from typing import Final
 
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
@@ -15,6 +19,12 @@ from feedmux.model.ports import Clock, Statistics
 
 __all__ = ["CannotListen", "Server", "ServerConfig", "SessionMaker"]
 
+_ADVICE: Final = {
+    errno.EADDRINUSE: "another process listens there; stop it or choose another port",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+    errno.EACCES: "ports below 1024 are privileged; choose a higher one",
+}
+
 
 class CannotListen(LocalError):
     """The address cannot be bound.
@@ -22,7 +32,7 @@ class CannotListen(LocalError):
     Args:
         host: the address.
         port: the port.
-        reason: the system's words.
+        reason: what the system says, and what to do.
     """
 
     code = "CANNOT_LISTEN"
@@ -86,7 +96,10 @@ class Server:
                 lambda: Handshake(house), config.host, config.port, backlog=config.backlog
             )
         except OSError as error:
-            raise CannotListen(config.host, config.port, error.strerror or str(error)) from None
+            raise CannotListen(config.host, config.port, _why(error)) from None
+        if config.send_buffer_bytes:
+            for sock in self._listener.sockets:  # what they accept inherits it
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
         house.turn()
 
     async def drain(self, grace_s: float, spread_s: float) -> None:
@@ -106,19 +119,28 @@ class Server:
             if ahead > 0.01:
                 await asyncio.sleep(ahead)
             guest.close(GOING_AWAY, "Server going away")
-        if house.sockets:
-            house.empty.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(house.empty.wait(), started + spread_s - house.clock.monotonic())
+        left = started + spread_s - house.clock.monotonic()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(house.empty.wait(), left)
         await self.stop()
 
     async def stop(self) -> None:
-        """Abort what is left and close the listener."""
-        self.house.stop()
+        """Close the listener and abort what is left."""
         if self._listener is not None:
             self._listener.close()
+        self.house.stop()
+        if self._listener is not None:
             await self._listener.wait_closed()
 
     def statistics(self) -> Statistics:
         """Counters of all connections that are and were."""
         return self.house.statistics()
+
+
+def _why(error: OSError) -> str:
+    """Say what the system says, without asyncio's words around it, and what to do."""
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return f"{error.strerror or error}; expected an address of this machine"
+    said = os.strerror(error.errno)
+    advice = _ADVICE.get(error.errno)
+    return f"{said} ({advice})" if advice else said

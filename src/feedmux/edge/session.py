@@ -79,6 +79,10 @@ class _Subscribe:
         ]
 
     @property
+    def topics(self) -> list[Topic]:
+        return [topic for _, topic, _ in self.args if topic is not None]
+
+    @property
     def ready(self) -> bool:
         return not self.open and not self.building
 
@@ -142,11 +146,6 @@ class Session:
         head = self._queue[0] if self._queue else None
         return head.deadline if isinstance(head, _Subscribe) else float("inf")
 
-    @property
-    def excess(self) -> int:
-        """How many messages of this second were over the client's rate."""
-        return self._rate.excess(self._clock.monotonic())
-
     def take(self, payload: bytes) -> None:
         """Take one message of the client; every one gets an answer."""
         if not self._rate.admit(self._clock.monotonic()):
@@ -188,11 +187,10 @@ class Session:
             return
         if refused is not None:
             del self._topics[topic]
-        for request in self._queue or ():
-            if isinstance(request, _Subscribe) and topic in request.open:
-                request.open.discard(topic)
-                if refused is not None:
-                    request.refuse(topic, refused)
+        for request in self._waiting():
+            request.open.discard(topic)
+            if refused is not None:  # even if it had been confirmed: the answer is yet to come
+                request.refuse(topic, refused)
         self._advance()
 
     def revoked(self, topic: Topic, /) -> None:
@@ -222,17 +220,19 @@ class Session:
             waiting.args.append((arg, None, str(rejected)))
             return
         waiting.args.append((arg, topic, ""))
-        joined = self._topics.get(topic)
-        if joined is None:
-            self._topics[topic] = False
-            waiting.open.add(topic)
-            if self._hub.attach(topic, self, asker=id(self)):
-                waiting.open.discard(topic)
-        elif not joined and self._is_open(topic):
-            waiting.open.add(topic)
+        waiting.open.add(topic)
+        self._attach(topic)
 
-    def _is_open(self, topic: Topic) -> bool:
-        return any(isinstance(request, _Subscribe) and topic in request.open for request in self._queue or ())
+    def _attach(self, topic: Topic) -> None:
+        """Hold a topic, perhaps for the second time, and learn whether it is confirmed."""
+        if self._queue is None:  # an answer has just been one too many for the client
+            return
+        self._topics.setdefault(topic, False)
+        if self._hub.attach(topic, self, asker=id(self)):
+            self.settled(topic, refused=None)
+
+    def _waiting(self) -> list[_Subscribe]:
+        return [request for request in self._queue or () if isinstance(request, _Subscribe)]
 
     def _enqueue(self, request: _Subscribe | op.Unsubscribe) -> None:
         if self._queue is None:
@@ -270,6 +270,16 @@ class Session:
                 self._hub.detach(topic, self)
                 given_back.append(arg)
         self._peer.answer(op.unsubscribed(given_back))
+        self._hold_again()
+
+    def _hold_again(self) -> None:
+        """Hold what later requests name and an earlier one has just given back."""
+        wanted = {topic: None for request in self._waiting() for topic in request.topics}
+        lost = [topic for topic in wanted if topic not in self._topics]
+        for request in self._waiting():
+            request.open.update(topic for topic in lost if topic in request.topics)
+        for topic in lost:
+            self._attach(topic)
 
     def _parse(self, arg: object) -> Topic | None:
         try:

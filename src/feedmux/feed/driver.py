@@ -79,6 +79,7 @@ class Driver:
         self._make_link = make_link
         self._config = config
         self._clock = clock
+        self._time_ns = clock.time_ns
         self._epochs = Epochs()
         self._demand: Demand[Topic, str] = Demand()
         self._writers: dict[Topic, TopicWriter] = {}
@@ -147,7 +148,7 @@ class Driver:
     def write(self, event: Merge | Value) -> None:
         """Number a value and publish it."""
         writer = self._writers[event.topic]
-        receive_ns = self._clock.time_ns()
+        receive_ns = self._time_ns()
         if isinstance(event, Merge):
             outcome = writer.merge(event, receive_ns)
             if isinstance(outcome, Unmerged):
@@ -224,6 +225,7 @@ class Driver:
             "lingering": len(self._lingering),
             "remembered_refusals": len(self._refused),
             **self._counts,
+            "malformed": sum(shard.malformed for shard in self._shards),
             "links": [shard.statistics() for shard in self._shards],
         }
 

@@ -90,6 +90,9 @@ class Shard:
         self._desk = desk
         self._config = config
         self._clock = clock
+        self._monotonic = clock.monotonic
+        self._decode = venue.decode
+        self._messages = 0
         self._wishes = Subscriptions(min(venue.max_args, config.batch))
         self._silence = SilenceWatch(config.silence_s)
         self._budget = TokenBucket(config.request_rate, config.request_burst)
@@ -98,12 +101,17 @@ class Shard:
         self._proven = False
         self._last_message: float | None = None
         self._down_since = clock.monotonic()
-        self._counts = {"messages": 0, "malformed": 0, "late": 0, "cuts": 0}
+        self._counts = {"malformed": 0, "late": 0, "cuts": 0}
         self.characters = 0
         self.link = make_link(self)
 
     def __len__(self) -> int:
         return len(self._wishes)
+
+    @property
+    def malformed(self) -> int:
+        """How many messages could not be read."""
+        return self._counts["malformed"]
 
     @property
     def connected(self) -> bool:
@@ -154,10 +162,9 @@ class Shard:
 
     def received(self, payload: bytes) -> None:
         """One message of the venue."""
-        now = self._clock.monotonic()
-        self._last_message = now
-        self._counts["messages"] += 1
-        for event in self._venue.decode(payload):
+        self._last_message = now = self._monotonic()
+        self._messages += 1
+        for event in self._decode(payload):
             if isinstance(event, _DATA):
                 self._take(event, now)
             elif isinstance(event, Answer):
@@ -193,6 +200,7 @@ class Shard:
             "subscribed_count": len(self._wishes),
             "last_message_ago": age,
             "argument_characters": self.characters,
+            "messages": self._messages,
             **self._counts,
             "link": self.link.statistics(),
         }
@@ -234,11 +242,11 @@ class Shard:
 
     def _malformed(self, event: Malformed) -> None:
         self._counts["malformed"] += 1
-        if self._counts["malformed"] == 1:
-            log.warning("%s.%s sent a message that cannot be read: %s",
-                        self._venue.name, self._venue.market, event.reason)  # fmt: skip
+        level = logging.WARNING if self._counts["malformed"] == 1 else logging.DEBUG
+        venue = f"{self._venue.name}.{self._venue.market}"
+        log.log(level, "%s sent a message that cannot be read: %s", venue, event.reason)
         if event.topic is not None and self._wishes.phase(event.topic) is Phase.CONFIRMED:
-            self._desk.doubt(event.topic, event.reason)
+            self._desk.doubt(event.topic, "a message of the venue could not be read")
 
     def _prove(self) -> None:
         self._proven = True

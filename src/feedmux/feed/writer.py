@@ -111,9 +111,8 @@ class TopicWriter:
 
     def _write(self, kind: EventKind, venue_ns: int, receive_ns: int, key: str, payload: bytes) -> Envelope:
         counter = self._counter
-        envelope = Envelope(
-            self.topic, counter.epoch, counter.advance(), kind, venue_ns, receive_ns, key, payload
-        )
+        seq = counter.advance()
+        envelope = Envelope(self.topic, counter.epoch, seq, kind, venue_ns, receive_ns, key, payload)
         self._last = envelope
         return envelope
 

@@ -7,14 +7,17 @@ import msgspec
 from feedmux.model.event import Envelope, EventKind, Position
 from feedmux.model.topic import Mode, Topic
 
-_KEPT = {Mode.MERGE, Mode.CANDLE, Mode.BOOK}
+_KEPT = {Mode.MERGE, Mode.CANDLE}
+
+# An enum's member costs a search each time it is named (Python 3.11); these run per message.
+_GAP, _STATUS = EventKind.GAP, EventKind.STATUS
 
 
 class LastValue:
     """What a hub knows of one topic's data.
 
     Trades and raw bodies have no state, so nothing of them is kept: a late reader starts with
-    the next one.
+    the next one. A book's update is a change, not the state: it starts with the next snapshot.
     """
 
     __slots__ = ("_keeps", "_value", "position")
@@ -25,7 +28,16 @@ class LastValue:
         self.position = Position(0, 0)
 
     def accept(self, envelope: Envelope) -> bool:
-        """Take the next value; False when it is not newer than what is known."""
+        """Take the next event; False when it is older than what is known, or is known already.
+
+        A gap or a status repeats a position, so it is old only when its epoch is over; when its
+        epoch is new, what was known before is void.
+        """
+        if envelope.kind is _GAP or envelope.kind is _STATUS:
+            if envelope.epoch > self.position.epoch:
+                self.position = Position(envelope.epoch, 0)
+                self._value = None
+            return envelope.epoch in (0, self.position.epoch)
         position = Position(envelope.epoch, envelope.seq)
         if position <= self.position:
             return False
@@ -33,12 +45,6 @@ class LastValue:
         if self._keeps:
             self._value = envelope
         return True
-
-    def begin(self, epoch: int) -> None:
-        """A newer epoch has begun: what was known before is void."""
-        if epoch > self.position.epoch:
-            self.position = Position(epoch, 0)
-            self._value = None
 
     def snapshot(self) -> Envelope | None:
         """The whole known state at the last position, or None when there is none."""

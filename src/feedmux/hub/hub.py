@@ -9,9 +9,10 @@ snapshot, if there is one; from then on every event. The first subscriber of a t
 hub want it from the bus, the last one makes the hub drop it, and everything known of it goes.
 
 Values whose position is not above the last one are ignored: a bus may answer a want that
-somebody else made, and after a reconnect may say things twice. A status of a newer epoch makes
-the last value void: nobody vouches for it any more; clients get it even if the state is the
-same, because updates do not name their epoch. A pending status is for the subscriber that
+somebody else made, and after a reconnect may say things twice. So are gaps and statuses of an
+epoch that is over; epoch 0 is a refusal's, of a topic that nobody writes. A newer epoch makes
+the last value void, for nobody vouches for it any more; its status goes to clients even if the
+state is the same, because updates do not name their epoch. A pending status is for the subscriber that
 waits, not for clients: their answer names what is pending. A topic that is refused after
 clients joined it ends for them: they get the status, then it is revoked.
 """
@@ -25,8 +26,8 @@ from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Bus, Format, Statistics, Subscriber
 from feedmux.model.topic import Topic
 
-# An enum's member costs a search each time it is named (Python 3.11); these run per message.
-_STATUS, _GAP = EventKind.STATUS, EventKind.GAP
+# An enum's member costs a search each time it is named (Python 3.11); this runs per message.
+_STATUS = EventKind.STATUS
 
 _decode_status = msgspec.json.Decoder(Status).decode
 
@@ -94,21 +95,20 @@ class Hub:
         if entry is None:
             return
         self._received += 1
-        kind = envelope.kind
-        if kind is _STATUS:
-            self._take_status(entry, envelope)
-        elif kind is _GAP or entry.last.accept(envelope):
-            entry.offer(envelope)
-        else:
+        if not entry.last.accept(envelope):
             self._old += 1
+        elif envelope.kind is _STATUS:
+            self._take_status(entry, envelope)
+        else:
+            entry.offer(envelope)
 
     def statistics(self) -> Statistics:
-        """Counters of the hub, and how many outlets each topic has."""
+        """Counters of the hub; ``subscriptions`` counts who has joined, over all topics."""
         return {
             "topics": len(self._entries),
             "received": self._received,
             "ignored_old": self._old,
-            "subscriptions": sum(len(entry.members) for entry in self._entries.values()),
+            "subscriptions": sum(entry.joined for entry in self._entries.values()),
         }
 
     def topics(self) -> dict[Topic, State | None]:
@@ -120,18 +120,18 @@ class Hub:
         known = entry.status
         news = status.state is not entry.state or known is None or envelope.epoch > known.epoch
         entry.state, entry.status = status.state, envelope
-        entry.last.begin(envelope.epoch)
         if news and status.state is not State.PENDING:
             entry.offer(envelope)
         if status.state is State.REFUSED:
             self._refuse(entry, status.reason)
         elif entry.settled:
             for subscriber in list(entry.waiting):
-                subscriber.settled(entry.topic, refused=None)
+                if subscriber in entry.waiting:
+                    subscriber.settled(entry.topic, refused=None)
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The topic has ended: nobody holds it any more."""
-        waiting, members = list(entry.waiting), list(entry.members)
+        waiting, members = list(entry.waiting), entry.members
         for subscriber in (*waiting, *members):
             entry.leave(subscriber)
         if self._entries.get(entry.topic) is entry:

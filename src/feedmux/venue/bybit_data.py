@@ -192,6 +192,8 @@ _SIDES: Final = {"Buy": "buy", "Sell": "sell"}
 def write_ticker(symbol: str, state: Mapping[str, str]) -> bytes:
     """Write a merged ticker; see :meth:`feedmux.model.venue.Venue.render`."""
     known = state.get
+    bid_price, bid_size = known("bid1Price", ""), known("bid1Size", "")
+    ask_price, ask_size = known("ask1Price", ""), known("ask1Size", "")
     ticker = _OurTicker(
         symbol,
         known("lastPrice", ""),
@@ -204,18 +206,14 @@ def write_ticker(symbol: str, state: Mapping[str, str]) -> bytes:
         known("turnover24h", ""),
         percent(known("price24hPcnt", "")),
         known("tickDirection", ""),
-        _side(known("bid1Price", ""), known("bid1Size", "")),
-        _side(known("ask1Price", ""), known("ask1Size", "")),
+        _Side(bid_price, bid_size) if bid_price or bid_size else None,
+        _Side(ask_price, ask_size) if ask_price or ask_size else None,
         known("openInterest", ""),
         known("openInterestValue", ""),
         known("fundingRate", ""),
         known("nextFundingTime", ""),
     )
     return _encode(ticker)
-
-
-def _side(price: str, size: str) -> _Side | None:
-    return _Side(price, size) if price or size else None
 
 
 def write_candle(symbol: str, label: str, candle: Candle) -> bytes:

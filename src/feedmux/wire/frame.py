@@ -17,8 +17,8 @@ FIN_PONG: Final = 0x8A
 MAX_CONTROL_PAYLOAD: Final = 125
 """A control frame's payload, in bytes (RFC 6455 §5.5)."""
 
-_MEDIUM = struct.Struct("!BBH")
-_LARGE = struct.Struct("!BBQ")
+_medium = struct.Struct("!BBH").pack
+_large = struct.Struct("!BBQ").pack
 
 
 def text_frame(payload: bytes, /) -> bytes:
@@ -27,7 +27,12 @@ def text_frame(payload: bytes, /) -> bytes:
     Args:
         payload: valid UTF-8 of any length.
     """
-    return _frame(FIN_TEXT, payload)
+    size = len(payload)  # spelt out here, because this runs per message
+    if size < 126:
+        return bytes((FIN_TEXT, size)) + payload
+    if size < 65536:
+        return _medium(FIN_TEXT, 126, size) + payload
+    return _large(FIN_TEXT, 127, size) + payload
 
 
 def ping_frame(payload: bytes = b"", /) -> bytes:
@@ -53,13 +58,4 @@ def close_frame(code: int, reason: str = "", /) -> bytes:
 
 def _control(first: int, payload: bytes) -> bytes:
     assert len(payload) <= MAX_CONTROL_PAYLOAD, "control payloads are at most 125 bytes"
-    return _frame(first, payload)
-
-
-def _frame(first: int, payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes((first, size)) + payload
-    if size < 65536:
-        return _MEDIUM.pack(first, 126, size) + payload
-    return _LARGE.pack(first, 127, size) + payload
+    return bytes((first, len(payload))) + payload

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from feedmux.model.event import Envelope, EventKind
+from feedmux.model.ports import Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire.frame import text_frame
 from feedmux.wire.place import Places
@@ -60,6 +61,10 @@ class StreamFormat:
         """Nobody holds ``topic`` any more: drop what was kept for it."""
         for kind in EventKind:
             self._prefixes.pop((topic, kind), None)
+
+    def statistics(self) -> Statistics:
+        """How many beginnings of messages are kept."""
+        return {"prefixes": len(self._prefixes)}
 
     def _prefix(self, topic: Topic, kind: EventKind) -> bytes:
         stream = json.dumps(self._places.stream(topic))

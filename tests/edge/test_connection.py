@@ -1,0 +1,458 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import struct
+
+import msgspec
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from feedmux.core.outbox import OutboxLimits
+from feedmux.edge.connection import PIECE_BYTES
+from feedmux.edge.house import ServerConfig
+from support.edge import CONFIG, FREE, Edge, ticker, trades
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, masked
+from support.loops import on_asyncio, on_both_loops
+from support.raw import Raw, request
+from support.waiting import until
+
+SUBSCRIBE = request("subscribe", "ticker:BTCUSDT")
+CONTINUED = 0
+
+
+def changed(**fields: object) -> ServerConfig:
+    return msgspec.structs.replace(CONFIG, **fields)
+
+
+NARROW = changed(send_buffer_bytes=4096, max_frames=1_000_000_000, stall_timeout_s=60.0)
+"""Sockets that are full after a few kilobytes."""
+
+
+@on_both_loops
+async def test_a_request_may_come_in_fragments_with_a_ping_between_them() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.send(masked(TEXT, SUBSCRIBE[:10], first=0))
+            await client.send(masked(CONTINUED, b"", first=0))
+            await client.send_frame(PING, b"!")
+            assert await client.frame() == (PONG, b"!")
+            await client.send(masked(CONTINUED, SUBSCRIBE[10:20], first=0))
+            await client.send(masked(CONTINUED, SUBSCRIBE[20:]))
+            assert (await client.message())["args"] == ["ticker:BTCUSDT"]
+            await client.ask("ping")
+            assert (await client.message())["op"] == "pong"
+
+
+@on_both_loops
+async def test_text_may_be_cut_inside_a_character() -> None:
+    text = '{"op":"é"}'.encode()
+    cut = text.index("é".encode()) + 1
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.send(masked(TEXT, text[:cut], first=0) + masked(CONTINUED, text[cut:]))
+            assert (await client.message())["message"] == "Unknown operation: é"
+
+
+TOO_BIG = b"x" * 600_000
+NEVER_READ = b"x" * 12_000_000
+"""More than all buffers between us hold: who sends it is still sending when the answer comes."""
+
+BROKEN = {
+    "text that is not UTF-8": (masked(TEXT, b'{"op":"\xff"}'), 1007),
+    "fragments that are not UTF-8": (masked(TEXT, b"\xc3", first=0) + masked(CONTINUED, b"("), 1007),
+    "a message too big": (masked(TEXT, NEVER_READ), 1009),
+    "fragments too big": (
+        masked(TEXT, TOO_BIG, first=0) + masked(CONTINUED, TOO_BIG),
+        1009,
+    ),
+    "RSV1": (masked(TEXT, b"{}", first=0xC0), 1002),
+    "RSV2": (masked(TEXT, b"{}", first=0xA0), 1002),
+    "RSV3": (masked(PING, b"", first=0x90), 1002),
+    "a stray continuation": (masked(CONTINUED, b"{}"), 1002),
+    "a message inside a message": (masked(TEXT, b"{", first=0) + masked(TEXT, b"{}"), 1002),
+    "no mask": (masked(TEXT, b"{}", mask=False), 1002),
+    "an unknown opcode": (masked(3, b"{}"), 1002),
+    "a ping too long": (masked(PING, b"x" * 126), 1002),
+    "a ping in fragments": (masked(PING, b"x", first=0), 1002),
+    "a close of one byte": (masked(CLOSE, b"\x03"), 1002),
+    "a close with a code that cannot be": (masked(CLOSE, struct.pack("!H", 1005)), 1002),
+    "a reason that is not UTF-8": (masked(CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007),
+}
+
+
+@pytest.mark.parametrize(("data", "code"), BROKEN.values(), ids=list(BROKEN))
+@on_both_loops
+async def test_who_breaks_the_protocol_is_closed_with_the_code_that_says_so(data: bytes, code: int) -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.subscribe("ticker:BTCUSDT")
+            await client.send(data)
+            assert (await client.closed()).close_code == code
+            assert edge.count("closed_by_code") == {str(code): 1}
+            assert (edge.count("clients"), edge.source.held) == (0, set())
+            edge.source.tick(ticker())
+            with contextlib.suppress(EOFError, OSError):
+                await client.send_frame(CLOSE, struct.pack("!H", code))
+                while (await client.frame()).opcode != TEXT:
+                    pass
+                raise AssertionError("data after the close")
+        await until(lambda: edge.count("sockets") == 0)
+
+
+@pytest.mark.parametrize("payload", [b"", struct.pack("!H", 1000), struct.pack("!H", 4321) + b"bye"])
+@on_both_loops
+async def test_a_close_is_echoed_and_the_connection_ends(payload: bytes) -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.subscribe("ticker:BTCUSDT")
+            await client.send(
+                masked(TEXT, request("ping")) + masked(CLOSE, payload) + masked(TEXT, SUBSCRIBE)
+            )
+            assert (await client.message())["op"] == "pong"
+            assert await client.frame() == (CLOSE, payload)
+            with pytest.raises(EOFError):
+                await client.frame()
+            assert edge.count("closed_by_code") == {}
+            assert (edge.count("clients"), edge.source.held) == (0, set())
+        await until(lambda: edge.count("sockets") == 0)
+
+
+@on_both_loops
+async def test_who_does_not_follow_a_close_is_aborted() -> None:
+    async with Edge(changed(idle_timeout_s=0.1, close_timeout_s=0.1)) as edge:
+        with await edge.client() as client:
+            assert (await client.frame()).close_code == 4000
+            assert edge.count("sockets") == 1
+            await until(lambda: edge.count("sockets") == 0)
+            with pytest.raises(EOFError):
+                await client.frame()
+
+
+@on_both_loops
+async def test_the_client_over_the_limit_is_told_so_and_a_place_that_is_free_again_is_given() -> None:
+    async with Edge(changed(max_clients=1)) as edge:
+        with await edge.client() as first:
+            with await edge.client() as second:
+                await second.ask("ping")
+                close = await second.frame()
+                assert (close.close_code, close.payload[2:]) == (4003, b"Connection limit reached")
+            await first.ask("ping")
+            assert (await first.message())["op"] == "pong"
+            await first.send_frame(CLOSE)
+            with await edge.client() as third:
+                await third.ask("ping")
+                assert (await third.message())["op"] == "pong"
+        assert edge.count("clients_lifetime") == 2
+
+
+@on_asyncio
+async def test_idle_is_who_says_nothing_and_has_no_streams() -> None:
+    async with Edge(changed(idle_timeout_s=0.4, ping_interval_s=0.1, pong_timeout_s=0.3)) as edge:
+        with await edge.client() as silent, await edge.client() as reader, await edge.client() as talker:
+            await reader.subscribe("ticker:BTCUSDT")
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            closed = asyncio.create_task(silent.closed())
+            while not closed.done():
+                await talker.send_frame(PING)
+                for client in (reader, talker):
+                    for frame in client.read_nowait():
+                        assert frame.opcode in (PING, PONG), frame
+                        if frame.opcode == PING:
+                            await client.send_frame(PONG)
+                await asyncio.sleep(0.02)
+            assert (await closed).payload[2:] == b"Idle timeout"
+            assert 0.4 <= loop.time() - began < 2.0
+            assert edge.count("clients") == 2
+            await reader.ask("unsubscribe", "ticker:BTCUSDT")
+            assert (await reader.message())["op"] == "unsubscribe"
+            assert (await reader.closed()).close_code == 4000
+
+
+@on_asyncio
+async def test_who_does_not_answer_pings_is_closed_and_who_does_stays() -> None:
+    async with Edge(changed(ping_interval_s=0.1, pong_timeout_s=0.2)) as edge, connect(edge.url) as alive:
+        with await edge.client() as dead:
+            await dead.subscribe("ticker:BTCUSDT")
+            assert await dead.frame() == (PING, b"")
+            close = await dead.frame()
+            assert (close.close_code, close.payload[2:]) == (1011, b"keepalive ping timeout")
+        assert edge.count("closed_by_code") == {"1011": 1}
+        await alive.send('{"op":"ping"}')
+        assert json.loads(await alive.recv())["op"] == "pong"
+
+
+@on_both_loops
+async def test_a_library_sees_the_code_of_a_close_and_sends_its_own() -> None:
+    async with Edge() as edge:
+        async with connect(edge.url) as client:
+            await client.send(b"x" * 1_500_000)
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1009
+        async with connect(edge.url) as client:
+            await client.close(3000, "enough")
+            assert (client.close_code, client.close_reason) == (3000, "enough")
+        await until(lambda: edge.count("sockets") == 0)
+
+
+FLOODS = {
+    "requests": masked(TEXT, request("ping")),
+    "pings": masked(PING, b""),
+    "fragments": masked(TEXT, b"", first=0) + masked(CONTINUED, b"", first=0) * 1999 + masked(CONTINUED, b""),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=list(FLOODS))
+@on_both_loops
+async def test_a_flood_is_left_unread_and_delays_nobody_else(flood: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    async with Edge() as edge:
+        with await edge.client() as flooder, await edge.client() as other:
+            flooding = asyncio.create_task(flooder.send(flood * (2_000_000 // len(flood))))
+            delays, frames = [], 0
+            for _ in range(20):
+                asked = loop.time()
+                await other.ask("ping")
+                assert (await other.message())["op"] == "pong"
+                delays.append(loop.time() - asked)
+                frames += len(flooder.read_nowait())
+            assert sum(delays) < 1.0
+            smallest = min(len(flood), 26)
+            assert frames <= CONFIG.max_frames + PIECE_BYTES // smallest, "at most one piece too much"
+            flooding.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await flooding
+
+
+@on_asyncio
+async def test_a_flood_gets_errors_and_its_rest_is_read_when_the_second_is_over() -> None:
+    async with Edge(changed(max_frames=150)) as edge:
+        with await edge.client() as flooder:
+            await flooder.send(masked(TEXT, request("ping")) * 300)
+            answers = [await flooder.message() for _ in range(300)]
+            ops = [answer["op"] for answer in answers]
+            assert ops[:101] == ["pong"] * 100 + ["error"]
+            assert 100 < ops.count("pong") < 300
+            assert {a["code"] for a in answers if a["op"] == "error"} == {"RATE_LIMIT_EXCEEDED"}
+
+
+def seqs(frames: list[Frame]) -> list[int]:
+    return [json.loads(frame.payload)["seq"] for frame in frames if frame.opcode == TEXT]
+
+
+async def read_until(client: Raw, seq: int) -> list[int]:
+    got: list[int] = []
+    while not got or got[-1] != seq:
+        got += seqs([await client.frame()])
+    return got
+
+
+@on_both_loops
+async def test_values_of_a_client_that_does_not_read_are_conflated() -> None:
+    async with Edge(NARROW) as edge:
+        with await edge.client(receive_buffer=4096) as slow, await edge.client() as fast:
+            for client in (slow, fast):
+                await client.subscribe("ticker:BTCUSDT", "ticker:ETHUSDT")
+            got: list[Frame] = []
+            for price in range(500):
+                last = edge.source.tick(ticker("BTCUSDT"), price=price, pad="x" * 200)
+                edge.source.tick(ticker("ETHUSDT"), price=price, pad="x" * 200)
+                await asyncio.sleep(0)
+                got += fast.read_nowait()
+                assert edge.count("waiting_bytes") < 2000, "one value of each topic at most"
+            while len(got) < 1000:
+                got.append(await fast.frame())
+            assert seqs(got)[::2] == seqs(got)[1::2] == list(range(1, 501))
+            arrived: dict[str, list[int]] = {"BTCUSDT": [], "ETHUSDT": []}
+            while not all(values and values[-1] == last for values in arrived.values()):
+                message = await slow.message()
+                arrived[message["stream"].rpartition(".")[2]].append(message["seq"])
+            for values in arrived.values():
+                assert values == sorted(set(values)), "never an older after a newer"
+            assert edge.count("conflated") == 1000 - sum(map(len, arrived.values())) > 100
+            last = edge.source.tick(ticker("BTCUSDT"), price=0)
+            assert await read_until(slow, last) == [last]
+            await until(lambda: edge.count("stalled") == 0)
+
+
+@on_both_loops
+async def test_trades_beyond_the_bound_close_the_slow_client_and_no_other() -> None:
+    config = msgspec.structs.replace(NARROW, outbox=OutboxLimits(100, 50_000))
+    async with Edge(config) as edge:
+        with await edge.client(receive_buffer=4096) as slow, await edge.client() as fast:
+            for client in (slow, fast):
+                await client.subscribe("trade:BTCUSDT")
+            got: list[int] = []
+            for _ in range(500):
+                last = edge.source.trade(trades(), "x" * 300)
+                await asyncio.sleep(0)
+                got += seqs(fast.read_nowait())
+                assert edge.count("waiting_bytes") <= 2 * 50_000
+            if got[-1] != last:
+                got += await read_until(fast, last)
+            assert got == list(range(1, 501))
+            assert edge.count("closed_by_code") == {"4008": 1}
+            assert edge.count("clients") == 1
+            arrived: list[int] = []
+            while (frame := await slow.frame()).opcode != CLOSE:
+                arrived += seqs([frame])
+            assert arrived == list(range(1, len(arrived) + 1)), "nothing is left out before the close"
+            assert (frame.close_code, frame.payload[2:10]) == (4008, b"Too slow")
+
+
+@on_both_loops
+async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted() -> None:
+    config = msgspec.structs.replace(NARROW, stall_timeout_s=0.2, close_timeout_s=0.1)
+    async with Edge(config) as edge:
+        with await edge.client(receive_buffer=4096) as slow, await edge.client() as fast:
+            for client in (slow, fast):
+                await client.subscribe("ticker:BTCUSDT")
+            while edge.count("sockets") == 2:
+                edge.source.tick(ticker(), pad="x" * 1000)
+                await asyncio.sleep(0.001)
+                fast.read_nowait()
+            assert edge.count("closed_by_code") == {"4008": 1}
+            assert (edge.count("clients"), edge.count("waiting_bytes")) == (1, 0)
+
+
+@on_both_loops
+async def test_who_asks_and_asks_and_never_reads_is_aborted() -> None:
+    config = msgspec.structs.replace(NARROW, max_control_bytes=10_000)
+    async with Edge(config, FREE) as edge:
+        with await edge.client(receive_buffer=4096) as client:
+            with contextlib.suppress(OSError):
+                for _ in range(10_000):
+                    await client.send_frame(BINARY, b"?")
+            await until(lambda: edge.count("sockets") == 0)
+            assert edge.count("closed_by_code") == {"4008": 1}
+
+
+@on_both_loops
+async def test_a_large_frame_under_way_does_not_count_as_answers_that_wait() -> None:
+    config = msgspec.structs.replace(NARROW, max_control_bytes=1000)
+    async with Edge(config) as edge:
+        with await edge.client(receive_buffer=4096) as client:
+            await client.subscribe("trade:BTCUSDT")
+            edge.source.trade(trades(), "x" * 500_000)
+            await until(lambda: edge.count("stalled"))
+            await client.ask("ping")
+            assert (await client.message())["data"] == "x" * 500_000
+            assert (await client.message())["op"] == "pong"
+
+
+class Chatter:
+    """Sends pings of two kinds without end, and checks every frame that comes back.
+
+    Args:
+        client: a WebSocket that has subscribed to the trades.
+    """
+
+    def __init__(self, client: Raw) -> None:
+        self._client = client
+        self._dice = random.Random(20)
+        self.pinged = self.asked = 0
+        self.pongs = self.answers = self.trades = 0
+
+    @property
+    def messages(self) -> int:
+        """In both directions."""
+        return self.pinged + self.asked + self.pongs + self.answers + self.trades
+
+    async def speak(self) -> None:
+        """Send a few pings at once."""
+        data = b""
+        for _ in range(self._dice.randrange(4)):
+            data += masked(PING, b"%d" % self.pinged) + masked(TEXT, request("ping"))
+            self.pinged += 1
+            self.asked += 1
+        await self._client.send(data)
+
+    def listen(self) -> tuple[int, int, int]:
+        """Read some of what is here; return how many trades, answers and pongs there were so far."""
+        for frame in self._client.read_nowait(self._dice.choice((100, 3000, 65536))):
+            if frame.opcode == PONG:
+                assert frame.payload == b"%d" % self.pongs
+                self.pongs += 1
+                continue
+            message = json.loads(frame.payload)
+            if message.get("op") == "pong":
+                self.answers += 1
+            else:
+                self.trades += 1
+                assert message["seq"] == self.trades
+        return self.trades, self.answers, self.pongs
+
+
+@on_both_loops
+async def test_pongs_and_answers_never_land_inside_a_frame_of_a_full_socket() -> None:
+    dice = random.Random(11)
+    payloads = ["x" * dice.choice((10, 100, 300, 300, 2000, 20_000)) for _ in range(100)]
+    config = msgspec.structs.replace(
+        NARROW,
+        send_buffer_bytes=8192,
+        max_control_bytes=10_000_000,
+        outbox=OutboxLimits(100_000, 100_000_000),
+    )
+    async with Edge(config, FREE) as edge:
+        with await edge.client(receive_buffer=16384) as client:
+            await client.subscribe("trade:BTCUSDT")
+            chatter = Chatter(client)
+            sent = full = 0
+            while chatter.messages < 50_000:
+                bound = 200_000 if chatter.messages // 5000 % 2 else 1  # much waits, or only a rest
+                if edge.count("waiting_bytes") < bound:
+                    for _ in range(dice.randrange(8)):
+                        edge.source.trade(trades(), dice.choice(payloads))
+                        sent += 1
+                    await chatter.speak()
+                full += edge.count("stalled")
+                await asyncio.sleep(0)
+                chatter.listen()
+            expected = (sent, chatter.asked, chatter.pinged)
+            await until(lambda: chatter.listen() == expected, f"{expected} trades, answers and pongs")
+            assert full > 1000, "the socket was full most of the time"
+
+
+@on_both_loops
+async def test_a_descriptor_that_is_used_again_never_gets_what_was_meant_for_another() -> None:
+    dice = random.Random(3)
+    names = ("AAA", "BBB", "CCC")
+    async with Edge(NARROW) as edge:
+        here: list[tuple[str, Raw]] = []
+        seen = 0
+        descriptors: set[int] = set()
+        for _ in range(400):
+            name = dice.choice(names)
+            connecting = asyncio.create_task(edge.client(receive_buffer=4096))
+            while not connecting.done():  # in every turn of the loop, so also in the one that matters
+                for each in names:
+                    edge.source.trade(trades(each), f"{each}:" + "x" * 500)
+                await asyncio.sleep(0)
+            client = await connecting
+            descriptors.add(client.fd)
+            await client.ask("subscribe", f"trade:{name}")
+            here.append((name, client))
+            for mine, reader in here:
+                for frame in reader.read_nowait():
+                    assert frame.opcode == TEXT
+                    message = json.loads(frame.payload)
+                    if "op" in message:
+                        assert message["args"] == [f"trade:{mine}"]
+                    else:
+                        assert message["data"].startswith(mine), f"{mine} got {message['stream']}"
+                        seen += 1
+            while len(here) > dice.randrange(1, 8):
+                _, gone = here.pop(dice.randrange(len(here)))
+                gone.close()
+        for _, client in here:
+            client.close()
+        assert seen > 200
+        assert len(descriptors) < 50, "numbers were used again"
+        await until(lambda: edge.count("sockets") == 0)
+        assert edge.source.held == set()

@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from feedmux.edge.session import Rules
+from feedmux.model.event import State
+from support.edge import CONFIG, FREE, Edge, ticker, trades
+from support.frames import BINARY, PING, PONG, TEXT, masked
+from support.loops import on_asyncio, on_both_loops
+from support.raw import Raw, request
+from support.waiting import until
+
+BTC, ETH = ticker("BTCUSDT"), ticker("ETHUSDT")
+BTC_STREAM = "mudrex.futures.ticker.BTCUSDT"
+SOON = Rules(subscribe_timeout_s=0.1)
+
+
+def error(code: str, message: str) -> dict[str, Any]:
+    return {"op": "error", "code": code, "message": message}
+
+
+async def fence(client: Raw, topic: str = "FENCE") -> None:
+    """Nothing of the protocol comes before the answer to a new request, if nothing is waiting."""
+    answer = await client.subscribe(f"trade:{topic}")
+    assert answer["args"] == [f"trade:{topic}"], answer
+
+
+@on_both_loops
+async def test_answers_are_those_of_the_protocol_to_the_byte() -> None:
+    async with Edge() as edge:
+        edge.source.fates["NOPE"] = State.REFUSED
+        edge.source.reason = "no such symbol"
+        with await edge.client() as client:
+            await client.ask("subscribe", "ticker:BTCUSDT", "tickers.ETHUSDT")
+            assert (await client.frame()).payload == (
+                b'{"op": "subscribe", "success": true, "args": ["ticker:BTCUSDT", "tickers.ETHUSDT"],'
+                b' "message": "Subscribed to 2 streams", "rejected": null}'
+            )
+            await client.ask("subscribe", "ticker:NOPE", "trade:BTCUSDT")
+            assert (await client.frame()).payload == (
+                b'{"op": "subscribe", "success": true, "args": ["trade:BTCUSDT"], "message": "Subscribed to'
+                b" 1 streams. 1 rejected \\u2014 see 'rejected' for details.\","
+                b' "rejected": [{"arg": "ticker:NOPE", "reason": "no such symbol"}]}'
+            )
+            await client.ask("unsubscribe", "ticker:BTCUSDT", "ticker:SOLUSDT", "nonsense")
+            assert (await client.frame()).payload == (
+                b'{"op": "unsubscribe", "success": true, "args": ["ticker:BTCUSDT"],'
+                b' "message": "Unsubscribed from 1 streams"}'
+            )
+            await client.ask("ping")
+            pong = await client.message()
+            assert list(pong) == ["op", "timestamp"]
+            assert isinstance(pong["timestamp"], int)
+
+
+INVALID = [
+    (b"{", "INVALID_JSON", "Invalid JSON message"),
+    (b"[1]", "INVALID_JSON", "Invalid JSON message"),
+    (b"", "INVALID_JSON", "Invalid JSON message"),
+    (b'{"op":"subscribe"}', "INVALID_ARGS", "No streams specified"),
+    (b'{"op":"unsubscribe","args":[]}', "INVALID_ARGS", "No streams specified"),
+    (b'{"op":"subscribe","args":"ticker:BTCUSDT"}', "INVALID_ARGS", "No streams specified"),
+    (b'{"op":"auth","args":["x"]}', "UNKNOWN_OP", "Unknown operation: auth"),
+    (b"{}", "UNKNOWN_OP", "Unknown operation: None"),
+]
+
+
+@on_asyncio
+async def test_what_is_no_request_gets_an_error_and_the_socket_stays() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            for payload, code, message in INVALID:
+                await client.send_frame(TEXT, payload)
+                assert await client.message() == error(code, message), payload
+            await client.send_frame(BINARY, b"\xff\xfe")
+            assert await client.message() == error("INVALID_JSON", "Invalid JSON message")
+            await fence(client)
+
+
+@on_asyncio
+async def test_one_arg_that_is_not_a_string_is_rejected_and_the_others_stand() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.ask("subscribe", 5, "ticker:BTCUSDT", None, "foo:BTCUSDT")
+            answer = await client.message()
+            assert answer["args"] == ["ticker:BTCUSDT"]
+            assert [entry["arg"] for entry in answer["rejected"]] == [5, None, "foo:BTCUSDT"]
+            assert edge.count("streams") == 1
+            await client.ask("unsubscribe", 5, "ticker:BTCUSDT")
+            assert (await client.message())["args"] == ["ticker:BTCUSDT"]
+
+
+@on_both_loops
+async def test_requests_may_be_binary() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.send_frame(BINARY, request("subscribe", "ticker:BTCUSDT"))
+            assert (await client.message())["args"] == ["ticker:BTCUSDT"]
+
+
+@on_both_loops
+async def test_the_answer_comes_first_then_the_status_then_the_snapshot_then_updates() -> None:
+    async with Edge() as edge:
+        with await edge.client() as first, await edge.client() as late:
+            await first.subscribe("ticker:BTCUSDT")
+            edge.source.tick(BTC, price="1")
+            edge.source.say(BTC, State.STALE, "nothing came for 5 s")
+            edge.source.default = None
+            await late.ask("subscribe", "ticker:BTCUSDT")
+            await until(lambda: edge.count("streams") == 2)
+            edge.source.tick(BTC, price="2")
+            answer, status, snapshot, update = [await late.message() for _ in range(4)]
+            assert answer["args"] == ["ticker:BTCUSDT"]
+            assert status == {
+                "stream": BTC_STREAM,
+                "type": "status",
+                "data": {"state": "stale", "reason": "nothing came for 5 s"},
+                "timestamp": 1_700_000_000_000,
+                "source": "mudrex",
+                "epoch": 1,
+            }
+            assert (snapshot["type"], snapshot["data"], snapshot["seq"]) == ("snapshot", {"price": "1"}, 1)
+            assert (update["type"], update["data"], update["seq"]) == ("update", {"price": "2"}, 2)
+
+
+@on_both_loops
+async def test_nothing_of_a_stream_comes_before_the_answer_that_names_it() -> None:
+    async with Edge(rules=SOON) as edge:
+        edge.source.default = None
+        with await edge.client() as client:
+            await client.ask("subscribe", "ticker:BTCUSDT", "ticker:ETHUSDT")
+            await until(lambda: len(edge.source.held) == 2)
+            edge.source.say(BTC, State.LIVE)
+            for price in range(50):
+                edge.source.tick(BTC, price=price)
+                await asyncio.sleep(0)
+            edge.source.say(ETH, State.LIVE)
+            assert (await client.message())["op"] == "subscribe"
+            snapshot = await client.message()
+            assert (snapshot["type"], snapshot["seq"]) == ("snapshot", 50)
+
+
+@on_both_loops
+async def test_answers_keep_their_order_while_pings_and_errors_do_not_wait() -> None:
+    async with Edge() as edge:
+        edge.source.fates["SLOW"] = None
+        with await edge.client() as client:
+            await client.ask("subscribe", "trade:SLOW")
+            await client.ask("subscribe", "trade:FAST")
+            await client.ask("unsubscribe", "trade:FAST")
+            await client.ask("ping")
+            await client.ask("dance")
+            await client.send_frame(PING, b"are you there")
+            assert (await client.message())["op"] == "pong"
+            assert (await client.message())["code"] == "UNKNOWN_OP"
+            assert await client.frame() == (PONG, b"are you there")
+            edge.source.trade(trades("FAST"))
+            edge.source.say(trades("SLOW"), State.LIVE)
+            answers = [await client.message() for _ in range(3)]
+            assert [(a["op"], a["args"]) for a in answers] == [
+                ("subscribe", ["trade:SLOW"]),
+                ("subscribe", ["trade:FAST"]),
+                ("unsubscribe", ["trade:FAST"]),
+            ]
+            await fence(client)
+            assert trades("FAST") not in edge.source.held
+
+
+@on_asyncio
+async def test_at_most_sixteen_requests_wait() -> None:
+    async with Edge() as edge:
+        edge.source.fates["SLOW"] = None
+        with await edge.client() as client:
+            for _ in range(16):
+                await client.ask("subscribe", "trade:SLOW")
+            for op in ("subscribe", "unsubscribe"):
+                await client.ask(op, "trade:MORE")
+                told = await client.message()
+                assert told == error("RATE_LIMIT_EXCEEDED", "Max 16 requests may wait for their answers")
+            edge.source.say(trades("SLOW"), State.LIVE)
+            assert [(await client.message())["args"] for _ in range(16)] == [["trade:SLOW"]] * 16
+            await fence(client)
+            assert trades("MORE") not in edge.source.held
+
+
+@on_asyncio
+async def test_what_is_not_confirmed_in_time_is_pending_and_its_fate_a_status() -> None:
+    async with Edge(rules=SOON) as edge:
+        edge.source.default = State.PENDING
+        with await edge.client() as client:
+            answer = await client.subscribe("ticker:BTCUSDT", "ticker:ETHUSDT")
+            assert answer == {
+                "op": "subscribe",
+                "success": True,
+                "args": ["ticker:BTCUSDT", "ticker:ETHUSDT"],
+                "message": "Subscribed to 2 streams",
+                "rejected": None,
+                "pending": ["ticker:BTCUSDT", "ticker:ETHUSDT"],
+            }
+            edge.source.say(BTC, State.LIVE)
+            edge.source.say(ETH, State.REFUSED, "no such symbol")
+            live, refused = await client.message(), await client.message()
+            assert (live["stream"], live["type"], live["data"]) == (BTC_STREAM, "status", {"state": "live"})
+            assert refused["data"] == {"state": "refused", "reason": "no such symbol"}
+            await until(lambda: edge.source.held == {BTC})
+            assert edge.count("streams") == 1
+
+
+@on_asyncio
+async def test_a_stream_that_is_still_pending_is_named_pending_again() -> None:
+    async with Edge(rules=SOON) as edge:
+        edge.source.default = None
+        with await edge.client() as client:
+            for _ in range(2):
+                assert (await client.subscribe("ticker:BTCUSDT"))["pending"] == ["ticker:BTCUSDT"]
+            edge.source.say(BTC, State.LIVE)
+            assert (await client.message())["type"] == "status"
+            assert "pending" not in await client.subscribe("ticker:BTCUSDT")
+            edge.source.tick(BTC, price="1")
+            assert (await client.message())["type"] == "update"
+            await fence(client)
+            assert edge.count("streams") == 2
+
+
+@on_both_loops
+async def test_a_topic_refused_while_its_answer_still_waits_is_rejected() -> None:
+    async with Edge() as edge:
+        edge.source.fates |= {"SLOW": None, "BTCUSDT": State.LIVE}
+        with await edge.client() as client:
+            await client.ask("subscribe", "trade:SLOW")
+            await client.ask("subscribe", "ticker:BTCUSDT")
+            await until(lambda: edge.count("streams") == 2)
+            edge.source.say(BTC, State.REFUSED, "delisted")
+            edge.source.say(trades("SLOW"), State.LIVE)
+            assert (await client.message())["args"] == ["trade:SLOW"]
+            answer = await client.message()
+            assert (answer["success"], answer["args"]) == (False, [])
+            assert answer["rejected"] == [{"arg": "ticker:BTCUSDT", "reason": "delisted"}]
+
+
+@pytest.mark.parametrize("fate", [State.LIVE, None])
+@on_both_loops
+async def test_a_stream_given_back_and_wanted_again_while_answers_wait_is_held(fate: State | None) -> None:
+    async with Edge() as edge:
+        edge.source.fates["SLOW"] = None
+        with await edge.client() as client:
+            await client.subscribe("trade:A", "trade:B", "trade:C")
+            await client.ask("subscribe", "trade:SLOW")
+            await client.ask("unsubscribe", "trade:A", "trade:B", "trade:C")
+            await client.ask("subscribe", "trade:A")
+            await client.ask("subscribe", "trade:B")
+            await until(lambda: len(edge.source.wants) == 4)
+            await client.ask("ping")
+            assert (await client.message())["op"] == "pong"
+            edge.source.default = fate
+            edge.source.say(trades("SLOW"), State.LIVE)
+            assert [(await client.message())["op"] for _ in range(2)] == ["subscribe", "unsubscribe"]
+            edge.source.say(trades("A"), State.LIVE)
+            edge.source.say(trades("B"), State.LIVE)
+            assert [(await client.message())["args"] for _ in range(2)] == [["trade:A"], ["trade:B"]]
+            edge.source.trade(trades("A"), "a")
+            edge.source.trade(trades("B"), "b")
+            assert [(await client.message())["data"] for _ in range(2)] == ["a", "b"]
+            assert edge.source.held == {trades("A"), trades("B"), trades("SLOW")}
+
+
+@on_asyncio
+async def test_an_arg_named_twice_counts_once() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            assert (await client.subscribe("ticker:BTCUSDT", "tickers.BTCUSDT"))["args"] == [
+                "ticker:BTCUSDT",
+                "tickers.BTCUSDT",
+            ]
+            assert (await client.subscribe("ticker:BTCUSDT"))["args"] == ["ticker:BTCUSDT"]
+            assert edge.count("streams") == 1
+            edge.source.tick(BTC, price="1")
+            assert (await client.message())["seq"] == 1
+            await client.ask("unsubscribe", "ticker:BTCUSDT", "tickers.BTCUSDT")
+            assert (await client.message())["args"] == ["ticker:BTCUSDT"]
+            assert edge.source.held == set()
+
+
+@on_both_loops
+async def test_after_unsubscribing_nothing_comes_any_more() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client, await edge.client() as other:
+            await client.subscribe("trade:BTCUSDT")
+            await other.subscribe("trade:BTCUSDT")
+            await client.ask("unsubscribe", "trade:BTCUSDT")
+            assert (await client.message())["args"] == ["trade:BTCUSDT"]
+            edge.source.trade(trades(), [1])
+            assert (await other.message())["data"] == [1]
+            await fence(client)
+
+
+@on_asyncio
+async def test_more_streams_than_allowed_are_refused_as_a_whole() -> None:
+    async with Edge(rules=Rules(max_subscriptions=3)) as edge:
+        with await edge.client() as client:
+            await client.subscribe("trade:A", "trade:B")
+            told = error("LIMIT_EXCEEDED", "Max 3 subscriptions allowed")
+            assert await client.subscribe("trade:A", "trade:C") == told
+            assert edge.source.held == {trades("A"), trades("B")}
+            assert (await client.subscribe("trade:C"))["args"] == ["trade:C"]
+
+
+@on_asyncio
+async def test_messages_over_the_rate_are_dropped_and_the_socket_stays() -> None:
+    async with Edge(rules=Rules(max_rate=10)) as edge:
+        with await edge.client() as client:
+            for _ in range(15):
+                await client.ask("ping")
+            answers = [await client.message() for _ in range(15)]
+            assert [answer["op"] for answer in answers] == ["pong"] * 10 + ["error"] * 5
+            assert answers[-1] == error("RATE_LIMIT_EXCEEDED", "Max 10 messages per second")
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            while answers[-1]["op"] == "error":
+                await client.ask("ping")
+                answers.append(await client.message())
+                await asyncio.sleep(0.02)
+            assert loop.time() - began < 2.0
+
+
+@on_both_loops
+async def test_a_client_that_leaves_while_its_request_waits_leaves_no_demand() -> None:
+    async with Edge() as edge:
+        edge.source.default = None
+        with await edge.client() as client:
+            await client.ask("subscribe", "ticker:BTCUSDT")
+            await client.ask("subscribe", "ticker:ETHUSDT")
+            await client.ask("unsubscribe", "ticker:ETHUSDT")
+            await until(lambda: edge.source.held == {BTC, ETH})
+        await until(lambda: not edge.source.held, "nothing is held any more")
+        edge.source.say(BTC, State.LIVE)
+        assert edge.hub.statistics()["topics"] == 0
+        assert edge.count("clients") == 0
+
+
+@on_asyncio
+async def test_data_that_was_there_first_comes_before_an_answer() -> None:
+    async with Edge() as edge:
+        edge.source.fates["SLOW"] = None
+        with await edge.client() as client:
+            await client.subscribe("ticker:BTCUSDT")
+            await client.ask("subscribe", "trade:SLOW")
+            await until(lambda: trades("SLOW") in edge.source.held)
+            edge.source.tick(BTC)
+            edge.source.say(trades("SLOW"), State.LIVE)
+            edge.source.trade(trades("SLOW"))
+            edge.source.tick(BTC)
+            got = [await client.message() for _ in range(4)]
+            assert [message.get("seq", message.get("op")) for message in got] == [1, "subscribe", 1, 2]
+
+
+@pytest.mark.parametrize("budget", range(0, 500, 50))
+@on_asyncio
+async def test_a_client_that_is_given_up_in_the_middle_of_its_requests_leaves_no_demand(budget: int) -> None:
+    config = msgspec.structs.replace(
+        CONFIG, max_control_bytes=budget, max_frames=100_000, send_buffer_bytes=1, stall_timeout_s=60.0
+    )
+    async with Edge(config, FREE) as edge:
+        edge.source.fates["SLOW"] = None
+        with await edge.client(receive_buffer=1) as client:
+            await client.subscribe("trade:A", "trade:B", "trade:C")
+            edge.source.trade(trades("A"), "x" * 100_000)
+            await until(lambda: edge.count("stalled"))
+            requests = (
+                request("subscribe", "trade:SLOW"),
+                request("unsubscribe", "trade:A", "trade:B", "trade:C"),
+                request("subscribe", "trade:B"),
+                request("subscribe", "trade:C"),
+            )
+            await client.send(b"".join(masked(TEXT, each) for each in requests))
+            await until(lambda: trades("SLOW") in edge.source.held)
+            edge.source.say(trades("SLOW"), State.LIVE)
+            await until(lambda: edge.count("sockets") == 0)
+            assert edge.source.held == set()
+            assert edge.count("closed_by_code") == {"4008": 1}

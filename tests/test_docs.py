@@ -1,0 +1,424 @@
+"""The documents say what is: every block of code is tried, every link leads somewhere."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import os
+import re
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedmux.app.cli import load_command
+from feedmux.app.config import load
+from feedmux.app.settings import fields
+from feedmux.model.event import EventKind
+from feedmux.wire import envelope, op
+from support.documents import (
+    ROOT,
+    Block,
+    Command,
+    anchors,
+    blocks,
+    code_spans,
+    commands,
+    documents,
+    is_like,
+    links,
+)
+from support.processes import Gateway, Running, Stage, Venue, stage
+
+SHOWN_URL = "ws://127.0.0.1:8000/ws"
+PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
+OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_SNDBUF"}
+"""Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
+
+
+def of(*languages: str) -> list[Any]:
+    """The blocks of these languages, as parameters."""
+    return [pytest.param(block, id=block.name) for block in blocks() if block.language in languages]
+
+
+def by_document(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+each_document = pytest.mark.parametrize("path", documents(), ids=by_document)
+
+
+# What every block must be
+
+
+def check_bash(block: Block) -> None:
+    for command in commands(block):
+        assert {name.lower() for name in command.environment} <= set(fields()), command
+        assert command.program in PROGRAMS, f"nobody knows how to try {command.program}"
+        PROGRAMS[command.program](command)
+
+
+def check_json(block: Block) -> None:
+    json.loads(block.text)
+
+
+def check_toml(block: Block) -> None:
+    assert block.text.startswith("# feedmux.toml\n")
+
+
+def check_env(block: Block) -> None:
+    assert block.text.startswith("# .env\n")
+
+
+def check_python(block: Block) -> None:
+    ast.parse(block.text)
+
+
+def check_text(block: Block) -> None:
+    """Only the bytes of an envelope are shown so."""
+    read = envelope.decode(bytes.fromhex(block.text))
+    assert (read.topic.text, read.kind) == ("public:bybit:linear:ticker:BTCUSDT:", EventKind.UPDATE)
+
+
+LANGUAGES: dict[str, Callable[[Block], None]] = {
+    "bash": check_bash,
+    "env": check_env,
+    "json": check_json,
+    "python": check_python,
+    "text": check_text,
+    "toml": check_toml,
+}
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in blocks()])
+def test_every_block_is_in_a_language_that_is_tried(block: Block) -> None:
+    assert block.language in LANGUAGES, f"{block.name}: {block.language!r}"
+    LANGUAGES[block.language](block)
+
+
+@pytest.mark.parametrize("block", of("toml", "env"))
+def test_settings_load(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in fields():
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ("feedmux.toml" if block.language == "toml" else ".env")).write_text(block.text)
+    said = {line.partition("=")[0].strip().lower() for line in block.text.splitlines() if "=" in line}
+    assert load().model_fields_set == said
+
+
+# What a command may be
+
+
+def check_make(command: Command) -> None:
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {word for word in command.args if "=" not in word} <= targets
+
+
+def check_feedmux(command: Command) -> None:
+    name, *rest = command.args
+    if name in ("--version", "--help"):
+        return
+    parsed = load_command(name)
+    context = parsed.make_context(name, list(rest))
+    if hasattr(parsed, "resolve_command"):
+        inner, subcommand, words = parsed.resolve_command(context, list(rest))
+        subcommand.make_context(inner, words, parent=context)
+
+
+def check_curl(command: Command) -> None:
+    url = command.args[-1]
+    assert url.removeprefix("http://127.0.0.1:8000") in PATHS
+
+
+def check_docker(command: Command) -> None:
+    match command.args:
+        case ["build", "-t", "feedmux", "."]:
+            assert (ROOT / "Dockerfile").exists()
+        case ["compose", "up", "--build"]:
+            assert (ROOT / "docker-compose.yml").exists()
+        case ["run", "--rm", "-p", "8000:8000", *more, "feedmux"]:
+            names = [word.partition("=")[0].lower() for word in more if word != "-e"]
+            assert set(names) <= set(fields())
+        case _:
+            raise AssertionError(command)
+
+
+def check_copy(command: Command) -> None:
+    source, _ = command.args
+    assert (ROOT / source).exists()
+
+
+def check_interpreter(command: Command) -> None:
+    match command.args:
+        case ["-m", "pytest", *rest]:
+            wanted = [word for word in rest if word.startswith("tests")]
+            assert wanted and all((ROOT / word).exists() for word in wanted)
+        case [script]:
+            compile((ROOT / script).read_text(), script, "exec")
+        case _:
+            raise AssertionError(command)
+
+
+def check_script(command: Command) -> None:
+    assert os.access(ROOT / command.words[0], os.X_OK)
+
+
+def check_ulimit(command: Command) -> None:
+    assert command.args[0] == "-n" and command.args[1].isdecimal()
+
+
+def check_cat(command: Command) -> None:
+    assert not command.args
+
+
+PROGRAMS: dict[str, Callable[[Command], None]] = {
+    "make": check_make,
+    "feedmux": check_feedmux,
+    "curl": check_curl,
+    "docker": check_docker,
+    "cp": check_copy,
+    ".venv/bin/python": check_interpreter,
+    "scripts/start.sh": check_script,
+    "ulimit": check_ulimit,
+    "cat": check_cat,
+}
+
+
+# What stands between the blocks
+
+
+@each_document
+def test_links_lead_to_what_is_there(path: Path) -> None:
+    for link in links(path):
+        if link.startswith("https://"):
+            continue
+        place, _, anchor = link.partition("#")
+        target = (path.parent / place).resolve() if place else path
+        assert target.exists(), f"{link} leads nowhere"
+        assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, front = set[Path](), [ROOT / "README.md"]
+    while front:
+        path = front.pop()
+        if path not in reached:
+            reached.add(path)
+            places = {(path.parent / link.partition("#")[0]).resolve() for link in links(path)}
+            front += [place for place in places if place.suffix == ".md"]
+    assert set(documents()) <= reached, set(documents()) - reached
+
+
+@each_document
+def test_files_that_are_named_exist(path: Path) -> None:
+    for span in code_spans(path):
+        if re.fullmatch(r"(src|tests|docs|scripts|bench)/[\w./-]+", span):
+            assert (ROOT / span).exists(), span
+
+
+@each_document
+def test_settings_that_are_named_exist(path: Path) -> None:
+    known = {name.upper() for name in fields()} | set(op.Code) | OTHER_CAPITALS
+    for span in code_spans(path):
+        name = span.partition("=")[0]
+        if re.fullmatch(r"[A-Z]+_[A-Z_]+", name):
+            assert name in known, f"{name} is neither a setting nor a code"
+
+
+@pytest.mark.parametrize("name", ["terminal.svg", "architecture.svg"])
+def test_pictures_are_whole_and_load_nothing_from_elsewhere(name: str) -> None:
+    text = (ROOT / "docs" / "pictures" / name).read_text("utf-8")
+    assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+    assert not re.search(r"(href|src)=|url\((?!#)|@import|@font-face", text)
+
+
+def test_decisions_are_numbered_without_a_hole() -> None:
+    pages = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    for number, page in enumerate(pages, 1):
+        lines = page.read_text("utf-8").splitlines()
+        assert page.name.startswith(f"{number:03}-")
+        assert lines[0].startswith(f"# {number:03} ")
+        headings = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+        assert headings == ["Context", "Decision", "Rejected", "Consequences"]
+
+
+# The rest needs a venue and a gateway
+
+
+@asynccontextmanager
+async def scene(set_up: Stage, **settings: object) -> AsyncIterator[tuple[Venue, Gateway]]:
+    """A simulated venue that pushes candles often, and a gateway on it."""
+    venue = await set_up.venue("--kline-rate", "10")
+    yield venue, await set_up.gateway(venue.url, **settings)
+
+
+@pytest.fixture(scope="module")
+def real() -> list[Any]:
+    """Real messages of every kind that the documents show."""
+
+    async def collect() -> list[Any]:
+        async with stage() as set_up:
+            return [message async for message in real_messages(set_up)]
+
+    return asyncio.run(collect())
+
+
+async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
+    """Provoke one of each kind."""
+    async with scene(set_up) as (venue, gateway):
+        client = await set_up.client(gateway)
+        yield await client.subscribe("ticker:BTCUSDT", "kline:1h:BTCUSDT", "trade:BTCUSDT", "tickers.*")
+        yield await client.wait(lambda m: m.get("type") == "snapshot" and "ticker" in m["stream"])
+        for kind in ("ticker", "kline", "trade"):
+            yield await client.wait(partial(is_update_of, kind))
+        yield (await gateway.get("/health")).body
+        yield await gateway.stats()
+        await venue.do("cut")
+        yield await client.status("reconnecting")
+        yield await client.wait(lambda m: m.get("type") == "gap")
+        yield await client.ask({"op": "ping"})
+        yield await client.ask({"op": "dance"})
+        yield await client.ask({"op": "unsubscribe", "args": ["ticker:BTCUSDT"]})
+    nowhere = await set_up.gateway("ws://127.0.0.1:9/v5/public/linear", SUBSCRIBE_TIMEOUT=0)
+    yield await (await set_up.client(nowhere)).subscribe("ticker:BTCUSDT")
+
+
+def is_update_of(kind: str, message: Any) -> bool:
+    return message.get("type") == "update" and f".{kind}." in message["stream"]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", of("json"))
+def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) -> None:
+    example = json.loads(block.text)
+    is_request = not isinstance(op.decode(block.text.encode()), op.Invalid) and set(example) <= {"op", "args"}
+    assert is_request or any(is_like(example, message) for message in real), f"nothing real is like {example}"
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", of("python"))
+async def test_programs_run_against_a_live_gateway(block: Block) -> None:
+    """A program ends by itself, or goes on: then it must have written five lines."""
+    assert SHOWN_URL in block.text
+    async with stage() as set_up, scene(set_up) as (_, gateway):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-u",
+            "-c",
+            block.text.replace(SHOWN_URL, gateway.url),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        program = Running(process, block.name)
+        try:
+            await program.line(r"^mudrex\.futures\.ticker\.BTCUSDT \{'symbol': 'BTCUSDT', 'price': '[0-9.]+'")
+            await program.line(r"^mudrex\.futures\.trade\.ETHUSDT \[")
+        finally:
+            await program.dispose()
+        assert "Traceback" not in program.text
+
+
+def feedmux_commands() -> list[Any]:
+    """Every feedmux command of every document, as parameters."""
+    return [
+        pytest.param(command, id=f"{block.name} {' '.join(command.args)}")
+        for block in blocks()
+        if block.language == "bash"
+        for command in commands(block)
+        if command.program == "feedmux"
+    ]
+
+
+def replaced(words: list[str], option: str, value: str) -> list[str]:
+    """``words`` with this value of an option, added if it was not there."""
+    if option in words:
+        at = words.index(option)
+        return [*words[: at + 1], value, *words[at + 2 :]]
+    return [*words, option, value]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("command", feedmux_commands())
+async def test_commands_do_what_they_are_shown_for(command: Command, tmp_path: Path) -> None:
+    for block in blocks():
+        if block.language in ("toml", "env"):
+            (tmp_path / ("feedmux.toml" if block.language == "toml" else ".env")).write_text(block.text)
+    async with stage() as set_up:
+        await TRIALS[command.args[0]](set_up, command, str(tmp_path))
+
+
+async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
+    """It listens, and ends when it is told to."""
+    venue = await set_up.venue()
+    env = command.environment | {"HOST": "127.0.0.1", "PORT": "0", "BYBIT_WS_URL": venue.url}
+    words = replaced(command.args, "--port", "0") if "--port" in command.args else command.args
+    running = await set_up.run(*words, "--set", "log_level=INFO", env=env, cwd=cwd)
+    await running.line(r"Listening on ws://127\.0\.0\.1:\d+/ws")
+    assert await running.stop() == 0
+
+
+async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
+    """It says where it is."""
+    running = await set_up.run(*replaced(command.args, "--port", "0"), cwd=cwd)
+    await running.line(r"ws://127\.0\.0\.1:\d+/v5/public/linear")
+
+
+async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
+    """It writes as many messages as it was asked for."""
+    async with scene(set_up, VENUES="bybit.linear,bybit.spot") as (_, gateway):
+        words = replaced(replaced(command.args, "--url", gateway.url), "--count", "2")
+        running = await set_up.run(*words, cwd=cwd)
+        assert await running.end() == 0, running.text
+    assert len([line for line in running.output if line.startswith('{"stream":')]) == 2
+
+
+async def try_and_end(set_up: Stage, command: Command, cwd: str) -> None:
+    """It does its work and ends well."""
+    running = await set_up.run(*command.args, cwd=cwd)
+    assert await running.end() == 0, running.text
+
+
+TRIALS = {
+    "serve": try_serve,
+    "sim": try_sim,
+    "tail": try_tail,
+    "config": try_and_end,
+    "--version": try_and_end,
+    "--help": try_and_end,
+}
+
+
+@pytest.mark.e2e
+async def test_the_demo_shows_prices_and_ends(tmp_path: Path) -> None:
+    """What `make demo` runs, where there is no terminal: a line per stream and second."""
+    assert "$(BIN)/feedmux demo\n" in (ROOT / "Makefile").read_text()
+    async with stage() as set_up:
+        running = await set_up.run("demo", "--port", "0", "--seconds", "3", cwd=str(tmp_path))
+        assert await running.end() == 0, running.text
+    for stream in ("ticker BTCUSDT", "ticker DOGEUSDT", "kline 1m BTCUSDT", "trade ETHUSDT"):
+        assert re.search(rf"^{stream} +[0-9.]+", running.text, re.MULTILINE), running.text
+
+
+@pytest.mark.e2e
+async def test_paths_and_metrics_that_are_named_are_served() -> None:
+    named = {
+        re.split(r"[ {]", span)[0]
+        for path in documents()
+        for span in code_spans(path)
+        if re.match(r"feedmux_[a-z_]+( |\{|$)", span)
+    }
+    assert named
+    async with stage() as set_up, scene(set_up) as (_, gateway):
+        client = await set_up.client(gateway)
+        await client.subscribe("ticker:BTCUSDT")
+        for path in PATHS:
+            assert (await gateway.get(path)).status == 200
+        text = (await gateway.get("/metrics")).body
+    served = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
+    assert served == named, "the table of metrics is not what /metrics says"
