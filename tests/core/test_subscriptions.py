@@ -241,6 +241,17 @@ def test_an_unsubscribe_that_is_never_answered_leaves_the_acknowledgement_as_pro
     assert accept(wishes, subscribe) == [Outcome(A)]
 
 
+def test_an_unsubscribe_that_is_answered_late_makes_data_a_proof_again(wishes: Subscriptions) -> None:
+    accept(wishes, ask(wishes, A))
+    wishes.drop(A)
+    (unsubscribe,) = send_all(wishes)
+    wishes.overdue(before=LATE)
+    ask(wishes, A)
+    assert wishes.hear(A) is Phase.QUEUED
+    accept(wishes, unsubscribe)
+    assert wishes.hear(A) is Phase.REQUESTED
+
+
 def test_an_answer_to_an_earlier_request_decides_nothing_about_the_later_one(wishes: Subscriptions) -> None:
     first = ask(wishes, A, B)
     wishes.drop(A)

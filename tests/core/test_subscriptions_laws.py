@@ -85,12 +85,16 @@ class SubscriptionsModel(RuleBasedStateMachine):
             self.wishes.want(topic, asker)
             self.wanted.add(topic)
 
-    @rule(topic=TOPICS)
-    def drop(self, topic: Topic) -> None:
+    @precondition(lambda self: self.wanted)
+    @rule(topic=TOPICS, again=st.booleans())
+    def drop(self, topic: Topic, again: bool) -> None:
         self.wishes.drop(topic)
         self.wanted.discard(topic)
         self.believed.discard(topic)
+        if again:
+            self.want([topic], 0)
 
+    @precondition(lambda self: self.wanted)
     @rule(topic=TOPICS)
     def renew(self, topic: Topic) -> None:
         self.wishes.renew(topic)
@@ -156,16 +160,17 @@ class SubscriptionsModel(RuleBasedStateMachine):
             self.wanted.remove(topic)  # so that a second denial of one want would be seen
             assert topic not in self.wishes
 
-    @precondition(lambda self: self.venue.echoes)
+    @precondition(lambda self: self.venue.echoes and self.waits())
     @rule(age=st.integers(0, 3))
     def give_up_waiting(self, age: int) -> None:
         self.wishes.overdue(self.now - age)
 
-    @precondition(lambda self: self.open)
-    @rule()
-    def lose(self) -> None:
-        self.venue.lose()
-        self.open = False
+    @precondition(lambda self: self.open and self.wanted)
+    @rule(sure=st.sampled_from([False, False, False, True]))
+    def lose(self, sure: bool) -> None:
+        if sure:
+            self.venue.lose()
+            self.open = False
 
     @precondition(lambda self: not self.open)
     @rule()

@@ -167,6 +167,13 @@ def test_a_new_epoch_makes_the_last_value_void(bus: ScriptedBus, hub: Hub) -> No
     assert joined(hub).got(snapshot(TICKER, 1, epoch=2))
 
 
+def test_a_status_of_a_new_epoch_is_told_although_the_state_is_the_same(bus: ScriptedBus, hub: Hub) -> None:
+    reader = joined(hub, TRADE)
+    before, after = status(TRADE, State.LIVE, epoch=5), status(TRADE, State.LIVE, epoch=6)
+    bus.say(before, value(TRADE, 9, epoch=5), after, after, value(TRADE, 1, epoch=6))
+    assert reader.got(before, value(TRADE, 9, epoch=5), after, value(TRADE, 1, epoch=6))
+
+
 def test_a_gap_reaches_every_reader_and_moves_nothing(bus: ScriptedBus, hub: Hub) -> None:
     reader = joined(hub)
     bus.say(value(TICKER, 1), gap(TICKER, 1), value(TICKER, 5))

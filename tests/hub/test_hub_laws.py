@@ -54,7 +54,11 @@ class Held:
 
     def is_told(self, envelope: Envelope) -> bool:
         """Whether clients hear of an event that comes now."""
-        return envelope.kind is not EventKind.STATUS or state_of(envelope) not in {self.state, State.PENDING}
+        if envelope.kind is not EventKind.STATUS:
+            return True
+        is_news = not self.statuses or envelope.epoch > self.statuses[-1].epoch
+        state = state_of(envelope)
+        return state is not State.PENDING and (is_news or state is not self.state)
 
     def opening(self) -> list[Envelope]:
         """What who joins now is sent first."""

@@ -66,21 +66,18 @@ class Outcome(NamedTuple):
 
 
 class _Wish:
-    """A wanted topic: ``request_id`` names the request that the venue may have it from, and
-    ``awaits`` the unsubscribe that must be answered before data can be that request's."""
+    """A wanted topic; ``request_id`` names the request that the venue may have it from."""
 
-    __slots__ = ("asker", "awaits", "phase", "request_id")
+    __slots__ = ("asker", "phase", "request_id")
 
     def __init__(self, asker: int) -> None:
         self.asker = asker
         self.phase = Phase.QUEUED
         self.request_id = ""
-        self.awaits = ""
 
-    def sent(self, request_id: str, awaits: str) -> None:
+    def sent(self, request_id: str) -> None:
         self.phase = Phase.REQUESTED
         self.request_id = request_id
-        self.awaits = awaits
 
 
 class Subscriptions:
@@ -97,7 +94,7 @@ class Subscriptions:
         self._batch: FairQueue[Topic] = FairQueue()
         self._alone: FairQueue[Topic] = FairQueue()
         self._give_back: dict[Topic, None] = {}
-        self._leaving: dict[Topic, str] = {}
+        self._leaving: dict[Topic, str] = {}  # to the unsubscribe that is not answered yet
         self._flying: dict[str, tuple[Request, float]] = {}
         self._turn_alone = True
 
@@ -170,7 +167,7 @@ class Subscriptions:
         self._flying[request.request_id] = (request, now)
         for topic in request.topics:
             if request.verb == "subscribe":
-                self._wishes[topic].sent(request.request_id, self._leaving.get(topic, ""))
+                self._wishes[topic].sent(request.request_id)
             else:
                 self._leaving[topic] = request.request_id
         return request
@@ -181,11 +178,14 @@ class Subscriptions:
         """Take the venue's answer (:class:`feedmux.model.venue.Answer`); returns what it decided."""
         request = self._claim(request_id, topic)
         if request is None:
+            self._left(request_id, tuple(self._leaving))
             return []
         if request.verb == "unsubscribe":
-            self._left(request)
+            self._left(request.request_id, request.topics)
             return []
         ours = [other for other in request.topics if self._is_latest(other, request)]
+        for other in ours:
+            self._leaving.pop(other, None)  # venues answer in order
         if accepted:
             return self._confirm(ours)
         named = request.topics[0] if len(request.topics) == 1 else topic
@@ -209,7 +209,7 @@ class Subscriptions:
             return None
         phase = wish.phase
         if phase is _REQUESTED:
-            if wish.awaits:
+            if topic in self._leaving:
                 return Phase.QUEUED
             wish.phase = Phase.CONFIRMED
         return phase
@@ -221,8 +221,6 @@ class Subscriptions:
         for request in late:
             del self._flying[request.request_id]
             for topic in request.topics:
-                if self._leaving.get(topic) == request.request_id:
-                    del self._leaving[topic]
                 if self._is_latest(topic, request) and self._wishes[topic].phase is Phase.REQUESTED:
                     self._queue_alone(topic, self._wishes[topic])
                     queued += 1
@@ -241,14 +239,11 @@ class Subscriptions:
         wish = self._wishes.get(topic)
         return wish is not None and wish.request_id == request.request_id
 
-    def _left(self, request: Request) -> None:
-        """The venue has given ``request``'s topics up: what comes of them now is new."""
-        for topic in request.topics:
-            if self._leaving.get(topic) == request.request_id:
+    def _left(self, request_id: str, topics: tuple[Topic, ...]) -> None:
+        """An unsubscribe is answered, perhaps late: what comes of its topics now is new."""
+        for topic in topics:
+            if self._leaving.get(topic) == request_id:
                 del self._leaving[topic]
-            wish = self._wishes.get(topic)
-            if wish is not None and wish.awaits == request.request_id:
-                wish.awaits = ""
 
     def _queue_alone(self, topic: Topic, wish: _Wish) -> None:
         wish.phase = Phase.QUEUED

@@ -49,7 +49,7 @@ class Wheel(Generic[Item]):
             if slot:
                 self._slots[index] = [entry for entry in slot if entry[0] > target]
                 due += [item for tick, item in slot if tick <= target]
-        self._next = max(self._next, target + 1)
+        self._next = target + 1
         self._size -= len(due)
         return due
 

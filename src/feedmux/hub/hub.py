@@ -12,9 +12,9 @@ Values whose position is not above the last one are ignored: a bus may answer a 
 somebody else made, and after a reconnect may say things twice. So are gaps and statuses of an
 epoch that is over; epoch 0 is a refusal's, of a topic that nobody writes. A newer epoch makes
 the last value void, for nobody vouches for it any more; its status goes to clients even if the
-state is the same, because updates do not name their epoch. A pending status is for the subscriber that
-waits, not for clients: their answer names what is pending. A topic that is refused after
-clients joined it ends for them: they get the status, then it is revoked.
+state is the same, because updates do not name their epoch. A pending status is for the
+subscriber that waits, not for clients: their answer names what is pending. A topic that is
+refused after clients joined it ends for them: they get the status, then it is revoked.
 """
 
 from __future__ import annotations
