@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from feedmux.core.outbox import OutboxLimits, TopicRow
+from support.hubs import Reader
 from support.sockets import ScriptedSocket
 
 
@@ -197,10 +198,10 @@ def test_a_dropped_outbox_forgets_and_refuses_all_and_tells_nobody(socket: Scrip
 
 
 def test_a_row_offers_the_same_frame_to_every_outlet() -> None:
-    row = TopicRow()
+    row, owner = TopicRow(), Reader()
     sockets = [ScriptedSocket() for _ in range(3)]
     for one in sockets:
-        row.add(one.outbox)
+        row.add(one.outbox, owner)
     frame = b"shared"
     row.offer(frame, "")
     for one in sockets:
@@ -209,9 +210,11 @@ def test_a_row_offers_the_same_frame_to_every_outlet() -> None:
 
 
 def test_a_row_holds_an_outlet_once_and_forgets_it_at_once() -> None:
-    row, socket = TopicRow(), ScriptedSocket()
-    row.add(socket.outbox)
-    row.add(socket.outbox)
+    row, socket, owner = TopicRow(), ScriptedSocket(), Reader()
+    row.add(socket.outbox, owner)
+    row.add(socket.outbox, owner)
+    assert socket.outbox in row
+    assert list(row.subscribers()) == [owner]
     row.offer(b"1", "")
     row.discard(socket.outbox)
     row.discard(socket.outbox)

@@ -12,7 +12,7 @@ import msgspec
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.core.outbox import TopicRow
-from feedmux.edge.house import ServerConfig
+from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
@@ -115,9 +115,8 @@ class Edge:
                 peer, outlet=outlet, hub=hub, layout=layout, places=PLACES, rules=rules, clock=clock
             )
 
-        self.server = Server(
-            config, make_session=make_session, routes=ROUTES, clock=clock, loop=asyncio.get_running_loop()
-        )
+        loop = asyncio.get_running_loop()
+        self.server = Server(House(config, make_session=make_session, routes=ROUTES, clock=clock, loop=loop))
 
     async def __aenter__(self) -> Self:
         await self.server.start()

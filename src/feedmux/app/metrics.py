@@ -118,12 +118,17 @@ class _Collector(Collector):
         published = CounterMetricFamily(
             "feedmux_venue_values", "Values that a feed published", labels=["venue"]
         )
+        malformed = CounterMetricFamily(
+            "feedmux_venue_malformed", "Messages of a venue that could not be read", labels=["venue"]
+        )
         for feed in self._now.feeds:
             name = f"{feed['venue']}.{feed['market']}"
             up.add_metric([name], int(_down_for(feed) == 0))
             published.add_metric([name], feed["published"])
+            malformed.add_metric([name], feed["malformed"])
         yield up
         yield published
+        yield malformed
 
 
 def _reasons(now: Snapshot) -> Iterable[str]:

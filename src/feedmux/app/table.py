@@ -255,7 +255,8 @@ def _ticker(data: Mapping[str, Any]) -> Facts:
 def _candle(data: Mapping[str, Any]) -> Facts:
     close, start = _text(data.get("close")), _text(data.get("open"))
     moved, opened = _minus(close, start), _decimal(start)
-    change = f"{moved / opened * 100:.2f}" if moved is not None and opened else ""
+    # adding nothing turns a negative zero into a plain one
+    change = f"{round(moved / opened * 100, 2) + 0:.2f}" if moved is not None and opened else ""
     return Facts(close, change, _with_word("low", data.get("low")), _with_word("high", data.get("high")))
 
 

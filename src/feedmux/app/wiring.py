@@ -17,8 +17,9 @@ from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
 from feedmux.core.outbox import OutboxLimits, TopicRow
+from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
-from feedmux.edge.server import Server, ServerConfig
+from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
@@ -58,9 +59,8 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
         return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
 
     routes: dict[str, Route] = {}
-    server = Server(
-        _server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop
-    )
+    house = House(_server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop)
+    server = Server(house)
     gateway = Gateway(server, hub, tuple(drivers.values()))
     routes.update(_routes(gateway, settings))
     return gateway

@@ -30,11 +30,11 @@ copy of any frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from feedmux.model.ports import Outlet, Statistics, Writer
+from feedmux.model.ports import Outlet, Statistics, Subscriber, Writer
 
 
 class OutboxLimits(msgspec.Struct, frozen=True):
@@ -189,11 +189,11 @@ class TopicRow:
     __slots__ = ("_outlets",)
 
     def __init__(self) -> None:
-        self._outlets: dict[Outlet, None] = {}
+        self._outlets: dict[Outlet, Subscriber] = {}
 
-    def add(self, outlet: Outlet, /) -> None:
+    def add(self, outlet: Outlet, subscriber: Subscriber, /) -> None:
         """Let ``outlet`` have what is offered from now on; once, however often it is added."""
-        self._outlets[outlet] = None
+        self._outlets[outlet] = subscriber
 
     def discard(self, outlet: Outlet, /) -> None:
         """``outlet`` gets nothing more; one that is not there is passed over."""
@@ -203,6 +203,13 @@ class TopicRow:
         """Offer one shared frame to every outlet."""
         for outlet in self._outlets:
             outlet.offer(frame, key)
+
+    def subscribers(self) -> Iterable[Subscriber]:
+        """Who the outlets belong to, in the order in which they came."""
+        return self._outlets.values()
+
+    def __contains__(self, outlet: object, /) -> bool:
+        return outlet in self._outlets
 
     def __len__(self) -> int:
         return len(self._outlets)

@@ -7,17 +7,13 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Mapping
 from typing import Final
 
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
-from feedmux.edge.house import House, ServerConfig, SessionMaker
-from feedmux.edge.http import Route
+from feedmux.edge.house import House
 from feedmux.model.errors import LocalError
-from feedmux.model.ports import Clock, Statistics
-
-__all__ = ["CannotListen", "Server", "ServerConfig", "SessionMaker"]
+from feedmux.model.ports import Statistics
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "another process listens there; stop it or choose another port",
@@ -49,23 +45,11 @@ class Server:
     """The listener of a house.
 
     Args:
-        config: see :class:`ServerConfig`.
-        make_session: makes the session of a client that has been admitted.
-        routes: what plain HTTP paths answer.
-        clock: time.
-        loop: the event loop that everything runs in.
+        house: what all accepted sockets share.
     """
 
-    def __init__(
-        self,
-        config: ServerConfig,
-        *,
-        make_session: SessionMaker,
-        routes: Mapping[str, Route],
-        clock: Clock,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.house = House(config, make_session=make_session, routes=routes, clock=clock, loop=loop)
+    def __init__(self, house: House) -> None:
+        self.house = house
         self._listener: asyncio.Server | None = None
 
     @property

@@ -225,6 +225,7 @@ class Driver:
             "lingering": len(self._lingering),
             "remembered_refusals": len(self._refused),
             **self._counts,
+            "malformed": sum(shard.malformed for shard in self._shards),
             "links": [shard.statistics() for shard in self._shards],
         }
 

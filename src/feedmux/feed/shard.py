@@ -109,6 +109,11 @@ class Shard:
         return len(self._wishes)
 
     @property
+    def malformed(self) -> int:
+        """How many messages could not be read."""
+        return self._counts["malformed"]
+
+    @property
     def connected(self) -> bool:
         """Whether the link is open."""
         return self._open
@@ -237,11 +242,11 @@ class Shard:
 
     def _malformed(self, event: Malformed) -> None:
         self._counts["malformed"] += 1
-        if self._counts["malformed"] == 1:
-            log.warning("%s.%s sent a message that cannot be read: %s",
-                        self._venue.name, self._venue.market, event.reason)  # fmt: skip
+        level = logging.WARNING if self._counts["malformed"] == 1 else logging.DEBUG
+        venue = f"{self._venue.name}.{self._venue.market}"
+        log.log(level, "%s sent a message that cannot be read: %s", venue, event.reason)
         if event.topic is not None and self._wishes.phase(event.topic) is Phase.CONFIRMED:
-            self._desk.doubt(event.topic, event.reason)
+            self._desk.doubt(event.topic, "a message of the venue could not be read")
 
     def _prove(self) -> None:
         self._proven = True

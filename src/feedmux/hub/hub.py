@@ -108,7 +108,7 @@ class Hub:
             "topics": len(self._entries),
             "received": self._received,
             "ignored_old": self._old,
-            "subscriptions": sum(len(entry.members) for entry in self._entries.values()),
+            "subscriptions": sum(entry.joined for entry in self._entries.values()),
         }
 
     def topics(self) -> dict[Topic, State | None]:
@@ -131,7 +131,7 @@ class Hub:
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The topic has ended: nobody holds it any more."""
-        waiting, members = list(entry.waiting), list(entry.members)
+        waiting, members = list(entry.waiting), entry.members
         for subscriber in (*waiting, *members):
             entry.leave(subscriber)
         if self._entries.get(entry.topic) is entry:

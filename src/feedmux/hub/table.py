@@ -20,13 +20,12 @@ class Entry:
         make_row: makes the rows, one for each format in use.
     """
 
-    __slots__ = ("_make_row", "last", "members", "rows", "state", "status", "topic", "waiting")
+    __slots__ = ("_make_row", "last", "rows", "state", "status", "topic", "waiting")
 
     def __init__(self, topic: Topic, make_row: RowMaker) -> None:
         self.topic = topic
         self.last = LastValue(topic)
         self.rows: dict[Format, Row] = {}
-        self.members: dict[Subscriber, None] = {}
         self.waiting: dict[Subscriber, None] = {}
         self.state: State | None = None
         self.status: Envelope | None = None
@@ -35,7 +34,17 @@ class Entry:
     @property
     def held(self) -> bool:
         """Whether anybody waits for the topic or reads it."""
-        return bool(self.members or self.waiting)
+        return bool(self.rows or self.waiting)
+
+    @property
+    def members(self) -> list[Subscriber]:
+        """Everybody who has joined."""
+        return [subscriber for row in self.rows.values() for subscriber in row.subscribers()]
+
+    @property
+    def joined(self) -> int:
+        """How many have joined."""
+        return sum(len(row) for row in self.rows.values())
 
     @property
     def settled(self) -> bool:
@@ -45,19 +54,16 @@ class Entry:
     def join(self, subscriber: Subscriber) -> None:
         """Put the subscriber's outlet into the row of its format."""
         self.waiting.pop(subscriber, None)
-        if subscriber not in self.members:
-            self.members[subscriber] = None
-            row = self.rows.get(subscriber.format)
-            if row is None:
-                row = self.rows[subscriber.format] = self._make_row()
-            row.add(subscriber.outlet)
+        row = self.rows.get(subscriber.format)
+        if row is None:
+            row = self.rows[subscriber.format] = self._make_row()
+        row.add(subscriber.outlet, subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Take the subscriber out; the last of its format takes the row with it."""
         self.waiting.pop(subscriber, None)
-        if subscriber in self.members:
-            del self.members[subscriber]
-            row = self.rows[subscriber.format]
+        row = self.rows.get(subscriber.format)
+        if row is not None:
             row.discard(subscriber.outlet)
             if not len(row):
                 del self.rows[subscriber.format]

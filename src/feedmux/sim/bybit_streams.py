@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from random import Random
 from typing import Protocol
@@ -37,7 +38,7 @@ class Moment(msgspec.Struct, frozen=True):
     candle_ms: int
 
 
-class Stream:
+class Stream(ABC):
     """One topic: who reads it, and what waits to be sent to them.
 
     ``readers`` have had the first frame, ``fresh`` ones get it with the next delivery. While
@@ -69,11 +70,11 @@ class Stream:
             self.last = payloads[-1]
         return payloads
 
+    @abstractmethod
     def first(self, moment: Moment) -> bytes | None:
         """The frame that a new reader gets at once; trades have none."""
-        raise NotImplementedError
 
-    def wake(self, moment: Moment) -> None:
+    def wake(self, moment: Moment) -> None:  # noqa: B027 - most streams have nothing to wake
         """Somebody begins to read what nobody read."""
 
     def drop(self, reader: Reader) -> None:

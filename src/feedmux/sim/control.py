@@ -30,9 +30,7 @@ class Switches(Protocol):
 
 
 class _Verb(msgspec.Struct, forbid_unknown_fields=True, tag_field="do"):
-    def apply(self, sim: Switches) -> Mapping[str, object]:
-        """Do it. Returns what the answer says besides ``ok``."""
-        raise NotImplementedError
+    """Each verb's ``apply`` does it, and returns what the answer says besides ``ok``."""
 
 
 class _Mute(_Verb, tag="mute"):
