@@ -192,7 +192,7 @@ async def test_serve_on_a_taken_port_says_so_in_one_sentence(stage: Stage) -> No
     assert await second.end() == 2
     (sentence,) = second.output
     assert sentence.startswith(f"feedmux: cannot listen on 127.0.0.1:{gateway.port}: ")
-    assert "address already in use" in sentence
+    assert "Address already in use" in sentence
 
 
 async def served(stage: Stage, venue: Venue, running: Running) -> int:

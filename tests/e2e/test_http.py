@@ -45,7 +45,7 @@ async def test_a_plain_request_to_the_websocket_says_what_is_missing(stage: Stag
     answer = await gateway.get("/ws")
     assert answer.status == 426
     assert answer.headers["upgrade"] == "websocket"
-    assert "websocket" in answer.body.lower()
+    assert "websocket" in answer.body["error"].lower()
 
 
 async def delivered(*clients: Client) -> int:
