@@ -26,13 +26,13 @@ run: $(STAMP)
 test: unit laws e2e
 
 unit: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not law"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not e2e and not law"
 
 laws: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 -m law
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m law
 
 models: $(STAMP)
-	@FEEDMUX_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 -m law
+	@FEEDMUX_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 --dist worksteal -m law
 
 e2e: $(STAMP)
 	@$(BIN)/python -m pytest -m e2e

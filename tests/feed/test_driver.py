@@ -208,12 +208,26 @@ async def test_an_unreadable_or_reordered_ticker_is_asked_for_anew(kind: str) ->
         await feed.agrees(BTC)
 
 
-@pytest.mark.parametrize("kind", ["non-json", "duplicated"])
-async def test_harmless_garbage_changes_nothing(kind: str) -> None:
+async def test_what_cannot_be_read_at_all_may_have_been_anything_so_the_link_is_replaced() -> None:
+    trades = topic("trade")
+    async with feeding() as feed:
+        for one in (BTC, trades):
+            feed.driver.want(one, "me")
+        await until(lambda: feed.values(BTC) and feed.values(trades))
+        feed.events.clear()
+        feed.sim.garbage("non-json", "tickers.BTCUSDT")
+        await until(lambda: feed.values(BTC) and feed.values(trades) and feed.state(trades) is State.LIVE)
+        assert feed.states(BTC) == [State.RECONNECTING, State.LIVE]
+        assert feed.reason(trades) == ""
+        assert any(event.kind is EventKind.GAP and event.topic == trades for event in feed.events)
+        await feed.agrees(BTC)
+
+
+async def test_a_repeated_ticker_changes_nothing() -> None:
     async with feeding() as feed:
         feed.driver.want(BTC, "me")
         await until(lambda: len(feed.values(BTC)) >= 3)
-        feed.sim.garbage(kind, "tickers.BTCUSDT")
+        feed.sim.garbage("duplicated", "tickers.BTCUSDT")
         count = len(feed.values(BTC))
         await until(lambda: len(feed.values(BTC)) >= count + 5)
         assert feed.states(BTC) == [State.PENDING, State.LIVE]

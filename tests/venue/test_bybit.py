@@ -353,7 +353,7 @@ def test_captured_spot_frames_are_trades_answers_and_what_is_not_ours() -> None:
         assert not isinstance(event, Merge)
         found[type(event)] += 1
         if isinstance(event, Malformed):
-            assert event == Malformed(f"unknown topic: '{json.loads(line)['topic']}'", None)
+            assert event == Malformed(f"unknown topic: '{json.loads(line)['topic']}'", None, foreign=True)
         if isinstance(event, Value):
             sent, ours = json.loads(line)["data"], json.loads(event.payload)
             fields = ["id", "symbol", "price", "quantity", "side", "time", "isBlockTrade"]

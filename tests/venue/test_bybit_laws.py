@@ -73,7 +73,7 @@ def check(codec: Bybit, payload: bytes) -> None:
             case Answer(_, accepted, _, reason, already):
                 assert not (accepted and already)
                 assert len(reason) <= 200
-            case Malformed(reason, _):
+            case Malformed(reason):
                 assert 0 < len(reason) <= 200
             case Pong():
                 pass

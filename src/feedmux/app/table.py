@@ -180,7 +180,7 @@ class PriceTable:
         for name in ("last", "change", "bid", "ask", *(["messages"] if wide else []), "age"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column(
-            "state", no_wrap=True, overflow="ellipsis", min_width=7, max_width=None if wide else 8
+            "state", no_wrap=True, overflow="ellipsis", min_width=7, max_width=None if wide else 12
         )
         now = self._clock.monotonic()
         for line in sorted(self._lines.values(), key=lambda line: line.label):

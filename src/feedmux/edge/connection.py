@@ -197,6 +197,7 @@ class Connection(Deadlines, asyncio.Protocol):
             return
         if frame.opcode is Opcode.PONG:
             self._pinged = NEVER
+            self.remind(max(0.0, self._deadline - now))
         elif frame.opcode is Opcode.CLOSE:
             self._begin_closing()
         else:
@@ -222,6 +223,8 @@ class Connection(Deadlines, asyncio.Protocol):
     def _deliver(self, session: Session, payload: bytes) -> None:
         try:
             session.take(payload)
+            if not session.subscriptions:
+                self.remind(self._house.config.idle_timeout_s)
         except Exception:
             log.exception("a client's message could not be answered; this is a defect")
             self.answer(op.error(op.Code.INTERNAL_ERROR, "The server could not answer this message"))

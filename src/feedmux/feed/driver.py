@@ -18,7 +18,8 @@ reconnecting  confirmed                a gap where values were missed, then ``li
 live          silent too long          ``stale``
 stale         speaks                   ``live``, the epoch stands
 live          unreadable message       a ticker: ``reconnecting`` and asked for anew;
-                                       others: a gap and a new epoch
+                                       others: a gap and a new epoch; one that names no
+                                       topic: the connection is replaced
 any           refused by the venue     ``refused``; remembered, so that asking again
                                        does not reach the venue for a while
 any           last holder leaves       nothing; given back after the linger

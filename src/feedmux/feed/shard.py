@@ -245,7 +245,11 @@ class Shard:
         level = logging.WARNING if self._counts["malformed"] == 1 else logging.DEBUG
         venue = f"{self._venue.name}.{self._venue.market}"
         log.log(level, "%s sent a message that cannot be read: %s", venue, event.reason)
-        if event.topic is not None and self._wishes.phase(event.topic) is Phase.CONFIRMED:
+        if event.foreign:
+            return
+        if event.topic is None:
+            self.link.replace("a message of the venue could not be read")
+        elif self._wishes.phase(event.topic) is Phase.CONFIRMED:
             self._desk.doubt(event.topic, "a message of the venue could not be read")
 
     def _prove(self) -> None:

@@ -71,15 +71,18 @@ class Pong(msgspec.Struct, frozen=True):
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A message that cannot be read.
+    """A message that is none of the others.
 
     Args:
         reason: what is wrong with it; holds no more than 200 characters of the message.
         topic: the topic it would have belonged to, as far as its beginning says.
+        foreign: it can be read and is not ours, so nothing of ours is lost with it. Otherwise,
+            without a topic, any topic of the connection may have lost something.
     """
 
     reason: str
     topic: Topic | None
+    foreign: bool = False
 
 
 VenueEvent = Value | Merge | Answer | Pong | Malformed

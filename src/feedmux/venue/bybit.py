@@ -212,7 +212,7 @@ class Bybit:
             return Answer(envelope.req_id, True, None, words)
         if success is False and op != "ping":
             return self._refusal(envelope.req_id, words)
-        return Malformed(f"neither data nor an answer: op {op!r}, {words!r}"[:_REASON], None)
+        return Malformed(f"neither data nor an answer: op {op!r}, {words!r}"[:_REASON], None, foreign=True)
 
     def _refusal(self, request_id: str, words: str) -> Answer:
         """A refusal stands for the whole request and names the first bad topic only."""
@@ -230,4 +230,4 @@ def _canonical(topic: Topic) -> str:
 
 
 def _not_ours(arg: str) -> tuple[VenueEvent, ...]:
-    return (Malformed(f"unknown topic: {arg!r}"[:_REASON], None),)
+    return (Malformed(f"unknown topic: {arg!r}"[:_REASON], None, foreign=True),)
