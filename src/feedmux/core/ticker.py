@@ -77,7 +77,7 @@ class TickerMerge:
         else:
             self._fields.update(fields)
         self._order = order
-        if not all(fields.values()):
+        if "" in fields.values():
             self._fields = {name: text for name, text in self._fields.items() if text}
         return self._fields if len(self._fields) <= MAX_FIELDS else self._lose()
 

@@ -31,6 +31,7 @@ A name that cannot be an instrument never goes upstream.
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import msgspec
 
@@ -81,13 +82,14 @@ class Driver:
         self._config = config
         self._clock = clock
         self._time_ns = clock.time_ns
+        self._published = 0
         self._epochs = Epochs()
         self._demand: Demand[Topic, str] = Demand()
         self._writers: dict[Topic, TopicWriter] = {}
         self._homes: dict[Topic, Shard] = {}
         self._lingering: dict[Topic, float] = {}
         self._refused: dict[Topic, tuple[float, str]] = {}
-        self._counts = {"published": 0, "gaps": 0, "refused": 0, "repeated": 0, "resynchronised": 0}
+        self._counts = {"gaps": 0, "refused": 0, "repeated": 0, "resynchronised": 0}
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._shards = [self._new_shard()]
@@ -150,21 +152,18 @@ class Driver:
         """Number a value and publish it."""
         writer = self._writers[event.topic]
         receive_ns = self._time_ns()
-        if isinstance(event, Merge):
-            outcome = writer.merge(event, receive_ns)
-            if isinstance(outcome, Unmerged):
-                if outcome is Unmerged.DESYNC:
-                    self.doubt(event.topic, "messages of the venue were lost or out of order")
-                return
-            envelope = outcome
+        envelope: Envelope | Unmerged | None
+        if type(event) is Merge:
+            envelope = writer.merge(event, receive_ns)
         else:
-            taken = writer.take(event, receive_ns)
-            if taken is None:
-                self._counts["repeated"] += 1
-                return
-            envelope = taken
-        self._counts["published"] += 1
-        self._publish(envelope)
+            envelope = writer.take(cast(Value, event), receive_ns)
+        if type(envelope) is Envelope:
+            self._published += 1
+            self._publish(envelope)
+        elif envelope is Unmerged.DESYNC:
+            self.doubt(event.topic, "messages of the venue were lost or out of order")
+        elif envelope is None:
+            self._counts["repeated"] += 1
 
     def confirm(self, topic: Topic) -> None:
         """The venue delivers ``topic`` from now on."""
@@ -225,6 +224,7 @@ class Driver:
             "topics": len(self._writers),
             "lingering": len(self._lingering),
             "remembered_refusals": len(self._refused),
+            "published": self._published,
             **self._counts,
             "malformed": sum(shard.malformed for shard in self._shards),
             "links": [shard.statistics() for shard in self._shards],

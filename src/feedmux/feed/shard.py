@@ -20,9 +20,6 @@ from feedmux.model.venue import Answer, Malformed, Merge, Pong, Value, Venue
 
 log = logging.getLogger(__name__)
 
-# An enum's member costs a search each time it is named (Python 3.11); these run per message.
-_REQUESTED, _CONFIRMED = Phase.REQUESTED, Phase.CONFIRMED
-
 _DATA = (Merge, Value)
 
 LinkMaker = Callable[[LinkUser], Link]
@@ -91,6 +88,8 @@ class Shard:
         self._config = config
         self._clock = clock
         self._monotonic = clock.monotonic
+        self._write = desk.write
+        self._speaking: dict[Topic, float] = {}  # since the last check, which makes it known
         self._decode = venue.decode
         self._messages = 0
         self._wishes = Subscriptions(min(venue.max_args, config.batch))
@@ -134,6 +133,7 @@ class Shard:
 
     def renew(self, topic: Topic) -> None:
         """Ask for ``topic`` anew, for its snapshot."""
+        self._speaking.pop(topic, None)
         self._wishes.renew(topic)
         self._schedule()
 
@@ -143,6 +143,9 @@ class Shard:
             return
         if self._wishes.overdue(now - self._config.answer_timeout_s):
             self._schedule()
+        for topic, at in self._speaking.items():
+            self._silence.heard(topic, at)
+        self._speaking.clear()
         verdict = self._silence.check(now)
         for topic in verdict.stale:
             self._desk.silent(topic, self._config.silence_s[topic.kind])
@@ -164,19 +167,24 @@ class Shard:
         """One message of the venue."""
         self._last_message = now = self._monotonic()
         self._messages += 1
+        speaking = self._speaking
         for event in self._decode(payload):
+            # a topic that speaks as it should costs two look-ups
             if isinstance(event, _DATA):
-                self._take(event, now)
-            elif isinstance(event, Answer):
-                self._answered(event)
-            elif isinstance(event, Pong):
-                self._ponged()
+                topic = event.topic
+                if topic in speaking:
+                    speaking[topic] = now
+                elif not self._listen(topic, now):
+                    self._counts["late"] += 1
+                    continue
+                self._write(event)
             else:
-                self._malformed(event)
+                self._take(event)
 
     def lost(self, reason: str) -> None:
         """The link's connection ended."""
         self._open = False
+        self._speaking.clear()
         self._down_since = self._clock.monotonic()
         self._counts["cuts"] += 1
         self._desk.cut(list(self._wishes), reason)
@@ -205,19 +213,28 @@ class Shard:
             "link": self.link.statistics(),
         }
 
-    def _take(self, event: Merge | Value, now: float) -> None:
-        topic = event.topic
+    def _take(self, event: Answer | Pong | Malformed) -> None:
+        """What is not data."""
+        if isinstance(event, Answer):
+            self._answered(event)
+        elif isinstance(event, Pong):
+            self._ponged()
+        else:
+            self._malformed(event)
+
+    def _listen(self, topic: Topic, now: float) -> bool:
+        """A topic speaks for the first time, or after a silence; False when it is not to be heard."""
         phase = self._wishes.hear(topic)
-        if phase is _REQUESTED:
+        if phase is Phase.REQUESTED:
             self._desk.confirm(topic)
-        elif phase is not _CONFIRMED:
-            self._counts["late"] += 1
-            return
+        elif phase is not Phase.CONFIRMED:
+            return False
         if not self._proven:
             self._prove()
         if self._silence.heard(topic, now):
             self._desk.revive(topic)
-        self._desk.write(event)
+        self._speaking[topic] = now
+        return True
 
     def _answered(self, answer: Answer) -> None:
         outcomes = self._wishes.answered(
@@ -257,6 +274,7 @@ class Shard:
         self.link.prove()
 
     def _release(self, topic: Topic) -> None:
+        self._speaking.pop(topic, None)
         self._silence.forget(topic)
         self.characters -= self._venue.cost(topic)
 

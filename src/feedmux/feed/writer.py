@@ -111,9 +111,10 @@ class TopicWriter:
 
     def _write(self, kind: EventKind, venue_ns: int, receive_ns: int, key: str, payload: bytes) -> Envelope:
         counter = self._counter
-        seq = counter.advance()
-        envelope = Envelope(self.topic, counter.epoch, seq, kind, venue_ns, receive_ns, key, payload)
-        self._last = envelope
+        counter.seq += 1  # advance(), spelt out where it runs per message
+        self._last = envelope = Envelope(
+            self.topic, counter.epoch, counter.seq, kind, venue_ns, receive_ns, key, payload
+        )
         return envelope
 
     def _event(self, kind: EventKind, now_ns: int, payload: bytes) -> Envelope:

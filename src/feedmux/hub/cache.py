@@ -20,12 +20,17 @@ class LastValue:
     the next one. A book's update is a change, not the state: it starts with the next snapshot.
     """
 
-    __slots__ = ("_keeps", "_value", "position")
+    __slots__ = ("_epoch", "_keeps", "_seq", "_value")
 
     def __init__(self, topic: Topic) -> None:
         self._keeps = topic.mode in _KEPT
         self._value: Envelope | None = None
-        self.position = Position(0, 0)
+        self._epoch = self._seq = 0
+
+    @property
+    def position(self) -> Position:
+        """Where the topic's writer was last heard."""
+        return Position(self._epoch, self._seq)
 
     def accept(self, envelope: Envelope) -> bool:
         """Take the next event; False when it is older than what is known, or is known already.
@@ -34,14 +39,13 @@ class LastValue:
         epoch is new, what was known before is void.
         """
         if envelope.kind is _GAP or envelope.kind is _STATUS:
-            if envelope.epoch > self.position.epoch:
-                self.position = Position(envelope.epoch, 0)
-                self._value = None
-            return envelope.epoch in (0, self.position.epoch)
-        position = Position(envelope.epoch, envelope.seq)
-        if position <= self.position:
+            if envelope.epoch > self._epoch:
+                self._epoch, self._seq, self._value = envelope.epoch, 0, None
+            return envelope.epoch in (0, self._epoch)
+        epoch, seq = envelope.epoch, envelope.seq
+        if epoch < self._epoch or (epoch == self._epoch and seq <= self._seq):
             return False
-        self.position = position
+        self._epoch, self._seq = epoch, seq
         if self._keeps:
             self._value = envelope
         return True

@@ -157,8 +157,13 @@ class Bybit:
     def decode(self, payload: bytes, /) -> tuple[VenueEvent, ...]:
         """Read one message; never raises, at worst it is one Malformed. Costs one pass."""
         try:
-            if payload.startswith(b'{"topic":"tickers.'):
-                return self._ticker(payload)
+            if payload.startswith(b'{"topic":"tickers.'):  # most of all messages: no detour
+                frame = read_ticker(payload)
+                topic = self._topic_of(frame.topic)
+                if topic is not None and topic.kind == "ticker":
+                    at_ns = frame.ts * _NS_PER_MS
+                    return (Merge(topic, at_ns, frame.type == "snapshot", frame.cs, frame.data),)
+                return _not_ours(frame.topic)
             if payload.startswith(b'{"topic":"publicTrade.'):
                 return self._trades(payload)
             if payload.startswith(b'{"topic":"kline.'):

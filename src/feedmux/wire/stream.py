@@ -32,11 +32,12 @@ class StreamFormat:
         self._places = places
         self._statuses = statuses
         self._source = f',"source":{json.dumps(places.brand)}'.encode()
-        self._prefixes: dict[tuple[Topic, EventKind], bytes] = {}
+        self._updates: dict[Topic, bytes] = {}
+        self._others: dict[tuple[Topic, str], bytes] = {}
 
     def frame(self, envelope: Envelope, /) -> bytes | None:
         """One shared frame for all clients of this format; None when they are not to get it."""
-        if envelope.kind is _STATUS and not self._statuses:
+        if not self._statuses and envelope.kind is _STATUS:
             return None
         return text_frame(self.message(envelope))
 
@@ -45,29 +46,36 @@ class StreamFormat:
 
         ``timestamp`` is the venue's time in milliseconds, or ours where the venue gave none.
         """
-        kind = envelope.kind
-        key = (envelope.topic, kind)
-        prefix = self._prefixes.get(key) or self._prefix(envelope.topic, kind)
+        topic = envelope.topic
         milliseconds = (envelope.venue_ns or envelope.receive_ns) // _NS_PER_MS
-        if kind is _UPDATE:
-            position = b',"seq":%d}' % envelope.seq
-        elif kind is _SNAPSHOT:
-            position = b',"seq":%d,"epoch":%d}' % (envelope.seq, envelope.epoch)
-        else:
-            position = b',"epoch":%d}' % envelope.epoch
-        return b'%b%b,"timestamp":%d%b%b' % (prefix, envelope.payload, milliseconds, self._source, position)
+        if envelope.kind is _UPDATE:
+            prefix = self._updates.get(topic)
+            if prefix is None:
+                prefix = self._updates[topic] = self._prefix(topic, "update")
+            beginning = (prefix, envelope.payload, milliseconds, self._source, envelope.seq)
+            return b'%b%b,"timestamp":%d%b,"seq":%d}' % beginning
+        return self._rare(envelope, milliseconds)
 
     def forget(self, topic: Topic, /) -> None:
         """Nobody holds ``topic`` any more: drop what was kept for it."""
+        self._updates.pop(topic, None)
         for kind in EventKind:
-            self._prefixes.pop((topic, kind), None)
+            self._others.pop((topic, kind.name.lower()), None)
 
     def statistics(self) -> Statistics:
         """How many beginnings of messages are kept."""
-        return {"prefixes": len(self._prefixes)}
+        return {"prefixes": len(self._updates) + len(self._others)}
 
-    def _prefix(self, topic: Topic, kind: EventKind) -> bytes:
+    def _rare(self, envelope: Envelope, milliseconds: int) -> bytes:
+        """Snapshots, gaps and statuses: they name their epoch."""
+        kind = envelope.kind.name.lower()
+        prefix = self._others.get((envelope.topic, kind))
+        if prefix is None:
+            prefix = self._others[envelope.topic, kind] = self._prefix(envelope.topic, kind)
+        seq = b',"seq":%d' % envelope.seq if envelope.kind is _SNAPSHOT else b""
+        end = (milliseconds, self._source, seq, envelope.epoch)
+        return prefix + envelope.payload + b',"timestamp":%d%b%b,"epoch":%d}' % end
+
+    def _prefix(self, topic: Topic, kind: str) -> bytes:
         stream = json.dumps(self._places.stream(topic))
-        prefix = f'{{"stream":{stream},"type":"{kind.name.lower()}","data":'.encode()
-        self._prefixes[topic, kind] = prefix
-        return prefix
+        return f'{{"stream":{stream},"type":"{kind}","data":'.encode()
