@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from support.processes import Message, Stage
 from support.streams import judge, values
+from support.waiting import eventually
 
 BTC = "mudrex.futures.ticker.BTCUSDT"
 ETH = "mudrex.futures.ticker.ETHUSDT"
@@ -68,8 +71,8 @@ async def test_too_many_messages_are_dropped_with_an_error_and_the_socket_stays(
     over = [message for message in answers if message["op"] == "error"]
     assert over[0] == error("RATE_LIMIT_EXCEEDED", "Max 5 messages per second")
     assert len(over) >= 10
-    pong = await client.ask({"op": "ping"})
-    assert set(pong) == {"op", "timestamp"}
+    ping = partial(client.ask, {"op": "ping"})
+    await eventually(ping, lambda answer: answer["op"] == "pong", "the next second has room again")
     assert client.closed is None
     judge(client.messages, BTC)
 
