@@ -53,6 +53,8 @@ async def test_statistics_count_what_is_and_what_was() -> None:
             "streams": 0,
             "messages_sent": 0,
             "conflated": 0,
+            "gaps_sent": 0,
+            "lost": 0,
             "stalled": 0,
             "waiting_bytes": 0,
             "closed_by_code": {},

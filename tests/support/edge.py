@@ -9,9 +9,9 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from feedmux._native.outbox import TopicRow
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
-from feedmux.core.outbox import TopicRow
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
@@ -106,7 +106,7 @@ class Edge:
         bus = InprocBus()
         self.source = ScriptedSource(bus)
         bus.serve(self.source)
-        self.hub = hub = Hub(TopicRow)
+        self.hub = hub = Hub(TopicRow, clock)
         hub.connect(bus.reader("hub", hub))
         layout = StreamFormat(PLACES)
 

@@ -10,13 +10,14 @@ from functools import partial
 from typing import NamedTuple
 
 from feedmux import __version__
+from feedmux._native.outbox import TopicRow
 from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
-from feedmux.core.outbox import OutboxLimits, TopicRow
+from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
@@ -49,7 +50,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     markets = [name.partition(".")[2] for name in settings.venues]
     drivers = {market: _driver(settings, market, bus, clock) for market in markets}
     bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
-    hub = Hub(TopicRow)
+    hub = Hub(TopicRow, clock)
     hub.connect(bus.reader("hub", hub))
     places = Places(settings.brand, [_place(market) for market in markets])
     layout = StreamFormat(places, statuses=settings.status_messages)
@@ -121,7 +122,9 @@ def _server_config(settings: Settings) -> ServerConfig:
         pong_timeout_s=settings.client_ping_timeout,
         idle_timeout_s=settings.client_idle_timeout,
         stall_timeout_s=settings.fanout_callback_timeout,
-        outbox=OutboxLimits(settings.outbox_max_frames, settings.outbox_max_bytes),
+        outbox=OutboxLimits(
+            settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
+        ),
     )
 
 

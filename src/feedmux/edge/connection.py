@@ -16,9 +16,10 @@ closing   the peer follows         the socket is closed
 closing   it does not in time      the socket is aborted
 ========  =======================  ========================================================
 
-Data frames are written to the descriptor directly, past the transport, as long as the
+The outbox writes data frames to the descriptor directly, past the transport, as long as the
 transport's own buffer is empty; the rest of a frame that did not fit goes to the transport at
-once, and nothing is written directly until the transport says that it is empty again. So
+once (:meth:`Connection.rest`), and nothing is written directly until the transport says that it
+is empty again. So
 answers, pongs and closes, which always go through the transport, never land inside a frame, and
 overtake only what still waits in the outbox.
 """
@@ -34,11 +35,11 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from feedmux._native.outbox import Outbox
 from feedmux.core.limits import RateWindow
-from feedmux.core.outbox import Outbox
 from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
-from feedmux.edge.direct import half_close, send_direct
+from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
 from feedmux.edge.session import Session
 from feedmux.wire import op
@@ -66,7 +67,7 @@ class Connection(Deadlines, asyncio.Protocol):
     """
 
     __slots__ = tuple(
-        "_closing _control_bytes _deadline _fd _frames _heard _house _message _paused_at _pinged"
+        "_closing _control_bytes _deadline _frames _heard _house _message _paused_at _pinged"
         " _protocol _reading_held _transport _unread outbox session".split()
     )
 
@@ -82,7 +83,6 @@ class Connection(Deadlines, asyncio.Protocol):
         self._reading_held = False
         self._unread = b""
         self._control_bytes = 0
-        self._fd = -1
         self._paused_at = NEVER
         self._pinged = NEVER
         self._heard = house.clock.monotonic()
@@ -96,8 +96,8 @@ class Connection(Deadlines, asyncio.Protocol):
         if not self._house.admit(self):
             self.close(FULL_HOUSE, "Connection limit reached")
             return
-        self._fd = self._house.descriptor(self._transport)
         self.outbox = self._house.make_outbox(self)
+        self.outbox.lend(self._house.descriptor(self._transport))
         if self._transport.get_write_buffer_size():
             self.pause_writing()
         self.session = self._house.make_session(self, self.outbox)
@@ -122,7 +122,8 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         # The descriptor's number belongs to the next connection as soon as this returns.
-        self._fd = -1
+        if self.outbox is not None:
+            self.outbox.lend(-1)
         self._begin_closing()
         self._house.gone(self)
         self.retire()
@@ -132,15 +133,21 @@ class Connection(Deadlines, asyncio.Protocol):
     # The outbox's writer
 
     def write(self, frames: Sequence[bytes], /) -> int:
-        """Send data frames; see :class:`feedmux.model.ports.Writer`."""
-        if self._paused_at != NEVER or self._fd < 0:
-            return 0
-        try:
-            return send_direct(self._fd, frames, self._write_rest)
-        except OSError:
-            self._fd = -1
-            self._transport.abort()
-            return len(frames)
+        """Send data frames where there is no descriptor to lend; see :class:`~feedmux.model.ports.Writer`."""
+        for done, frame in enumerate(frames):
+            if self._paused_at != NEVER or self._transport.is_closing():
+                return done
+            self._transport.write(frame)
+        return len(frames)
+
+    def rest(self, data: bytes, /) -> bool:
+        """Send the rest of a frame; see :class:`~feedmux.model.ports.DirectWriter`."""
+        self._transport.write(data)
+        return self._paused_at == NEVER
+
+    def broken(self) -> None:
+        """The peer is gone; the transport has not noticed yet."""
+        self._transport.abort()
 
     def overflow(self) -> None:
         """The outbox is full: close, but not in the middle of a fan-out."""
@@ -246,10 +253,6 @@ class Connection(Deadlines, asyncio.Protocol):
             self._begin_closing()
         self._transport.abort()
 
-    def _write_rest(self, rest: bytes) -> bool:
-        self._transport.write(rest)
-        return self._paused_at == NEVER
-
     def _send_protocol(self) -> None:
         """Write what the protocol wants to say; an empty text means that it has said all."""
         for data in self._protocol.data_to_send():
@@ -272,7 +275,6 @@ class Connection(Deadlines, asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        self._fd = -1
         session, self.session = self.session, None
         if session is not None:
             session.end()

@@ -28,7 +28,7 @@ from websockets.server import ServerProtocol
 from feedmux.edge import http
 from feedmux.edge.connection import Connection
 from feedmux.edge.deadlines import Deadlines
-from feedmux.edge.direct import half_close
+from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
 from feedmux.edge.http import Reply
 

@@ -10,13 +10,13 @@ from typing import Protocol
 
 import msgspec
 
-from feedmux.core.outbox import Outbox, OutboxLimits
+from feedmux._native.outbox import Flush, Outbox
+from feedmux.core.outbox import OutboxLimits
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
-from feedmux.edge.flush import Flush
 from feedmux.edge.http import Route
 from feedmux.edge.session import Peer, Session
-from feedmux.model.ports import Clock, Outlet, Statistics, Writer
+from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
 
 _TICK_S = 0.1
 _SLOTS = 1024
@@ -46,6 +46,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         send_buffer_bytes: of each socket in the kernel, where nothing can be conflated any more;
             0 leaves it to the system.
         backlog: connections that the kernel holds until they are accepted.
+        drained_per_turn: clients that are written to before reading and accepting have their turn.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a gateway serves the network; HOST restricts it
@@ -64,6 +65,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     outbox: OutboxLimits = OutboxLimits()
     send_buffer_bytes: int = 0
     backlog: int = 4096
+    drained_per_turn: int = 512
 
 
 class Guest(Protocol):
@@ -110,11 +112,13 @@ class House:
         self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
-        self._flush = Flush(loop)
+        self._flush = Flush(loop.call_soon, config.drained_per_turn)
         self._lifetime = 0
         self._closes: Counter[int] = Counter()
         self._sent = 0
         self._conflated = 0
+        self._gaps = 0
+        self._lost = 0
         self._tick: asyncio.TimerHandle | None = None
 
     def come(self, sock: Deadlines) -> None:
@@ -142,10 +146,12 @@ class House:
         if guest.outbox is not None:
             self._sent += guest.outbox.sent
             self._conflated += guest.outbox.conflated
+            self._gaps += guest.outbox.gaps
+            self._lost += guest.outbox.lost
 
-    def make_outbox(self, writer: Writer) -> Outbox:
+    def make_outbox(self, writer: DirectWriter) -> Outbox:
         """The outbox of an admitted client."""
-        return Outbox(writer, self._flush.mark, self.config.outbox)
+        return Outbox(writer, self._flush, self.config.outbox)
 
     def count_close(self, code: int) -> None:
         """A client is closed by us."""
@@ -185,6 +191,8 @@ class House:
             "streams": sum(session.subscriptions for session in sessions),
             "messages_sent": self._sent + sum(box.sent for box in boxes),
             "conflated": self._conflated + sum(box.conflated for box in boxes),
+            "gaps_sent": self._gaps + sum(box.gaps for box in boxes),
+            "lost": self._lost + sum(box.lost for box in boxes),
             "stalled": sum(1 for box in boxes if box.paused),
             "waiting_bytes": sum(box.waiting_bytes for box in boxes),
             "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
