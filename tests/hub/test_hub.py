@@ -226,11 +226,11 @@ def test_nothing_is_kept_for_a_topic_that_nobody_holds(bus: ScriptedBus, hub: Hu
     layout = StreamFormat(PLACES)
     readers = [joined(hub, topic, Reader(layout)) for topic in (TICKER, TICKER, KLINE)]
     bus.say(value(TICKER, 1), value(KLINE, 1))
-    assert layout.statistics() == {"prefixes": 2}
+    assert layout.statistics() == {"prefixes": 2, "field_sets": 0}
     hub.detach(TICKER, readers[0])
-    assert layout.statistics() == {"prefixes": 2}
+    assert layout.statistics() == {"prefixes": 2, "field_sets": 0}
     hub.detach(TICKER, readers[1])
-    assert layout.statistics() == {"prefixes": 1}
+    assert layout.statistics() == {"prefixes": 1, "field_sets": 0}
 
 
 def test_topics_are_strangers_to_each_other(bus: ScriptedBus, hub: Hub) -> None:

@@ -6,12 +6,17 @@ from feedmux.client.clock import SystemClock
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.table import Entry
 from feedmux.model.event import State
+from feedmux.model.ports import Timer
 from support.hubs import FULL, QUIET, TICKER, Reader, status, value
+
+
+def never(delay: float, callback: object) -> Timer:
+    raise AssertionError("nothing waits without a pace")
 
 
 @pytest.fixture
 def entry() -> Entry:
-    return Entry(TICKER, TopicRow, SystemClock())
+    return Entry(TICKER, TopicRow, SystemClock(), never)
 
 
 def test_a_topic_is_held_as_long_as_anybody_waits_or_reads(entry: Entry) -> None:

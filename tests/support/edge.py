@@ -106,7 +106,7 @@ class Edge:
         bus = InprocBus()
         self.source = ScriptedSource(bus)
         bus.serve(self.source)
-        self.hub = hub = Hub(TopicRow, clock)
+        self.hub = hub = Hub(TopicRow, clock, asyncio.get_running_loop().call_later)
         hub.connect(bus.reader("hub", hub))
         layout = StreamFormat(PLACES)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from feedmux.client.clock import SystemClock
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.hub import Hub
+from feedmux.hub.table import RowMaker
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
 from feedmux.model.ports import Outlet, Parcel, Row, Statistics
 from feedmux.model.topic import Topic
@@ -41,11 +41,63 @@ def gap(topic: Topic, seq: int, epoch: int = 1) -> Envelope:
     return Envelope(topic, epoch, seq, EventKind.GAP, 0, 0, "", payload)
 
 
+class Alarm:
+    """One call that time will make."""
+
+    def __init__(self, at: float, call: Callable[[], None]) -> None:
+        self.at = at
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        self.call = None
+
+
+class ScriptedTime:
+    """A clock and timers that go when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.alarms: list[Alarm] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return int(self.now * 1e9)
+
+    def call_later(self, delay: float, call: Callable[[], None]) -> Alarm:
+        alarm = Alarm(self.now + delay, call)
+        self.alarms.append(alarm)
+        return alarm
+
+    @property
+    def set(self) -> list[float]:
+        """When the timers that are set will be called."""
+        return [alarm.at for alarm in self.alarms if alarm.call is not None]
+
+    def goes(self, seconds: float) -> None:
+        """Time goes by; timers are called when theirs comes."""
+        end = self.now + seconds
+        while due := [alarm for alarm in self.alarms if alarm.call is not None and alarm.at <= end]:
+            first = min(due, key=lambda alarm: alarm.at)
+            self.now = max(self.now, first.at)
+            self.ring(first)
+        self.now = end
+
+    def ring(self, alarm: Alarm) -> None:
+        """Call a timer, perhaps before its time."""
+        call = alarm.call
+        alarm.cancel()
+        if call is not None:
+            call()
+
+
 class ScriptedBus:
     """Carries what the test says, and answers a want with :attr:`answers` before it returns."""
 
-    def __init__(self) -> None:
-        self.hub = Hub(TopicRow, SystemClock())
+    def __init__(self, make_row: RowMaker = TopicRow) -> None:
+        self.time = ScriptedTime()
+        self.hub = Hub(make_row, self.time, self.time.call_later)
         self.hub.connect(self)
         self.answers: dict[Topic, list[Envelope]] = {}
         self.asked: list[tuple[str, Topic]] = []
@@ -92,6 +144,16 @@ class Reader:
     @property
     def outlet(self) -> Outlet:
         return self
+
+    @property
+    def paused(self) -> bool:
+        return False
+
+    def pause(self) -> None:
+        raise AssertionError("nobody but its socket pauses an outlet")
+
+    def resume(self) -> None:
+        raise AssertionError("it is not paused")
 
     def offer(self, parcel: Parcel, /) -> None:
         self.frames.append(parcel.frame)

@@ -58,8 +58,8 @@ def test_topics_do_not_share_what_is_kept_for_them_and_it_can_be_forgotten() -> 
     layout = StreamFormat(PLACES)
     first = layout.message(event(EventKind.UPDATE, b"{}"))
     assert layout.message(event(EventKind.UPDATE, b"{}", KLINE)) != first
-    assert layout.statistics() == {"prefixes": 2}
+    assert layout.statistics() == {"prefixes": 2, "field_sets": 0}
     layout.forget(TICKER)
     layout.forget(TICKER)
-    assert layout.statistics() == {"prefixes": 1}
+    assert layout.statistics() == {"prefixes": 1, "field_sets": 0}
     assert layout.message(event(EventKind.UPDATE, b"{}")) == first

@@ -50,7 +50,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     markets = [name.partition(".")[2] for name in settings.venues]
     drivers = {market: _driver(settings, market, bus, clock) for market in markets}
     bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
-    hub = Hub(TopicRow, clock)
+    hub = Hub(TopicRow, clock, loop.call_later)
     hub.connect(bus.reader("hub", hub))
     places = Places(settings.brand, [_place(market) for market in markets])
     layout = StreamFormat(places, statuses=settings.status_messages)

@@ -4,7 +4,9 @@ Theory of operation
 -------------------
 A subscribe request *holds* its topics at once and waits until the fate of each is known, at most
 ``subscribe_timeout_s``; then it is answered, and only then the client *joins* its streams, so
-that nothing of a stream comes before the answer that names it. Answers to subscribe and
+that nothing of a stream comes before the answer that names it. What a request says of a stream
+that the client has joined already takes effect at the same moment: its options *change*, unless
+the request has none. The session keeps no options itself. Answers to subscribe and
 unsubscribe keep the order of their requests: a bounded queue of them waits. Pings and errors
 never wait.
 """
@@ -17,9 +19,10 @@ from typing import Any, Protocol
 import msgspec
 
 from feedmux.core.limits import RateWindow
+from feedmux.model.options import DEFAULTS, Options
 from feedmux.model.ports import Clock, Format, Outlet, Subscriber
 from feedmux.model.topic import Topic
-from feedmux.wire import op
+from feedmux.wire import op, options
 from feedmux.wire.place import Places, Rejected
 
 
@@ -55,8 +58,18 @@ class Switchboard(Protocol):
     def attach(self, topic: Topic, subscriber: Subscriber, *, asker: int) -> bool:
         """Hold ``topic``; True when it is live already, else ``settled`` will be called."""
 
-    def join(self, topic: Topic, subscriber: Subscriber) -> None:
+    def join(
+        self, topic: Topic, subscriber: Subscriber, options: Options = DEFAULTS, *, snapshot: bool = True
+    ) -> None:
         """Send the topic's frames to the subscriber's outlet from now on."""
+
+    def change(
+        self, topic: Topic, subscriber: Subscriber, options: Options, *, snapshot: bool = False
+    ) -> None:
+        """Serve who has joined by other options from now on."""
+
+    def serves(self, topic: Topic, subscriber: Subscriber, options: Options) -> bool:
+        """Whether there is room for the set of fields that the options name."""
 
     def detach(self, topic: Topic, subscriber: Subscriber) -> None:
         """``subscriber`` no longer holds ``topic``."""
@@ -65,10 +78,11 @@ class Switchboard(Protocol):
 class _Subscribe:
     """A subscribe request that waits; ``fates`` holds a reason for each arg that was rejected."""
 
-    __slots__ = ("args", "building", "deadline", "open")
+    __slots__ = ("args", "building", "deadline", "open", "wish")
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, wish: options.Wish | None) -> None:
         self.deadline = deadline
+        self.wish = wish
         self.args: list[tuple[Any, Topic | None, str]] = []
         self.open: set[Topic] = set()
         self.building = True
@@ -198,10 +212,10 @@ class Session:
         self._topics.pop(topic, None)
 
     def _subscribe(self, request: op.Subscribe) -> None:
-        if len(self._topics) + len(request.args) > self._rules.max_subscriptions:
+        if self._would_hold(request) > self._rules.max_subscriptions:
             self._error(op.Code.LIMIT_EXCEEDED, f"Max {self._rules.max_subscriptions} subscriptions allowed")
             return
-        waiting = _Subscribe(self._clock.monotonic() + self._rules.subscribe_timeout_s)
+        waiting = _Subscribe(self._clock.monotonic() + self._rules.subscribe_timeout_s, request.wish)
         self._enqueue(waiting)
         for arg in request.args:
             self._hold(waiting, arg)
@@ -210,18 +224,32 @@ class Session:
         if not waiting.ready:
             self._peer.remind(self._rules.subscribe_timeout_s)
 
+    def _would_hold(self, request: op.Subscribe) -> int:
+        """How many streams there might be; options of all that are held can be changed at once."""
+        count = len(request.args)
+        if request.wish is not None and count <= self._rules.max_subscriptions:
+            count = sum(1 for arg in request.args if self._parse(arg) not in self._topics)
+        return len(self._topics) + count
+
     def _hold(self, waiting: _Subscribe, arg: object) -> None:
         if not isinstance(arg, str):
             waiting.args.append((arg, None, op.NOT_A_STRING))
             return
         try:
-            topic = self._places.parse(arg)
+            topic = self._wanted(arg, waiting.wish)
         except Rejected as rejected:
             waiting.args.append((arg, None, str(rejected)))
             return
         waiting.args.append((arg, topic, ""))
         waiting.open.add(topic)
         self._attach(topic)
+
+    def _wanted(self, arg: str, wish: options.Wish | None) -> Topic:
+        topic = self._places.parse(arg)
+        problem = options.problem_of(wish.options, topic, arg) if wish is not None else None
+        if problem is not None:
+            raise Rejected(problem)
+        return topic
 
     def _attach(self, topic: Topic) -> None:
         """Hold a topic, perhaps for the second time, and learn whether it is confirmed."""
@@ -256,11 +284,32 @@ class Session:
         accepted = [(arg, topic) for arg, topic, _ in request.args if topic is not None]
         rejected = [(arg, reason) for arg, topic, reason in request.args if topic is None]
         pending = [arg for arg, topic in accepted if topic in unsettled]
-        self._peer.answer(op.subscribed([arg for arg, _ in accepted], rejected, pending))
-        for _, topic in accepted:
-            if self._topics.get(topic) is False:
-                self._topics[topic] = True
+        args, wish = [arg for arg, _ in accepted], request.wish
+        if wish is None:
+            self._peer.answer(op.subscribed(args, rejected, pending))
+        else:
+            notes = (*wish.notes, *self._whole(accepted, wish.options))
+            self._peer.answer(op.subscribed(args, rejected, pending, wish.served, notes))
+        for topic in dict.fromkeys(topic for _, topic in accepted):
+            self._open(topic, wish)
+
+    def _whole(self, accepted: list[tuple[str, Topic]], wished: Options) -> list[str]:
+        """Tell of the streams that have no room for one more set of fields."""
+        return [
+            options.comes_whole(arg) for arg, topic in accepted if not self._hub.serves(topic, self, wished)
+        ]
+
+    def _open(self, topic: Topic, wish: options.Wish | None) -> None:
+        """Join a stream, or change how it is served, unless it has been lost meanwhile."""
+        joined = self._topics.get(topic)
+        if joined is False:
+            self._topics[topic] = True
+            if wish is None:
                 self._hub.join(topic, self)
+            else:
+                self._hub.join(topic, self, wish.options, snapshot=wish.snapshot is not False)
+        elif joined and wish is not None:
+            self._hub.change(topic, self, wish.options, snapshot=wish.snapshot is True)
 
     def _unsubscribe(self, request: op.Unsubscribe) -> None:
         given_back = []

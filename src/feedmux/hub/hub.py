@@ -15,6 +15,10 @@ the last value void, for nobody vouches for it any more; its status goes to clie
 state is the same, because updates do not name their epoch. A pending status is for the
 subscriber that waits, not for clients: their answer names what is pending. A topic that is
 refused after clients joined it ends for them: they get the status, then it is revoked.
+
+A member may *change* its options. What waits for it is kept, and what the pace of its former lane
+held back is offered at once, so that it misses nothing and sees nothing twice; only a snapshot
+that it asks for repeats a position.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ import msgspec
 
 from feedmux.hub.table import Entry, RowMaker
 from feedmux.model.event import Envelope, EventKind, State, Status
-from feedmux.model.ports import Bus, Clock, Format, Statistics, Subscriber
+from feedmux.model.options import DEFAULTS, Options
+from feedmux.model.ports import Bus, CallLater, Clock, Format, Statistics, Subscriber
 from feedmux.model.topic import Topic
 
 # An enum's member costs a search each time it is named (Python 3.11); this runs per message.
@@ -38,11 +43,13 @@ class Hub:
     Args:
         make_row: makes a row for each topic and format.
         clock: time.
+        call_later: sets timers, for clients that asked for a pace.
     """
 
-    def __init__(self, make_row: RowMaker, clock: Clock) -> None:
+    def __init__(self, make_row: RowMaker, clock: Clock, call_later: CallLater) -> None:
         self._make_row = make_row
         self._clock = clock
+        self._call_later = call_later
         self._bus: Bus | None = None
         self._entries: dict[Topic, Entry] = {}
         self._formats: set[Format] = set()
@@ -64,22 +71,55 @@ class Hub:
         if entry is not None:
             entry.waiting[subscriber] = None
             return entry.settled
-        entry = self._entries[topic] = Entry(topic, self._make_row, self._clock)
+        entry = self._entries[topic] = Entry(topic, self._make_row, self._clock, self._call_later)
         entry.waiting[subscriber] = None
         assert self._bus is not None, "connect() comes first"
         self._bus.want(topic, asker)
         return False
 
-    def join(self, topic: Topic, subscriber: Subscriber) -> None:
-        """Send ``subscriber`` the topic's frames from now on; it must be attached."""
+    def join(
+        self, topic: Topic, subscriber: Subscriber, options: Options = DEFAULTS, *, snapshot: bool = True
+    ) -> None:
+        """Send ``subscriber`` the topic's frames from now on; it must be attached.
+
+        Args:
+            topic: the topic.
+            subscriber: who joins.
+            options: how it is served.
+            snapshot: whether it begins with the last value.
+        """
         entry = self._entries[topic]
-        entry.join(subscriber)
+        entry.join(subscriber, options)
         self._formats.add(subscriber.format)
-        snapshot = entry.last.snapshot()
         status = entry.status if entry.state not in (State.LIVE, State.PENDING) else None
-        for envelope in (status, snapshot):
+        for envelope in (status, entry.last.snapshot() if snapshot else None):
             if envelope is not None:
                 entry.offer_to(subscriber, envelope)
+
+    def change(
+        self, topic: Topic, subscriber: Subscriber, options: Options, *, snapshot: bool = False
+    ) -> None:
+        """Serve ``subscriber``, who has joined, by other options from now on.
+
+        Args:
+            topic: the topic.
+            subscriber: who has joined it.
+            options: how it is served.
+            snapshot: whether it wants the last value again.
+        """
+        entry = self._entries[topic]
+        missing = entry.change(subscriber, options)
+        last = entry.last.snapshot() if snapshot else None
+        if last is not None:
+            entry.know(subscriber)
+            entry.offer_to(subscriber, last)
+        elif missing is not None:
+            entry.offer_to(subscriber, missing)
+
+    def serves(self, topic: Topic, subscriber: Subscriber, options: Options) -> bool:
+        """Whether ``subscriber`` would get just the fields that its options name, not whole messages."""
+        entry = self._entries.get(topic)
+        return entry is None or entry.serves(subscriber, options)
 
     def detach(self, topic: Topic, subscriber: Subscriber) -> None:
         """``subscriber`` no longer holds ``topic``."""

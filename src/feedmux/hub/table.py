@@ -1,4 +1,10 @@
-"""Which topics are held, by whom, in which formats: topic to rows."""
+"""Which topics are held, by whom, in which formats: topic to rows.
+
+Who asks for nothing special is in the row of its format; so is who asks for some fields only,
+for these are a format of their own. Who asks for another conflation or for a pace is in a lane
+(:mod:`feedmux.hub.lane`). Only of those who are not in the row of their own format is it
+remembered where they are.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,17 @@ from collections.abc import Callable
 import msgspec
 
 from feedmux.hub.cache import LastValue
+from feedmux.hub.lane import Lane, Variant, part
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State
-from feedmux.model.ports import Clock, Format, GapFrame, Row, Subscriber
+from feedmux.model.options import DEFAULTS, MAX_FIELD_SETS, Options
+from feedmux.model.ports import CallLater, Clock, Format, GapFrame, Row, Subscriber
 from feedmux.model.topic import Mode, Topic
 
 RowMaker = Callable[[GapFrame | None], Row]
 """Make a row; it is given how a hole is told, unless its values may not be lost at all."""
+
+Place = Format | Variant
+"""Where a subscriber is: the row of a format, or the lane of a variant."""
 
 _GAP, _STATUS = EventKind.GAP, EventKind.STATUS
 _LOSABLE = frozenset({Mode.DISTINCT, Mode.RAW, Mode.BOOK})
@@ -25,58 +36,114 @@ class Entry:
 
     Args:
         topic: the topic.
-        make_row: makes the rows, one for each format in use.
+        make_row: makes the rows, one for each format or variant in use.
         clock: time.
+        call_later: sets timers.
     """
 
-    __slots__ = ("_clock", "_make_row", "last", "rows", "state", "status", "topic", "waiting")
+    __slots__ = (
+        "_call_later",
+        "_clock",
+        "_elsewhere",
+        "_make_row",
+        "lanes",
+        "last",
+        "rows",
+        "state",
+        "status",
+        "topic",
+        "waiting",
+    )
 
-    def __init__(self, topic: Topic, make_row: RowMaker, clock: Clock) -> None:
+    def __init__(self, topic: Topic, make_row: RowMaker, clock: Clock, call_later: CallLater) -> None:
         self.topic = topic
         self.last = LastValue(topic)
         self.rows: dict[Format, Row] = {}
+        self.lanes: dict[Variant, Lane] = {}
         self.waiting: dict[Subscriber, None] = {}
         self.state: State | None = None
         self.status: Envelope | None = None
+        self._elsewhere: dict[Subscriber, Place] = {}
         self._make_row = make_row
         self._clock = clock
+        self._call_later = call_later
 
     @property
     def held(self) -> bool:
         """Whether anybody waits for the topic or reads it."""
-        return bool(self.rows or self.waiting)
+        return bool(self.rows or self.lanes or self.waiting)
 
     @property
     def members(self) -> list[Subscriber]:
         """Everybody who has joined."""
-        return [subscriber for row in self.rows.values() for subscriber in row.subscribers()]
+        return [subscriber for row in self._all() for subscriber in row.subscribers()]
 
     @property
     def joined(self) -> int:
         """How many have joined."""
-        return sum(len(row) for row in self.rows.values())
+        return sum(len(row) for row in self._all())
 
     @property
     def settled(self) -> bool:
         """Whether the source has confirmed the topic: it is live, or was and has gone quiet."""
         return self.state in (State.LIVE, State.STALE)
 
-    def join(self, subscriber: Subscriber) -> None:
-        """Put the subscriber's outlet into the row of its format."""
+    def serves(self, subscriber: Subscriber, options: Options) -> bool:
+        """Whether there is room for the subscriber's set of fields; if not, it gets whole messages.
+
+        A set that it has for itself now makes room.
+        """
+        if not options.fields:
+            return True
+        layouts = {*self.rows, *(variant.layout for variant in self.lanes)}
+        in_use = {layout.fields for layout in layouts if layout.fields}
+        if options.fields in in_use or len(in_use) < MAX_FIELD_SETS:
+            return True
+        former = self._layout(self._place_of(subscriber)).fields
+        readers = [row for place, row in self._places() if self._layout(place).fields == former]
+        return former != frozenset() and sum(len(row) for row in readers) == 1
+
+    def join(self, subscriber: Subscriber, options: Options = DEFAULTS) -> None:
+        """Put the subscriber's outlet where its options belong."""
         self.waiting.pop(subscriber, None)
-        row = self.rows.get(subscriber.format)
-        if row is None:
-            row = self.rows[subscriber.format] = self._make_row(self._gap(subscriber.format))
-        row.add(subscriber.outlet, subscriber)
+        self._enter(subscriber, self._choose(subscriber, options))
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Take the subscriber out; the last of its format takes the row with it."""
+        """Take the subscriber out; the last one takes the row with it."""
         self.waiting.pop(subscriber, None)
-        row = self.rows.get(subscriber.format)
+        place = self._place_of(subscriber)
+        self._elsewhere.pop(subscriber, None)
+        row = self._row(place)
         if row is not None:
             row.discard(subscriber.outlet)
-            if not len(row):
-                del self.rows[subscriber.format]
+            self._tidy(place, row)
+
+    def change(self, subscriber: Subscriber, options: Options) -> Envelope | None:
+        """Put a member where its new options belong; it loses nothing that waits for it.
+
+        Returns:
+            The newest value, if it waited for the pace of the former lane.
+        """
+        place, former = self._choose(subscriber, options), self._place_of(subscriber)
+        row, missing = self._row(former), None
+        if place == former or row is None:
+            return None
+        if isinstance(row, Lane):
+            missing = row.lacks(subscriber.outlet)
+            row.part(subscriber.outlet)
+        else:
+            part(row, subscriber.outlet)
+        self._elsewhere.pop(subscriber, None)
+        self._tidy(former, row)
+        self._enter(subscriber, place)
+        return missing
+
+    def know(self, subscriber: Subscriber) -> None:
+        """A member is given the newest value now: what its lane holds is not for it any more."""
+        lane = self._row(self._place_of(subscriber))
+        if isinstance(lane, Lane) and lane.lacks(subscriber.outlet) is not None:
+            lane.part(subscriber.outlet)
+            lane.add(subscriber.outlet, subscriber)
 
     def offer(self, envelope: Envelope) -> None:
         """Build the frame of each format once and offer it to its row."""
@@ -86,16 +153,74 @@ class Entry:
             frame = layout.frame(envelope)
             if frame is not None:
                 row.offer(frame, envelope.key, envelope.epoch, seq)
+        if self.lanes:
+            for lane in self.lanes.values():
+                lane.take(envelope)
 
     def offer_to(self, subscriber: Subscriber, envelope: Envelope) -> None:
         """Offer an event to one subscriber that has joined; nothing replaces it."""
-        frame = subscriber.format.frame(envelope)
+        place = self._place_of(subscriber)
+        row, frame = self._row(place), self._layout(place).frame(envelope)
+        assert row is not None, "it has joined"
         if frame is not None:
-            self.rows[subscriber.format].offer_to(subscriber.outlet, frame)
+            row.offer_to(subscriber.outlet, frame)
 
-    def _gap(self, layout: Format) -> GapFrame | None:
+    def _choose(self, subscriber: Subscriber, options: Options) -> Place:
+        """Where options belong; those that only say what holds anyway belong with the others."""
+        layout = subscriber.format
+        if options.fields and self.serves(subscriber, options):
+            layout = layout.only(options.fields)
+        mode = self.topic.mode
+        conflate = options.conflates(mode)
+        if options.rate or conflate != DEFAULTS.conflates(mode):
+            return Variant(layout, conflate, options.rate)
+        return layout
+
+    def _enter(self, subscriber: Subscriber, place: Place) -> None:
+        row = self._row(place)
+        if row is None:
+            row = self._open(place)
+        if place is not subscriber.format:
+            self._elsewhere[subscriber] = place
+        row.add(subscriber.outlet, subscriber)
+
+    def _open(self, place: Place) -> Row | Lane:
+        if not isinstance(place, Variant):
+            row = self.rows[place] = self._make_row(self._gap(place, self.topic.mode in _LOSABLE))
+            return row
+        tells = self._gap(place.layout, not place.conflate)
+        lane = Lane(self.topic, place, self._make_row(tells), clock=self._clock, call_later=self._call_later)
+        self.lanes[place] = lane
+        return lane
+
+    def _tidy(self, place: Place, row: Row | Lane) -> None:
+        """A row that nobody is in goes."""
+        if len(row):
+            return
+        if isinstance(place, Variant):
+            self.lanes.pop(place).close()
+        else:
+            del self.rows[place]
+
+    def _all(self) -> list[Row | Lane]:
+        return [*self.rows.values(), *self.lanes.values()]
+
+    def _places(self) -> list[tuple[Place, Row | Lane]]:
+        return [*self.rows.items(), *self.lanes.items()]
+
+    def _place_of(self, subscriber: Subscriber) -> Place:
+        return self._elsewhere.get(subscriber, subscriber.format)
+
+    def _row(self, place: Place) -> Row | Lane | None:
+        return self.lanes.get(place) if isinstance(place, Variant) else self.rows.get(place)
+
+    @staticmethod
+    def _layout(place: Place) -> Format:
+        return place.layout if isinstance(place, Variant) else place
+
+    def _gap(self, layout: Format, may_lose: bool) -> GapFrame | None:
         """How readers of a format are told that values were let go because they are slow."""
-        if self.topic.mode not in _LOSABLE:
+        if not may_lose:
             return None
 
         def frame(epoch: int, first: int, last: int) -> bytes:

@@ -35,6 +35,17 @@ class Dice(Protocol):
         """A number between ``low`` and ``high``."""
 
 
+class Timer(Protocol):
+    """Something that will be called."""
+
+    def cancel(self) -> None:
+        """It need not be called any more."""
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
+"""Call something after so many seconds, once; an event loop's ``call_later``."""
+
+
 class Sink(Protocol):
     """Where envelopes go: the reader's end."""
 
@@ -115,8 +126,18 @@ class Parcel(Protocol):
 class Outlet(Protocol):
     """One client of one row: where a frame goes that was built once for all of them."""
 
+    @property
+    def paused(self) -> bool:
+        """Whether the client reads too slowly, so that what is offered waits."""
+
     def offer(self, parcel: Parcel, /) -> None:
         """Queue a parcel."""
+
+    def pause(self) -> None:
+        """The client's socket is full."""
+
+    def resume(self) -> None:
+        """It is not any more: what waits is on its way, in order."""
 
     def forget(self, row: Row, /) -> None:
         """Let go what waits of a row that the client has left."""
@@ -189,6 +210,13 @@ class DirectWriter(Writer, Protocol):
 
 class Format(Protocol):
     """What one kind of client is sent: an envelope becomes one frame, shared by all of them."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of ``data`` that are sent; empty: all."""
+
+    def only(self, fields: frozenset[str], /) -> Format:
+        """The same format with these fields alone; the same object for equal sets in use."""
 
     def frame(self, envelope: Envelope, /) -> bytes | None:
         """Build the frame; None when clients of this format are not to get this event."""

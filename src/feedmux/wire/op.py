@@ -7,11 +7,13 @@ clients of the protocol have always been sent.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+
+from feedmux.wire import options
 
 _decode = msgspec.json.Decoder().decode
 
@@ -28,9 +30,15 @@ class Code(StrEnum):
 
 
 class Subscribe(msgspec.Struct, frozen=True):
-    """A wish for streams; what is not a string is rejected one by one."""
+    """A wish for streams; what is not a string is rejected one by one.
+
+    Args:
+        args: what names the streams.
+        wish: the options; None when there are none, which leaves those of held streams as they are.
+    """
 
     args: list[Any]
+    wish: options.Wish | None = None
 
 
 class Unsubscribe(msgspec.Struct, frozen=True):
@@ -73,7 +81,7 @@ def decode(payload: bytes) -> Request:
     args = message.get("args")
     if not isinstance(args, list) or not args:
         return NO_STREAMS
-    return Subscribe(args) if op == "subscribe" else Unsubscribe(args)
+    return Unsubscribe(args) if op == "unsubscribe" else _subscribe(args, message)
 
 
 def pong(time_ns: int) -> bytes:
@@ -90,13 +98,21 @@ def error(code: Code, message: str) -> bytes:
     return _encode({"op": "error", "code": code, "message": message})
 
 
-def subscribed(accepted: Sequence[str], rejected: Sequence[tuple[Any, str]], pending: Sequence[str]) -> bytes:
+def subscribed(
+    accepted: Sequence[str],
+    rejected: Sequence[tuple[Any, str]],
+    pending: Sequence[str],
+    served: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+) -> bytes:
     """Answer a subscribe request.
 
     Args:
         accepted: the args that stand, as they were given.
         rejected: the others, each with its reason; a list or an object is shown as its kind.
         pending: those of ``accepted`` that the venue has not confirmed yet.
+        served: the options as they are served; None when the request had none.
+        notes: what the client should know about them.
     """
     message = f"Subscribed to {len(accepted)} streams"
     if rejected:
@@ -110,6 +126,10 @@ def subscribed(accepted: Sequence[str], rejected: Sequence[tuple[Any, str]], pen
     }
     if pending:
         answer["pending"] = list(pending)
+    if served is not None:
+        answer["options"] = dict(served)
+    if notes:
+        answer["notes"] = list(notes)
     return _encode(answer)
 
 
@@ -127,6 +147,15 @@ def unsubscribed(args: Sequence[str]) -> bytes:
             "message": f"Unsubscribed from {len(args)} streams",
         }
     )
+
+
+def _subscribe(args: list[Any], message: dict[str, Any]) -> Subscribe | Invalid:
+    if "options" not in message:
+        return Subscribe(args)
+    try:
+        return Subscribe(args, options.read(message["options"]))
+    except options.InvalidOption as invalid:
+        return Invalid(Code.INVALID_ARGS, str(invalid))
 
 
 def _shown(value: Any) -> Any:

@@ -7,10 +7,12 @@ per topic and kind, so that a message costs two joins.
 from __future__ import annotations
 
 import json
+from weakref import WeakValueDictionary
 
 from feedmux.model.event import Envelope, EventKind
-from feedmux.model.ports import Statistics
+from feedmux.model.ports import Format, Statistics
 from feedmux.model.topic import Topic
+from feedmux.wire.fields import Dissection, FieldsFormat
 from feedmux.wire.frame import text_frame
 from feedmux.wire.place import Places
 
@@ -26,7 +28,12 @@ class StreamFormat:
     Args:
         places: names of streams.
         statuses: False leaves status messages out, for clients that cannot bear them.
+
+    Attributes:
+        fields: empty: whole messages.
     """
+
+    fields: frozenset[str] = frozenset()
 
     def __init__(self, places: Places, *, statuses: bool = True) -> None:
         self._places = places
@@ -34,6 +41,8 @@ class StreamFormat:
         self._source = f',"source":{json.dumps(places.brand)}'.encode()
         self._updates: dict[Topic, bytes] = {}
         self._others: dict[tuple[Topic, str], bytes] = {}
+        self._sets: WeakValueDictionary[frozenset[str], FieldsFormat] = WeakValueDictionary()
+        self._dissection = Dissection()
 
     def frame(self, envelope: Envelope, /) -> bytes | None:
         """One shared frame for all clients of this format; None when they are not to get it."""
@@ -56,6 +65,13 @@ class StreamFormat:
             return b'%b%b,"timestamp":%d%b,"seq":%d}' % beginning
         return self._rare(envelope, milliseconds)
 
+    def only(self, fields: frozenset[str], /) -> Format:
+        """The same messages with these fields of ``data`` alone; one format for each set in use."""
+        found = self._sets.get(fields)
+        if found is None:
+            found = self._sets[fields] = FieldsFormat(self, fields, self._dissection)
+        return found
+
     def forget(self, topic: Topic, /) -> None:
         """Nobody holds ``topic`` any more: drop what was kept for it."""
         self._updates.pop(topic, None)
@@ -63,8 +79,8 @@ class StreamFormat:
             self._others.pop((topic, kind.name.lower()), None)
 
     def statistics(self) -> Statistics:
-        """How many beginnings of messages are kept."""
-        return {"prefixes": len(self._updates) + len(self._others)}
+        """How many beginnings of messages are kept, and how many sets of fields."""
+        return {"prefixes": len(self._updates) + len(self._others), "field_sets": len(self._sets)}
 
     def _rare(self, envelope: Envelope, milliseconds: int) -> bytes:
         """Snapshots, gaps and statuses: they name their epoch."""
