@@ -16,7 +16,8 @@ def answered(payload: bytes) -> dict[str, Any]:
     elif isinstance(request, op.Ping):
         answer = op.pong(0)
     elif isinstance(request, op.Subscribe):
-        answer = op.subscribed([], [(arg, "no") for arg in request.args], [])
+        served, notes = (request.wish.served, request.wish.notes) if request.wish else (None, ())
+        answer = op.subscribed([], [(arg, "no") for arg in request.args], [], served, notes)
     else:
         answer = op.unsubscribed([arg for arg in request.args if isinstance(arg, str)])
     told: dict[str, Any] = json.loads(answer)

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from feedmux.model.options import DEFAULTS, Options
 from feedmux.wire import op
 from feedmux.wire.op import Code, Invalid, Ping, Subscribe, Unsubscribe
+from feedmux.wire.options import Wish
 from support.answers import answered
 
 NOT_JSON = Invalid(Code.INVALID_JSON, "Invalid JSON message")
@@ -22,6 +24,22 @@ def unknown(shown: str) -> Invalid:
         ('{"op":"subscribe","args":["ticker:BTCUSDT"]}', Subscribe(["ticker:BTCUSDT"])),
         ('{"op":"subscribe","args":["a",1,null,["b"]]}', Subscribe(["a", 1, None, ["b"]])),
         ('{"op":"unsubscribe","args":["a"]}', Unsubscribe(["a"])),
+        ('{"op":"subscribe","args":["a"],"options":{}}', Subscribe(["a"], Wish(DEFAULTS, None, {}))),
+        (
+            '{"op":"subscribe","options":{"max_rate":4},"args":["a"]}',
+            Subscribe(["a"], Wish(Options(rate=4), None, {"max_rate": 4})),
+        ),
+        (
+            '{"op":"subscribe","args":["a"],"options":{"rate":4}}',
+            Invalid(Code.INVALID_ARGS, "Unknown option: rate; did you mean max_rate?"),
+        ),
+        (
+            '{"op":"subscribe","args":["a"],"options":null}',
+            Invalid(Code.INVALID_ARGS, 'options: expected an object, e.g. {"max_rate": 4}'),
+        ),
+        ('{"op":"subscribe","args":["a"],"options":{"max_rate":NaN}}', NOT_JSON),
+        ('{"op":"subscribe","args":[],"options":5}', NO_STREAMS),
+        ('{"op":"unsubscribe","args":["a"],"options":5}', Unsubscribe(["a"])),
         ('{"op":"ping"}', Ping()),
         ('{"op":"ping","args":5,"more":{}}', Ping()),
         (' {"args":["a"],"op":"subscribe"} ', Subscribe(["a"])),
@@ -114,6 +132,27 @@ def test_the_answer_to_a_subscribe_tells_the_fate_of_every_arg(
     assert op.subscribed(accepted, rejected, pending) == answer
 
 
+@pytest.mark.parametrize(
+    ("pending", "served", "notes", "end"),
+    [
+        ([], {}, (), b'"rejected": null, "options": {}}'),
+        (
+            ["a"],
+            {"max_rate": 0.5, "fields": ["p", "q"]},
+            ("one", "two"),
+            b'"rejected": null, "pending": ["a"],'
+            b' "options": {"max_rate": 0.5, "fields": ["p", "q"]}, "notes": ["one", "two"]}',
+        ),
+    ],
+)
+def test_the_answer_to_options_tells_how_they_are_served(
+    pending: list[str], served: dict[str, Any], notes: tuple[str, ...], end: bytes
+) -> None:
+    answer = op.subscribed(["a"], [], pending, served, notes)
+    assert answer.startswith(b'{"op": "subscribe", "success": true, "args": ["a"], "message": ')
+    assert answer.endswith(end)
+
+
 def test_the_answer_to_an_unsubscribe_names_what_was_subscribed() -> None:
     assert op.unsubscribed(["a", "b"]) == (
         b'{"op": "unsubscribe", "success": true, "args": ["a", "b"],'
@@ -125,7 +164,16 @@ def test_the_answer_to_an_unsubscribe_names_what_was_subscribed() -> None:
 
 
 @pytest.mark.parametrize("depth", [*range(900, 1010, 3), 5_000, 200_000])
-@pytest.mark.parametrize("text", ['{"op":%s}', '{"op":"subscribe","args":[%s]}'], ids=["op", "arg"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"op":%s}',
+        '{"op":"subscribe","args":[%s]}',
+        '{"op":"subscribe","args":[1],"options":%s}',
+        '{"op":"subscribe","args":[1],"options":{"fields":[%s]}}',
+    ],
+    ids=["op", "arg", "options", "field"],
+)
 def test_a_message_nested_ever_so_deeply_gets_an_answer(text: str, depth: int) -> None:
     for left, right in ("[]", ('{"a":', "}")):
         nested = left * depth + "1" + right * depth
@@ -134,5 +182,6 @@ def test_a_message_nested_ever_so_deeply_gets_an_answer(text: str, depth: int) -
 
 @pytest.mark.parametrize("digits", [19, 20, 300, 310, 4301, 100_000])
 def test_a_number_ever_so_long_gets_an_answer(digits: int) -> None:
-    for text in ('{"op":%s}', '{"op":"subscribe","args":[%s]}'):
+    rate = '{"op":"subscribe","args":[1],"options":{"max_rate":%s}}'
+    for text in ('{"op":%s}', '{"op":"subscribe","args":[%s]}', rate):
         assert answered((text % ("9" * digits)).encode())["op"] in {"error", "subscribe"}

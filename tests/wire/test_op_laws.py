@@ -13,6 +13,7 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
+OPTIONS = st.sampled_from(["conflate", "fields", "max_rate", "snapshot"]) | st.text(max_size=4)
 MESSAGES = st.one_of(
     st.binary(max_size=60),
     JSON_VALUES.map(lambda value: json.dumps(value).encode()),
@@ -21,6 +22,7 @@ MESSAGES = st.one_of(
         optional={
             "op": st.sampled_from(["subscribe", "unsubscribe", "ping"]) | JSON_VALUES,
             "args": st.lists(JSON_VALUES, max_size=4) | JSON_VALUES,
+            "options": st.dictionaries(OPTIONS, JSON_VALUES, max_size=3) | JSON_VALUES,
         },
     ).map(lambda value: json.dumps(value).encode()),
 )
