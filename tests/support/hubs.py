@@ -31,6 +31,17 @@ def snapshot(topic: Topic, seq: int, epoch: int = 1) -> Envelope:
     return value(topic, seq, epoch, EventKind.SNAPSHOT)
 
 
+def trade(seq: int, epoch: int = 1) -> Envelope:
+    """Trades, which nothing replaces."""
+    return msgspec.structs.replace(value(TRADE, seq, epoch), key="")
+
+
+def candle(seq: int, opened: int, *, closed: bool = False, epoch: int = 1) -> Envelope:
+    """A state of the candle that opened then; nothing replaces the closed one."""
+    key = "" if closed else f"{KLINE.text}:{opened}"
+    return msgspec.structs.replace(value(KLINE, seq, epoch), key=key)
+
+
 def status(topic: Topic, state: State, reason: str = "", epoch: int = 1) -> Envelope:
     payload = msgspec.json.encode(Status(state, reason))
     return Envelope(topic, epoch, 0, EventKind.STATUS, 0, 0, "", payload)

@@ -11,7 +11,7 @@ from feedmux._native import outbox as native
 from feedmux.core import flush as core_flush
 from feedmux.core import outbox as core
 from feedmux.core.outbox import OutboxLimits
-from feedmux.model.ports import Row
+from feedmux.model.ports import Outlet, Row
 from support.hubs import Reader
 
 
@@ -98,3 +98,23 @@ class ScriptedSocket:
     def texts(self) -> list[str]:
         """What was written."""
         return [frame.decode() for frame in self.written]
+
+
+class Client(Reader):
+    """A subscriber with a socket."""
+
+    def __init__(self, twin: Twin, limits: OutboxLimits | None = None) -> None:
+        super().__init__()
+        self.socket = ScriptedSocket(twin, limits)
+
+    @property
+    def outlet(self) -> Outlet:
+        outbox: Outlet = self.socket.outbox
+        return outbox
+
+    def shown(self) -> list[bytes]:
+        """What the socket was given, after it has room."""
+        self.socket.open()
+        self.socket.flush()
+        written, self.socket.written = self.socket.written, []
+        return written
