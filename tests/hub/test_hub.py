@@ -4,9 +4,10 @@ import pytest
 
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, State
+from feedmux.model.options import DEFAULTS, Options
 from feedmux.model.topic import Topic
 from feedmux.wire.stream import StreamFormat
-from support.hubs import KLINE, QUIET, TICKER, TRADE, Reader, ScriptedBus, gap, snapshot, status, value
+from support.hubs import FULL, KLINE, QUIET, TICKER, TRADE, Reader, ScriptedBus, gap, snapshot, status, value
 from support.places import PLACES
 
 LIVE = status(TICKER, State.LIVE)
@@ -239,6 +240,53 @@ def test_topics_are_strangers_to_each_other(bus: ScriptedBus, hub: Hub) -> None:
     assert ticker.got(value(TICKER, 1))
     assert kline.got(value(KLINE, 1))
     assert hub.statistics() == {"topics": 2, "received": 2, "ignored_old": 0, "subscriptions": 2}
+
+
+# Options
+
+
+def test_who_wants_no_snapshot_gets_the_status_and_then_the_next_value(bus: ScriptedBus, hub: Hub) -> None:
+    joined(hub)
+    stale = status(TICKER, State.STALE, "why")
+    bus.say(LIVE, value(TICKER, 1), stale)
+    late = Reader()
+    hub.attach(TICKER, late, asker=0)
+    hub.join(TICKER, late, snapshot=False)
+    assert late.got(stale)
+    bus.say(value(TICKER, 2))
+    assert late.got(value(TICKER, 2))
+
+
+def test_a_change_gives_no_snapshot_unless_it_is_asked_for(bus: ScriptedBus, hub: Hub) -> None:
+    reader = joined(hub)
+    bus.say(LIVE, value(TICKER, 1))
+    reader.take()
+    hub.change(TICKER, reader, Options(conflate=False))
+    assert reader.got()
+    hub.change(TICKER, reader, Options(fields=frozenset({"x"})), snapshot=True)
+    assert reader.take() == [FULL.only(frozenset({"x"})).frame(snapshot(TICKER, 1))]
+    hub.change(TICKER, reader, DEFAULTS, snapshot=True)
+    assert reader.got(snapshot(TICKER, 1))
+
+
+def test_a_refresh_of_what_is_not_known_gives_nothing(bus: ScriptedBus, hub: Hub) -> None:
+    reader, trades = joined(hub), joined(hub, TRADE)
+    bus.say(value(TRADE, 1))
+    trades.take()
+    hub.change(TICKER, reader, DEFAULTS, snapshot=True)
+    hub.change(TRADE, trades, DEFAULTS, snapshot=True)
+    assert reader.got()
+    assert trades.got()
+
+
+def test_a_set_of_fields_is_served_while_there_is_room(hub: Hub) -> None:
+    for number in range(16):
+        reader = Reader()
+        hub.attach(TICKER, reader, asker=0)
+        hub.join(TICKER, reader, Options(fields=frozenset({f"f{number}"})))
+    assert hub.serves(TICKER, Reader(), Options(fields=frozenset({"f7"})))
+    assert not hub.serves(TICKER, Reader(), Options(fields=frozenset({"more"})))
+    assert hub.serves(KLINE, Reader(), Options(fields=frozenset({"more"}))), "nobody holds it"
 
 
 # A bus in the same process answers a want before it returns, and subscribers act while they are told.

@@ -165,6 +165,14 @@ def test_a_closed_candle_is_not_held_and_what_is_held_goes_before_it(bus: Script
     assert reader.got(candle(6, 180))
 
 
+def test_what_comes_after_a_closed_candle_rests(bus: ScriptedBus, hub: Hub) -> None:
+    reader = joined(hub, FOUR, KLINE)
+    bus.say(candle(1, 60, closed=True), candle(2, 120))
+    assert reader.got(candle(1, 60, closed=True))
+    bus.time.goes(0.25)
+    assert reader.got(candle(2, 120))
+
+
 def test_a_held_snapshot_that_is_replaced_still_names_its_epoch(bus: ScriptedBus, hub: Hub) -> None:
     reader = joined(hub, FOUR, reader=Reader(QUIET))
     bus.say(value(TICKER, 9), status(TICKER, State.LIVE, epoch=2))

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from feedmux.core.outbox import OutboxLimits
 from feedmux.model.event import Envelope, State
@@ -13,15 +14,16 @@ from feedmux.model.options import DEFAULTS, Options
 from feedmux.model.topic import Mode, Topic
 from support.examples import EXAMPLES
 from support.frames import FrameReader
-from support.hubs import KLINE, TICKER, TRADE, Reader, ScriptedBus, candle, status, trade, value
+from support.hubs import KLINE, TICKER, TRADE, ScriptedBus, candle, status, trade, value
 from support.sockets import NATIVE, PYTHON, Client, Twin
 
-TOPICS = st.sampled_from([TICKER, KLINE, TRADE])
 CLIENTS = st.integers(0, 2)
 STATES = {Mode.MERGE, Mode.CANDLE}
-FIELDS = st.sampled_from([frozenset[str](), frozenset({"n"}), frozenset({"n", "m"})])
-OPTIONS = st.builds(Options, st.sampled_from([None, True, False]), st.sampled_from([0, 0, 1, 4]), FIELDS)
-LIMITS = OutboxLimits(frames=12)
+PACED, KEPT = Options(conflate=True, rate=4), Options(conflate=False)
+OPTIONS = st.sampled_from(
+    [DEFAULTS, PACED, PACED, msgspec.structs.replace(PACED, fields=frozenset("n")), KEPT, KEPT]
+)
+LIMITS = OutboxLimits(frames=6)
 LONG_S = 5.0
 
 At = tuple[int, int]
@@ -52,99 +54,103 @@ class LaneModel(RuleBasedStateMachine):
 
     twin: Twin
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(
+        topic=st.sampled_from([TICKER, KLINE, TRADE]), options=st.lists(OPTIONS, min_size=3, max_size=3)
+    )
+    def begin(self, topic: Topic, options: list[Options]) -> None:
         self.bus = ScriptedBus(self.twin.row)
-        self.said: dict[Topic, list[Said]] = {TICKER: [], KLINE: [], TRADE: []}
-        self.position: dict[Topic, At] = dict.fromkeys(self.said, (1, 0))
-        self.state = dict.fromkeys(self.said, State.LIVE)
+        self.topic = topic
+        self.said: list[Said] = []
+        self.position: At = (1, 0)
+        self.state = State.LIVE
         self.opened = 60
-        self.clients = [Client(self.twin, LIMITS) for _ in range(3)]
-        self.held: list[dict[Topic, Held]] = [{}, {}, {}]
         anchor = Client(self.twin)
-        for topic in self.said:
-            self.bus.hub.attach(topic, anchor, asker=0)
-            self.bus.hub.join(topic, anchor)
-            self.bus.say(status(topic, State.LIVE))
+        self.bus.hub.attach(topic, anchor, asker=0)
+        self.bus.hub.join(topic, anchor)
+        self.bus.say(status(topic, State.LIVE))
+        self.clients = [Client(self.twin, LIMITS) for _ in options]
+        self.held = [Held(self.possible(one)) for one in options]
+        for number in range(3):
+            self.join(number, shown=True)
+
+    def possible(self, options: Options) -> Options:
+        """Without a rate where the session would reject it."""
+        conflates = options.conflates(self.topic.mode)
+        return options if conflates else msgspec.structs.replace(options, rate=0)
 
     # What the source says
 
-    def say(self, topic: Topic, event: Envelope, *, closed: bool = False) -> None:
-        at = (event.epoch, event.seq)
-        self.said[topic].append(Said(at))
-        for mine in self.held:
-            if topic in mine:
-                held = mine[topic]
-                held.newest = at
-                if closed:
-                    held.kept.add(at)
-                elif not held.options.conflates(topic.mode):
-                    held.told.add(at)
+    def say(self, event: Envelope, *, closed: bool = False) -> None:
+        self.position = at = event.epoch, event.seq
+        self.said.append(Said(at))
+        for held in self.held:
+            held.newest = at
+            if closed:
+                held.kept.add(at)
+            elif not held.options.conflates(self.topic.mode):
+                held.told.add(at)
         self.bus.say(event)
 
-    @rule(topic=TOPICS, count=st.integers(1, 8))
-    def values(self, topic: Topic, count: int) -> None:
+    @rule(count=st.integers(1, 8))
+    def values(self, count: int) -> None:
         for _ in range(count):
-            epoch, seq = self.position[topic]
-            self.position[topic] = epoch, seq + 1
-            if topic is KLINE:
-                self.say(topic, candle(seq + 1, self.opened, epoch=epoch))
+            epoch, seq = self.position
+            if self.topic is KLINE:
+                self.say(candle(seq + 1, self.opened, epoch=epoch))
             else:
-                self.say(topic, trade(seq + 1, epoch) if topic is TRADE else value(topic, seq + 1, epoch))
+                self.say(trade(seq + 1, epoch) if self.topic is TRADE else value(TICKER, seq + 1, epoch))
 
+    @precondition(lambda self: self.topic is KLINE)
     @rule()
     def close_a_candle(self) -> None:
-        epoch, seq = self.position[KLINE]
-        self.position[KLINE] = epoch, seq + 1
-        self.say(KLINE, candle(seq + 1, self.opened, closed=True, epoch=epoch), closed=True)
+        epoch, seq = self.position
+        self.say(candle(seq + 1, self.opened, closed=True, epoch=epoch), closed=True)
         self.opened += 60
 
-    def tell(self, topic: Topic, state: State) -> None:
-        self.state[topic] = state
-        reason = f"reason {len(self.said[topic])}"
-        self.said[topic].append(Said(reason=reason))
-        self.bus.say(status(topic, state, reason, self.position[topic][0]))
+    def tell(self, state: State) -> None:
+        self.state = state
+        reason = f"reason {len(self.said)}"
+        self.said.append(Said(reason=reason))
+        self.bus.say(status(self.topic, state, reason, self.position[0]))
 
-    @rule(topic=TOPICS)
-    def turn_stale_or_live(self, topic: Topic) -> None:
-        self.tell(topic, State.LIVE if self.state[topic] is State.STALE else State.STALE)
+    @rule()
+    def turn_stale_or_live(self) -> None:
+        self.tell(State.LIVE if self.state is State.STALE else State.STALE)
 
-    @rule(topic=TOPICS)
-    def begin_an_epoch(self, topic: Topic) -> None:
-        self.position[topic] = self.position[topic][0] + 1, 0
-        self.tell(topic, State.LIVE)
+    @rule()
+    def begin_an_epoch(self) -> None:
+        self.position = self.position[0] + 1, 0
+        self.tell(State.LIVE)
 
     # What clients do
 
-    @rule(number=CLIENTS, topic=TOPICS, options=OPTIONS, shown=st.booleans())
-    def join(self, number: int, topic: Topic, options: Options, shown: bool) -> None:
-        mine = self.held[number]
-        if topic in mine or (options.rate and not options.conflates(topic.mode)):
-            return
-        held = mine[topic] = Held(options)
-        epoch, seq = self.position[topic]
-        if shown and seq and topic.mode in STATES:
-            held.newest = epoch, seq
-        self.bus.hub.attach(topic, self.clients[number], asker=0)
-        self.bus.hub.join(topic, self.clients[number], options, snapshot=shown)
+    def join(self, number: int, *, shown: bool) -> None:
+        held = self.held[number]
+        self.knows(held, shown)
+        self.bus.hub.attach(self.topic, self.clients[number], asker=0)
+        self.bus.hub.join(self.topic, self.clients[number], held.options, snapshot=shown)
 
-    @rule(number=CLIENTS, topic=TOPICS, options=OPTIONS | st.just(DEFAULTS), again=st.booleans())
-    def change(self, number: int, topic: Topic, options: Options, again: bool) -> None:
-        held = self.held[number].get(topic)
-        if held is None or (options.rate and not options.conflates(topic.mode)):
-            return
-        held.options = options
-        epoch, seq = self.position[topic]
-        if again and seq and topic.mode in STATES:
-            held.newest = epoch, seq
-        self.bus.hub.change(topic, self.clients[number], options, snapshot=again)
+    def knows(self, held: Held, shown: bool) -> None:
+        """A snapshot makes the newest value one that the client must have."""
+        if shown and self.position[1] and self.topic.mode in STATES:
+            held.newest = self.position
+
+    @rule(number=CLIENTS, options=OPTIONS, again=st.sampled_from([False, False, True]))
+    def change(self, number: int, options: Options, again: bool) -> None:
+        self.held[number].options = self.possible(options)
+        self.knows(self.held[number], again)
+        self.bus.hub.change(self.topic, self.clients[number], self.held[number].options, snapshot=again)
 
     @rule(number=CLIENTS)
-    def leave(self, number: int) -> None:
+    def ask_for_a_snapshot(self, number: int) -> None:
+        self.change(number, self.held[number].options, again=True)
+
+    @rule(number=CLIENTS, options=OPTIONS, shown=st.booleans())
+    def come_anew(self, number: int, options: Options, shown: bool) -> None:
         self.arrive(number)
-        for topic in self.held[number]:
-            self.bus.hub.detach(topic, self.clients[number])
-        self.clients[number], self.held[number] = Client(self.twin, LIMITS), {}
+        self.bus.hub.detach(self.topic, self.clients[number])
+        self.clients[number], self.held[number] = Client(self.twin, LIMITS), Held(self.possible(options))
+        self.join(number, shown=shown)
 
     # What sockets do
 
@@ -166,14 +172,11 @@ class LaneModel(RuleBasedStateMachine):
     def arrive(self, number: int) -> None:
         """All that is under way arrives, and is judged."""
         self.bus.time.goes(LONG_S)
-        client, mine = self.clients[number], self.held[number]
+        client, held = self.clients[number], self.held[number]
         reader = FrameReader()
-        messages = [json.loads(f.payload) for frame in client.shown() for f in reader.feed(frame)]
-        if client.socket.overflows:
-            return
-        for topic, held in mine.items():
-            held.seen += [m for m in messages if m["stream"] == Reader().format._places.stream(topic)]
-            self.judge_order(held.seen, self.said[topic])
+        held.seen += [json.loads(f.payload) for frame in client.shown() for f in reader.feed(frame)]
+        if not client.socket.overflows:
+            self.judge_order(held.seen, self.said)
             self.judge_whole(held)
 
     @staticmethod
@@ -209,11 +212,10 @@ class LaneModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         for number in range(3):
             self.arrive(number)
-        for number, client in enumerate(self.clients):
-            for topic in self.held[number]:
-                self.bus.hub.detach(topic, client)
+        for client in self.clients:
+            self.bus.hub.detach(self.topic, client)
         assert self.bus.time.set == []
-        assert self.bus.hub.statistics()["subscriptions"] == 3
+        assert self.bus.hub.statistics()["subscriptions"] == 1
 
 
 def place_of(message: dict[str, Any]) -> At:

@@ -6,8 +6,10 @@ from feedmux.client.clock import SystemClock
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.table import Entry
 from feedmux.model.event import State
+from feedmux.model.options import DEFAULTS, Options
 from feedmux.model.ports import Timer
-from support.hubs import FULL, QUIET, TICKER, Reader, status, value
+from feedmux.model.topic import Topic
+from support.hubs import FULL, QUIET, TICKER, TRADE, Reader, status, value
 
 
 def never(delay: float, callback: object) -> Timer:
@@ -57,6 +59,86 @@ def test_each_format_in_use_has_a_row_and_goes_with_its_last_reader(entry: Entry
     entry.leave(quiet)
     entry.leave(first)
     assert {layout: len(row) for layout, row in entry.rows.items()} == {FULL: 1}
+
+
+def with_fields(number: int) -> Options:
+    return Options(fields=frozenset({f"f{number}"}))
+
+
+def test_a_set_of_fields_has_a_row_of_its_own(entry: Entry) -> None:
+    whole, first, same, other = Reader(), Reader(), Reader(), Reader()
+    entry.join(whole)
+    entry.join(first, Options(fields=frozenset("ab")))
+    entry.join(same, Options(fields=frozenset("ba")))
+    entry.join(other, Options(fields=frozenset("a")))
+    assert {layout.fields: len(row) for layout, row in entry.rows.items()} == {
+        frozenset(): 1,
+        frozenset("ab"): 2,
+        frozenset("a"): 1,
+    }
+    assert entry.lanes == {}
+    assert set(entry.members) == {whole, first, same, other}
+    for reader in (first, whole, other, same):
+        entry.leave(reader)
+    assert not entry.held
+
+
+@pytest.mark.parametrize(
+    ("topic", "options", "is_special"),
+    [
+        (TICKER, Options(conflate=True), False),
+        (TICKER, Options(conflate=False), True),
+        (TRADE, Options(conflate=False), False),
+        (TRADE, Options(conflate=True), True),
+        (TICKER, Options(rate=1), True),
+        (TICKER, Options(conflate=True, fields=frozenset("a")), False),
+    ],
+)
+def test_what_the_mode_says_anyway_needs_no_lane(topic: Topic, options: Options, is_special: bool) -> None:
+    entry, reader = Entry(topic, TopicRow, SystemClock(), never), Reader()
+    entry.join(reader, options)
+    assert (len(entry.lanes), len(entry.rows)) == ((1, 0) if is_special else (0, 1))
+    assert (entry.joined, entry.members, entry.held) == (1, [reader], True)
+    entry.leave(reader)
+    assert (entry.lanes, entry.rows, entry.held) == ({}, {}, False)
+
+
+def test_there_is_room_for_sixteen_sets_of_fields(entry: Entry) -> None:
+    readers = [Reader() for _ in range(17)]
+    for number, reader in enumerate(readers[:16]):
+        assert entry.serves(reader, with_fields(number))
+        entry.join(reader, with_fields(number))
+    late = readers[16]
+    assert not entry.serves(late, with_fields(16))
+    assert entry.serves(late, with_fields(3)), "a set that is in use costs nothing more"
+    assert entry.serves(late, DEFAULTS)
+    entry.join(late, with_fields(16))
+    entry.offer(value(TICKER, 1))
+    assert late.got(value(TICKER, 1)), "whole"
+    assert readers[0].take() != [FULL.frame(value(TICKER, 1))]
+    assert len(entry.rows) == 17
+    entry.leave(readers[0])
+    assert entry.serves(late, with_fields(16)), "there is room again"
+
+
+def test_who_has_a_set_for_itself_may_change_it_when_all_are_in_use(entry: Entry) -> None:
+    readers = [Reader() for _ in range(17)]
+    for number, reader in enumerate(readers):
+        entry.join(reader, with_fields(number % 16))
+    assert entry.serves(readers[5], with_fields(20))
+    assert not entry.serves(readers[0], with_fields(20)), "it shares its set with the last one"
+    entry.change(readers[5], with_fields(20))
+    assert not entry.serves(readers[16], with_fields(5))
+    assert {f"f{number}" for number in (*range(5), *range(6, 16), 20)} == {
+        name for layout in entry.rows for name in layout.fields
+    }
+
+
+def test_sets_of_lanes_count_too(entry: Entry) -> None:
+    for number in range(16):
+        entry.join(Reader(), Options(conflate=False, fields=frozenset({f"f{number}"})))
+    assert not entry.serves(Reader(), with_fields(16))
+    assert entry.serves(Reader(), with_fields(0))
 
 
 def test_joining_twice_is_joining_once_and_leaving_twice_is_leaving_once(entry: Entry) -> None:

@@ -74,7 +74,7 @@ def test_equal_sets_are_one_format_as_long_as_somebody_has_it() -> None:
     assert whole.only(frozenset(["bid", "price"])) is first
     other = first.only(frozenset({"price"}))
     assert other is whole.only(frozenset({"price"})) is not first
-    assert (whole.fields, other.fields) == (frozenset(), {"price"})
+    assert (whole.fields, other.fields) == (frozenset(), frozenset({"price"}))
     assert whole.statistics()["field_sets"] == 2
     del first
     gc.collect()
