@@ -277,6 +277,10 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.wait(lambda m: m.get("type") == "snapshot" and "ticker" in m["stream"])
         for kind in ("ticker", "kline", "trade"):
             yield await client.wait(partial(is_update_of, kind))
+        chooser = await set_up.client(gateway)
+        options = {"max_rate": 7, "conflate": True, "fields": ["price", "bid"], "snapshot": True}
+        yield await chooser.ask({"op": "subscribe", "args": ["ticker:BTCUSDT"], "options": options})
+        yield await chooser.wait(partial(is_update_of, "ticker"))
         yield (await gateway.get("/health")).body
         yield await gateway.stats()
         await venue.do("cut")
@@ -297,7 +301,8 @@ def is_update_of(kind: str, message: Any) -> bool:
 @pytest.mark.parametrize("block", of("json"))
 def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) -> None:
     example = json.loads(block.text)
-    is_request = not isinstance(op.decode(block.text.encode()), op.Invalid) and set(example) <= {"op", "args"}
+    is_valid = not isinstance(op.decode(block.text.encode()), op.Invalid)
+    is_request = is_valid and set(example) <= {"op", "args", "options"}
     assert is_request or any(is_like(example, message) for message in real), f"nothing real is like {example}"
 
 

@@ -172,6 +172,49 @@ async def twice(scene: Scene) -> str:
     return outcome(answer)
 
 
+def wishing(*options: object) -> Trial:
+    """Options that cannot be read: the answer says what was expected, and nothing is subscribed."""
+
+    async def trial(scene: Scene) -> str:
+        client = await scene.stage.client(scene.gateway)
+        requests = await scene.venue.requests()
+        outcomes = set()
+        for wrong in options:
+            answer = await client.ask({"op": "subscribe", "args": ["ticker:ETHUSDT"], "options": wrong})
+            outcomes.add(outcome(answer))
+            assert 10 < len(answer["message"]) < 200
+        assert await scene.venue.requests() == requests
+        await client.close()
+        assert len(outcomes) == 1, outcomes
+        return outcomes.pop()
+
+    return trial
+
+
+async def a_rate_for_trades(scene: Scene) -> str:
+    client = await scene.stage.client(scene.gateway)
+    asked = {"op": "subscribe", "args": ["trade:BTCUSDT", TICKER], "options": {"max_rate": 1}}
+    answer = await client.ask(asked)
+    assert answer["args"] == [TICKER]
+    assert '"conflate": true' in answer["rejected"][0]["reason"]
+    return outcome(answer)
+
+
+async def a_seventeenth_set(scene: Scene) -> str:
+    clients = [await scene.stage.client(scene.gateway) for _ in range(17)]
+    for number, client in enumerate(clients):
+        fields = {"fields": ["symbol", f"f{number}"]}
+        answer = await client.ask({"op": "subscribe", "args": [TICKER], "options": fields})
+        assert answer["args"] == [TICKER]
+        assert ("notes" in answer) == (number == 16)
+    data = [(await c.wait(lambda m: m.get("type") == "update"))["data"] for c in (clients[0], clients[16])]
+    assert data[0] == {"symbol": "BTCUSDT"}
+    assert len(data[1]) > 10
+    for client in clients:
+        await client.close()
+    return "notes"
+
+
 async def not_held(scene: Scene) -> str:
     client = await scene.stage.client(scene.gateway)
     answer = await client.ask({"op": "unsubscribe", "args": [TICKER, 5, "nonsense"]})
@@ -278,6 +321,30 @@ CLIENT_TRIALS: dict[str, Trial] = {
     "a symbol that the venue does not have": an_unknown_symbol,
     "the same arg twice": twice,
     "a thousand args": saying({"op": "subscribe", "args": [f"ticker:X{n}USDT" for n in range(1000)]}),
+    "options that are no object": wishing(None, [], 4, "max_rate", [{"max_rate": 4}]),
+    "an unknown option": wishing({"maxrate": 4}, {"max_rate": 4, "": 1}, {"x" * 100_000: 1}),
+    "an option of another type": wishing(
+        {"max_rate": "4"}, {"max_rate": True}, {"conflate": 1}, {"snapshot": None}, {"fields": "price"}
+    ),
+    "a rate below 0.1 or above 1000": wishing(
+        {"max_rate": 0}, {"max_rate": -1}, {"max_rate": 0.09}, {"max_rate": 1001}, {"max_rate": 10**40}
+    ),
+    "a rate that is no number of JSON": saying(
+        *(b'{"op":"subscribe","args":["x"],"options":{"max_rate":%b}}' % n for n in (b"NaN", b"1e999"))
+    ),
+    "no fields, more than 64, one twice, or a name longer than 64 characters": wishing(
+        {"fields": []},
+        {"fields": [f"f{n}" for n in range(65)]},
+        {"fields": ["f"] * 100_000},
+        {"fields": ["price", "bid", "price"]},
+        {"fields": ["p" * 65]},
+        {"fields": [""]},
+        {"fields": ["price", 5]},
+        {"fields": [["price"]]},
+    ),
+    'a rate for trades without `"conflate": true`': a_rate_for_trades,
+    "a 17th set of fields of one stream": a_seventeenth_set,
+    "options of an unsubscribe": saying({"op": "unsubscribe", "args": [TICKER], "options": {"max_rate": -1}}),
     "an unsubscribe of what is not held": not_held,
     "more than 100 messages in a second": a_flood,
     "a 17th request while 16 wait for the venue": a_queue,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import msgspec
@@ -382,3 +383,189 @@ async def test_a_client_that_is_given_up_in_the_middle_of_its_requests_leaves_no
             await until(lambda: edge.count("sockets") == 0)
             assert edge.source.held == set()
             assert edge.count("closed_by_code") == {"4008": 1}
+
+
+# Options
+
+
+async def wish(client: Raw, *args: str, **options: object) -> dict[str, Any]:
+    """Subscribe with options; the answer."""
+    asked = {"op": "subscribe", "args": args, "options": options}
+    await client.send_frame(TEXT, json.dumps(asked).encode())
+    return await client.message()
+
+
+@on_both_loops
+async def test_the_answer_to_options_is_that_of_the_protocol_to_the_byte() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            asked = (
+                b'{"op":"subscribe","args":["ticker:BTCUSDT","trade:BTCUSDT"],'
+                b'"options":{"fields":["price","bid"],"max_rate":7}}'
+            )
+            await client.send_frame(TEXT, asked)
+            assert (await client.frame()).payload == (
+                b'{"op": "subscribe", "success": true, "args": ["ticker:BTCUSDT"], "message": "Subscribed to'
+                b" 1 streams. 1 rejected \\u2014 see 'rejected' for details.\","
+                b' "rejected": [{"arg": "trade:BTCUSDT", "reason": "max_rate lets newer values replace older'
+                b' ones, which trade:BTCUSDT only allows with \\"conflate\\": true"}],'
+                b' "options": {"fields": ["price", "bid"], "max_rate": 5},'
+                b' "notes": ["max_rate 7 is served as 5, the next step below it"]}'
+            )
+            assert edge.source.held == {BTC}
+
+
+@on_asyncio
+async def test_options_that_are_none_get_an_error_and_nothing_is_subscribed_or_changed() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await wish(client, "ticker:BTCUSDT", fields=["price"])
+            told = await wish(client, "ticker:BTCUSDT", "ticker:ETHUSDT", fields=["bid"], max_rate=0)
+            assert told == error("INVALID_ARGS", "max_rate: expected a number from 0.1 to 1000")
+            assert edge.source.held == {BTC}
+            edge.source.tick(BTC, price="1", bid="2")
+            assert (await client.message())["data"] == {"price": "1"}
+
+
+@on_both_loops
+async def test_options_of_a_held_stream_change_in_place() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await wish(client, "ticker:BTCUSDT", fields=["price"])
+            edge.source.tick(BTC, price="1", bid="2")
+            assert (await client.message())["data"] == {"price": "1"}
+            assert (await wish(client, "ticker:BTCUSDT", fields=["bid"]))["options"] == {"fields": ["bid"]}
+            edge.source.tick(BTC, price="3", bid="4")
+            update = await client.message()
+            assert (update["type"], update["seq"], update["data"]) == ("update", 2, {"bid": "4"})
+            assert "options" not in await client.subscribe("ticker:BTCUSDT")
+            edge.source.tick(BTC, price="5", bid="6")
+            assert (await client.message())["data"] == {"bid": "6"}, "no options: as they are"
+            assert (await wish(client, "ticker:BTCUSDT"))["options"] == {}
+            edge.source.tick(BTC, price="7", bid="8")
+            assert (await client.message())["data"] == {"price": "7", "bid": "8"}, "empty: the defaults"
+            assert edge.source.wants == [BTC]
+            assert edge.count("streams") == 1
+
+
+@on_both_loops
+async def test_a_snapshot_can_be_declined_and_asked_for_again() -> None:
+    async with Edge() as edge:
+        with await edge.client() as first, await edge.client() as client:
+            await first.subscribe("ticker:BTCUSDT")
+            edge.source.tick(BTC, price="1")
+            edge.source.say(BTC, State.STALE, "quiet")
+            assert (await wish(client, "ticker:BTCUSDT", snapshot=False))["options"] == {"snapshot": False}
+            assert (await client.message())["type"] == "status"
+            await wish(client, "ticker:BTCUSDT", "tickers.BTCUSDT", snapshot=True, fields=["price"])
+            snapshot = await client.message()
+            assert (snapshot["type"], snapshot["seq"], snapshot["data"]) == ("snapshot", 1, {"price": "1"})
+            await wish(client, "ticker:BTCUSDT")
+            edge.source.tick(BTC, price="2")
+            assert (await client.message())["seq"] == 2, "once, and only when it was asked for"
+
+
+@on_both_loops
+async def test_each_request_that_waits_has_its_own_options_in_its_turn() -> None:
+    async with Edge() as edge:
+        edge.source.fates["BTCUSDT"] = None
+        with await edge.client() as client:
+            for options in ({"fields": ["price"]}, None, {"fields": ["bid"]}, {"snapshot": True}):
+                asked = {"op": "subscribe", "args": ["ticker:BTCUSDT"]}
+                with_options = asked if options is None else asked | {"options": options}
+                await client.send_frame(TEXT, json.dumps(with_options).encode())
+            await client.ask("ping")
+            assert (await client.message())["op"] == "pong"
+            edge.source.say(BTC, State.LIVE)
+            answers = [await client.message() for _ in range(4)]
+            assert [answer.get("options") for answer in answers] == [
+                {"fields": ["price"]},
+                None,
+                {"fields": ["bid"]},
+                {"snapshot": True},
+            ]
+            edge.source.tick(BTC, price="1", bid="2")
+            assert (await client.message())["data"] == {"price": "1", "bid": "2"}
+
+
+@on_asyncio
+async def test_a_stream_that_is_pending_has_its_options_when_it_comes() -> None:
+    async with Edge(rules=SOON) as edge:
+        edge.source.default = None
+        with await edge.client() as client:
+            answer = await wish(client, "ticker:BTCUSDT", fields=["price"])
+            assert list(answer)[-3:] == ["rejected", "pending", "options"]
+            edge.source.say(BTC, State.LIVE)
+            edge.source.tick(BTC, price="1", bid="2")
+            assert (await client.message())["type"] == "status"
+            assert (await client.message())["data"] == {"price": "1"}
+
+
+@on_asyncio
+async def test_who_holds_all_it_may_can_still_change_how_it_is_served() -> None:
+    async with Edge(rules=Rules(max_subscriptions=3)) as edge:
+        with await edge.client() as client:
+            await client.subscribe("ticker:A", "ticker:B", "ticker:C")
+            changed = await wish(client, "ticker:A", "ticker:B", "ticker:C", fields=["price"])
+            assert changed["args"] == ["ticker:A", "ticker:B", "ticker:C"]
+            told = error("LIMIT_EXCEEDED", "Max 3 subscriptions allowed")
+            assert await wish(client, "ticker:A", "ticker:D", fields=["price"]) == told
+            assert await wish(client, *["ticker:A"] * 4, fields=["price"]) == told
+
+
+@on_asyncio
+async def test_the_seventeenth_set_of_fields_comes_whole_and_the_answer_says_so() -> None:
+    async with Edge() as edge:
+        clients = [await edge.client() for _ in range(17)]
+        for number, client in enumerate(clients[:16]):
+            assert "notes" not in await wish(client, "ticker:BTCUSDT", fields=[f"f{number}"])
+        last = clients[16]
+        answer = await wish(last, "ticker:BTCUSDT", "ticker:ETHUSDT", fields=["price"])
+        assert answer["notes"] == [
+            "ticker:BTCUSDT comes with all its fields: 16 other sets of fields are in use there"
+        ]
+        edge.source.tick(BTC, price="1", f3="2")
+        edge.source.tick(ETH, price="1", f3="2")
+        assert [(await last.message())["data"] for _ in range(2)] == [
+            {"price": "1", "f3": "2"},
+            {"price": "1"},
+        ]
+        assert (await clients[3].message())["data"] == {"f3": "2"}
+        clients[3].close()
+        await until(lambda: edge.count("clients") == 16)
+        assert "notes" not in await wish(last, "ticker:BTCUSDT", fields=["price"])
+        for client in clients:
+            client.close()
+
+
+@on_both_loops
+async def test_a_pace_is_kept_while_another_client_gets_everything() -> None:
+    async with Edge() as edge:
+        with await edge.client() as slow, await edge.client() as fast:
+            await wish(slow, "ticker:BTCUSDT", max_rate=20)
+            await fast.subscribe("ticker:BTCUSDT")
+            for price in range(10):
+                edge.source.tick(BTC, price=price)
+            assert [(await fast.message())["seq"] for _ in range(10)] == list(range(1, 11))
+            loop = asyncio.get_running_loop()
+            assert (await slow.message())["seq"] == 1
+            began = loop.time()
+            assert (await slow.message())["seq"] == 10
+            assert loop.time() - began > 0.03
+            edge.source.tick(BTC)
+            edge.source.say(BTC, State.STALE)
+            assert [(await slow.message())["type"] for _ in range(2)] == ["update", "status"]
+            await fence(slow)
+
+
+@on_both_loops
+async def test_giving_a_stream_back_forgets_its_options() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await wish(client, "ticker:BTCUSDT", fields=["price"], max_rate=1)
+            await client.ask("unsubscribe", "ticker:BTCUSDT")
+            assert (await client.message())["args"] == ["ticker:BTCUSDT"]
+            await client.subscribe("ticker:BTCUSDT")
+            for number in range(3):
+                edge.source.tick(BTC, price="1", n=number)
+            assert [(await client.message())["data"]["n"] for _ in range(3)] == [0, 1, 2]
