@@ -22,7 +22,6 @@ from typing import cast
 
 from websockets.exceptions import SecurityError
 from websockets.http11 import Request, Response
-from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from feedmux.edge import http
@@ -118,19 +117,12 @@ class Handshake(Deadlines, asyncio.Protocol):
         self._closing = True
         self._buffer.clear()
         self.retire()
-        connection = Connection(self._house, self._open_protocol())
+        connection = Connection(self._house)
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
         self._house.gone(self)
         if rest:
             connection.data_received(rest)
-
-    def _open_protocol(self) -> ServerProtocol:
-        """A protocol that begins after the handshake; the one that made it keeps the request (2.5 KB)."""
-        config = self._house.config
-        return ServerProtocol(
-            state=State.OPEN, max_size=config.max_message_bytes, logger=self._house.protocol_log
-        )
 
     def _reply(self, reply: Reply) -> None:
         self._closing = True

@@ -15,6 +15,7 @@ from feedmux.core.outbox import OutboxLimits
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
 from feedmux.edge.http import Route
+from feedmux.edge.parser import Parsers
 from feedmux.edge.session import Peer, Session
 from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
 
@@ -112,6 +113,7 @@ class House:
         self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
+        self.parsers = Parsers(config.max_message_bytes, self.protocol_log)
         self._flush = Flush(loop.call_soon, config.drained_per_turn)
         self._lifetime = 0
         self._closes: Counter[int] = Counter()
