@@ -55,3 +55,18 @@ async def test_what_is_offered_while_others_are_drained_leaves_in_the_next_turn(
     first.offer(b"2", "")
     await asyncio.sleep(0)
     assert passing.calls == [[b"1"], [b"2"]]
+
+
+@on_both_loops
+async def test_when_all_is_drained_it_says_so_once() -> None:
+    done: list[list[int]] = []
+    sheets = [Sheet() for _ in range(3)]
+    flush = Flush(asyncio.get_running_loop(), lambda: done.append([len(sheet.calls) for sheet in sheets]))
+    outboxes = [Outbox(sheet, flush.mark, OutboxLimits()) for sheet in sheets]
+    for outbox in outboxes:
+        outbox.offer(b"1", "")
+    assert done == []
+    await asyncio.sleep(0)
+    assert done == [[1, 1, 1]]
+    await asyncio.sleep(0)
+    assert done == [[1, 1, 1]]

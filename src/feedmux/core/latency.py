@@ -9,8 +9,8 @@ received, and since the time that the venue gave it. Nothing is measured per del
 
 What nobody could be sent (all who read the topic are slow, or have just left) must not be taken for
 what a later flush wrote. Ticks of a timer tell: who is still the oldest from one tick to the next is
-forgotten, because a flush follows a value in the next turn of the event loop, however late that turn
-comes. So what waits for slow clients is not in these histograms.
+forgotten, because a flush follows a value sooner than that, unless the whole event loop is late, and its
+timer with it. So what waits for slow clients is not in these histograms.
 
 Durations are differences of Unix times, the only ones that pass from process to process: a clock that
 is set while a value is under way shows. A venue's clock ahead of ours makes 0.
@@ -24,22 +24,18 @@ from typing import Final
 
 from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.model.event import Envelope
-from feedmux.model.ports import Clock, Statistics
+from feedmux.model.ports import Statistics
 
 RULES: Final[Rules] = {"receive_to_send": Rule.HISTOGRAM, "venue_to_send": Rule.HISTOGRAM}
+"""Of :meth:`Latency.statistics`."""
 
 
 class Latency:
-    """Two histograms, and the value that will be recorded next.
+    """Two histograms, and the value that will be recorded next."""
 
-    Args:
-        clock: time.
-    """
+    __slots__ = ("_receive_to_send", "_seen", "_venue_to_send", "oldest")
 
-    __slots__ = ("_receive_to_send", "_seen", "_time_ns", "_venue_to_send", "oldest")
-
-    def __init__(self, clock: Clock) -> None:
-        self._time_ns = clock.time_ns
+    def __init__(self) -> None:
         self._receive_to_send = Histogram()
         self._venue_to_send = Histogram()
         self._seen: Envelope | None = None
@@ -47,13 +43,16 @@ class Latency:
         """The first value offered since the last flush. Whoever offers values sets it when it is None:
         an attribute, because that runs per message."""
 
-    def flushed(self) -> None:
-        """What was offered until now has been written; once per flush."""
+    def flushed(self, now_ns: int) -> None:
+        """What was offered until now has been written; once per flush.
+
+        Args:
+            now_ns: Unix time.
+        """
         oldest = self.oldest
         if oldest is None:
             return
         self.oldest = None
-        now_ns = self._time_ns()
         self._receive_to_send.record(now_ns - oldest.receive_ns)
         if oldest.venue_ns:
             self._venue_to_send.record(now_ns - oldest.venue_ns)

@@ -7,6 +7,7 @@ gateway adds no latency; a busy one forms batches by itself.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from feedmux.core.outbox import Outbox
 
@@ -16,10 +17,12 @@ class Flush:
 
     Args:
         loop: the event loop that everything runs in.
+        after: is called when all that was dirty has been drained.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, after: Callable[[], None] | None = None) -> None:
         self._call_soon = loop.call_soon
+        self._after = after or _nothing
         self._dirty: list[Outbox] = []
 
     def mark(self, outbox: Outbox) -> None:
@@ -32,3 +35,8 @@ class Flush:
         dirty, self._dirty = self._dirty, []
         for outbox in dirty:
             outbox.drain()
+        self._after()
+
+
+def _nothing() -> None:
+    """Nobody wants to know when a flush is done."""

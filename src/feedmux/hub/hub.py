@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import msgspec
 
+from feedmux.core.latency import Latency
 from feedmux.hub.table import Entry, RowMaker
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Bus, Format, Statistics, Subscriber
 from feedmux.model.topic import Topic
 
 # An enum's member costs a search each time it is named (Python 3.11); this runs per message.
-_STATUS = EventKind.STATUS
+_STATUS, _UPDATE = EventKind.STATUS, EventKind.UPDATE
 
 _decode_status = msgspec.json.Decoder(Status).decode
 
@@ -37,10 +38,12 @@ class Hub:
 
     Args:
         make_row: makes a row for each topic and format.
+        latency: is told which value is the oldest that was offered and not sent.
     """
 
-    def __init__(self, make_row: RowMaker) -> None:
+    def __init__(self, make_row: RowMaker, latency: Latency | None = None) -> None:
         self._make_row = make_row
+        self._latency = latency or Latency()
         self._bus: Bus | None = None
         self._entries: dict[Topic, Entry] = {}
         self._formats: set[Format] = set()
@@ -100,6 +103,9 @@ class Hub:
         elif envelope.kind is _STATUS:
             self._take_status(entry, envelope)
         else:
+            latency = self._latency
+            if latency.oldest is None and envelope.kind is _UPDATE and entry.rows:
+                latency.oldest = envelope
             entry.offer(envelope)
 
     def statistics(self) -> Statistics:
