@@ -91,7 +91,8 @@ RULES: Rules = {
     [
         ({"sent": 2, "rate": 0.5}, {"sent": 3, "rate": 1}, {"sent": 5, "rate": 1.5}),
         ({"closed": {"4000": 1}}, {"closed": {"4000": 2, "4008": 1}}, {"closed": {"4000": 3, "4008": 1}}),
-        ({"draining": False, "down_for": 2}, {"draining": True, "down_for": 1}, {"draining": True, "down_for": 2}),
+        ({"draining": False}, {"draining": True}, {"draining": True}),
+        ({"down_for": 2.5}, {"down_for": 1}, {"down_for": 2.5}),
         ({"age": 2.0, "connected": True}, {"age": 1.0, "connected": False}, {"age": 1.0, "connected": False}),
         ({"age": None}, {"age": 1.0}, {"age": 1.0}),
         ({"age": 1.0}, {"age": None}, {"age": 1.0}),
@@ -121,9 +122,7 @@ def test_what_nobody_declared_has_no_sum(one: object, other: object) -> None:
 
 
 def test_what_must_be_the_same_and_is_not_has_no_sum() -> None:
-    with pytest.raises(
-        NoSum, match=r"'bybit' and 'deribit' have no sum; expected the same"
-    ):
+    with pytest.raises(NoSum, match=r"'bybit' and 'deribit' have no sum; expected the same"):
         add_up({"venue": "bybit"}, {"venue": "deribit"}, RULES)
 
 
