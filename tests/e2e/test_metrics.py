@@ -77,13 +77,13 @@ async def test_a_venue_that_is_away_shows_and_so_does_its_return(stage: Stage) -
 
     await venue.do("refuse_connections")
     await venue.do("cut")
-    await eventually(up, 0.0.__eq__, "the link is down")
+    await eventually(up, (0.0).__eq__, "the link is down")
     away, later = await scrape(gateway)
     assert away[RECONNECTS] == 1
     assert away["feedmux_topics reconnecting"] == 1
     assert fallen(growing, later) == {}
     await venue.do("refuse_connections", refuse=False)
-    await eventually(up, 1.0.__eq__, "the link is back")
+    await eventually(up, (1.0).__eq__, "the link is back")
     await client.data(BTC, seen=client.seen)
     _, last = await scrape(gateway)
     assert last[RECONNECTS] == 1
