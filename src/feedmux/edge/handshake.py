@@ -9,6 +9,7 @@ reading     a whole request head   an HTTP answer, and *closing*; or 101, and th
                                    socket is handed to a :class:`Connection`
 reading     this is no HTTP        400, and *closing*
 reading     too much, or too late  431 or 408, and *closing*
+reading     its route raises       500, and *closing*; the traceback is logged once
 closing     more from the peer     read and dropped, so that it can read its answer
 closing     the peer closes        the socket is closed
 closing     too late               the socket is aborted
