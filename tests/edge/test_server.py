@@ -17,6 +17,7 @@ from feedmux.core.stats import Histogram, add_up
 from feedmux.edge.connection import Connection
 from feedmux.edge.house import RULES
 from feedmux.edge.server import CannotListen
+from feedmux.model.event import Envelope, EventKind
 from support.edge import CONFIG, Edge, ticker, trades
 from support.frames import CLOSE, TEXT
 from support.loops import on_asyncio, on_both_loops
@@ -254,6 +255,14 @@ async def test_values_that_reached_their_client_are_measured_once_per_flush() ->
                 passed_ns += time.time_ns()
                 assert received().count == count
                 assert 0 < received().sum <= passed_ns
+
+
+@on_both_loops
+async def test_a_value_that_no_flush_follows_is_forgotten() -> None:
+    async with Edge() as edge:
+        edge.latency.oldest = Envelope(ticker(), 1, 1, EventKind.UPDATE, 0, 0, "", b"{}")
+        await until(lambda: edge.latency.oldest is None)
+        assert edge.latency.statistics()["receive_to_send"] == [0]
 
 
 @on_both_loops
