@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from feedmux.client.clock import SystemClock
+from feedmux.core.latency import Latency
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
@@ -45,7 +46,8 @@ class ScriptedBus:
     """Carries what the test says, and answers a want with :attr:`answers` before it returns."""
 
     def __init__(self) -> None:
-        self.hub = Hub(TopicRow, SystemClock())
+        self.latency = Latency()
+        self.hub = Hub(TopicRow, SystemClock(), latency=self.latency)
         self.hub.connect(self)
         self.answers: dict[Topic, list[Envelope]] = {}
         self.asked: list[tuple[str, Topic]] = []

@@ -17,6 +17,7 @@ from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
+from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
@@ -40,6 +41,7 @@ class Gateway(NamedTuple):
 
     server: Server
     hub: Hub
+    latency: Latency
     drivers: tuple[Driver, ...]
 
 
@@ -50,7 +52,8 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     markets = [name.partition(".")[2] for name in settings.venues]
     drivers = {market: _driver(settings, market, bus, clock) for market in markets}
     bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
-    hub = Hub(TopicRow, clock)
+    latency = Latency()
+    hub = Hub(TopicRow, clock, latency=latency)
     hub.connect(bus.reader("hub", hub))
     places = Places(settings.brand, [_place(market) for market in markets])
     layout = StreamFormat(places, statuses=settings.status_messages)
@@ -60,9 +63,15 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
         return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
 
     routes: dict[str, Route] = {}
-    house = House(_server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop)
-    server = Server(house)
-    gateway = Gateway(server, hub, tuple(drivers.values()))
+    house = House(
+        _server_config(settings),
+        make_session=make_session,
+        routes=routes,
+        clock=clock,
+        loop=loop,
+        latency=latency,
+    )
+    gateway = Gateway(Server(house), hub, latency, tuple(drivers.values()))
     routes.update(_routes(gateway, settings))
     return gateway
 
@@ -158,6 +167,7 @@ def _snapshot(gateway: Gateway) -> metrics.Snapshot:
     return metrics.Snapshot(
         server=gateway.server.statistics(),
         hub=gateway.hub.statistics(),
+        latency=gateway.latency.statistics(),
         feeds=[driver.statistics() for driver in gateway.drivers],
         states=states,
     )

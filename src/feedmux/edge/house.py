@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from feedmux._native.outbox import Flush, Outbox
+from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
+from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
 from feedmux.edge.http import Route
@@ -21,6 +23,9 @@ from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
 
 _TICK_S = 0.1
 _SLOTS = 1024
+
+RULES: Final[Rules] = {"draining": Rule.MOST, "loop_lag": Rule.HISTOGRAM}
+"""Of :meth:`House.statistics`."""
 
 SessionMaker = Callable[[Peer, Outlet], Session]
 
@@ -88,6 +93,7 @@ class House:
         routes: what plain HTTP paths answer.
         clock: time.
         loop: the event loop that everything runs in.
+        latency: is told when what was offered has been written.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class House:
         routes: Mapping[str, Route],
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        latency: Latency | None = None,
     ) -> None:
         self.config = config
         self.make_session = make_session
@@ -114,8 +121,11 @@ class House:
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
         self.parsers = Parsers(config.max_message_bytes, self.protocol_log)
-        self._flush = Flush(loop.call_soon, config.drained_per_turn)
+        self._flush = Flush(loop.call_soon, config.drained_per_turn, self._flushed)
         self._lifetime = 0
+        self._latency = latency or Latency()
+        self._lag = Histogram()
+        self._failures: Counter[str] = Counter()
         self._closes: Counter[int] = Counter()
         self._sent = 0
         self._conflated = 0
@@ -159,6 +169,11 @@ class House:
         """A client is closed by us."""
         self._closes[code] += 1
 
+    def count_failure(self, path: str) -> int:
+        """A route raised instead of answering; how often that one did."""
+        self._failures[path] += 1
+        return self._failures[path]
+
     def descriptor(self, transport: asyncio.Transport) -> int:
         """The descriptor that frames may be written to directly; -1 where only the transport may."""
         if transport.get_extra_info("sslcontext") is not None:
@@ -171,7 +186,16 @@ class House:
         now = self.clock.monotonic()
         for sock in self.wheel.advance(now):
             sock.due(now)
-        self._tick = self.loop.call_later(_TICK_S, self.turn)
+        self._latency.tick()
+        self._tick = self.loop.call_later(_TICK_S, self._turn_again, self.clock.monotonic() + _TICK_S)
+
+    def _turn_again(self, due: float) -> None:
+        """Turn, and note how late: whatever holds the loop up holds this up too."""
+        self._lag.record(int((self.clock.monotonic() - due) * 1e9))
+        self.turn()
+
+    def _flushed(self) -> None:
+        self._latency.flushed(self.clock.time_ns())
 
     def stop(self) -> None:
         """Abort what is left, and what comes later; no deadline is looked after any more."""
@@ -182,7 +206,7 @@ class House:
             self._tick.cancel()
 
     def statistics(self) -> Statistics:
-        """Counters of all connections that are and were."""
+        """Counters of all connections that are and were; they add up by :data:`RULES`."""
         boxes = [guest.outbox for guest in self.guests if guest.outbox is not None]
         sessions = [guest.session for guest in self.guests if guest.session is not None]
         return {
@@ -198,5 +222,7 @@ class House:
             "stalled": sum(1 for box in boxes if box.paused),
             "waiting_bytes": sum(box.waiting_bytes for box in boxes),
             "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
+            "failed_requests": self._failures.total(),
+            "loop_lag": self._lag.plain(),
             "draining": self.draining,
         }
