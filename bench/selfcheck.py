@@ -1,4 +1,4 @@
-"""Check the native tools against each other and against independent peers: a few seconds.
+"""Check the native tools against each other and against independent peers, and the installed rivals.
 
 A benchmark that counts wrongly is worse than none; so what the tools claim is tried here.
 """
@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
 from bench.report import say
+from bench.rivals import selfcheck as rivals
 from bench.system.native import Floor, Load, Venue
 from bench.system.run import clean, floor_run, relay_run
 
@@ -24,14 +25,14 @@ from bench.system.run import clean, floor_run, relay_run
 def run() -> bool:
     """Run every check; True when all hold."""
     held = True
-    for check in CHECKS:
+    named = [(check.__name__.replace("_", " "), check) for check in CHECKS]
+    for name, check in [*named, *rivals.checks()]:
         started = time.monotonic()
         try:
             check()
             verdict = "holds"
         except AssertionError as error:
             held, verdict = False, f"FAILS: {error}"
-        name = check.__name__.replace("_", " ")
         say(f"{name}: {verdict} ({time.monotonic() - started:.1f} s)")
     return held
 

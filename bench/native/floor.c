@@ -31,7 +31,7 @@ static int venue_fd = -1;
 static struct bytes from_venue;
 static struct schedule schedule;
 static bool saturate;
-static uint64_t ticks, sends, closed_slow, full_ticks, latest_by;
+static uint64_t ticks, messages, sends, closed_slow, full_ticks, latest_by;
 
 /* ---- the tick ------------------------------------------------------------------------------------------- */
 
@@ -47,6 +47,7 @@ static size_t add_frame(int symbol, uint64_t intended, uint64_t ms)
     length = write_frame(frames + framed_bytes, WS_TEXT, text, length, false);
     framed_bytes += length;
     framed++;
+    messages++;
     return length;
 }
 
@@ -198,9 +199,9 @@ static void venue_read(void)
 
 static void print_statistics(void)
 {
-    printf("{\"ticks\":%llu,\"sends\":%llu,\"clients\":%zu,\"closed_slow\":%llu,\"full_ticks\":%llu,"
-           "\"latest_by_ns\":%llu}\n",
-           (unsigned long long)ticks, (unsigned long long)sends, client_count, (unsigned long long)closed_slow,
+    printf("{\"ticks\":%llu,\"messages\":%llu,\"sends\":%llu,\"clients\":%zu,\"closed_slow\":%llu,"
+           "\"full_ticks\":%llu,\"latest_by_ns\":%llu}\n",
+           (unsigned long long)ticks, (unsigned long long)messages, (unsigned long long)sends, client_count, (unsigned long long)closed_slow,
            (unsigned long long)full_ticks, (unsigned long long)latest_by);
     fflush(stdout);
 }

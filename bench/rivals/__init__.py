@@ -4,9 +4,9 @@
         Load(server.port, clients=1_000, arguments=[*server.load_arguments, "--topics", ..., "--each", 20])
         server.tell("rate 10000")
 
-A subject is called to make a server: a context manager with ``name``, ``version``, ``port``, ``path``, ``pid``
-(whose CPU time counts), ``tell()``, ``statistics()`` and ``load_arguments``, like
-:class:`bench.system.native.Floor`, so :func:`bench.system.run.measure` takes it as server and as source.
+A subject is called to make a server: a context manager with ``name``, ``version``, ``port``, ``path``,
+``pid`` (whose CPU time counts), ``tell()``, ``statistics()`` and ``load_arguments``, like
+:class:`bench.system.native.Floor`; so :func:`bench.system.run.measure` takes it as server and as source.
 :func:`bench.rivals.run.rival_run` does all of it at once.
 """
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.build import tool
 from bench.report import say
+from bench.rivals.nchan import Nchan
 from bench.rivals.server import Server
 from bench.system.native import BenchError
 
@@ -21,6 +22,7 @@ SERVERS = HERE / "servers"
 CACHE = HERE / ".cache"
 NODE_MODULES = SERVERS / "node_modules"
 PYTHON = CACHE / "python" / "bin" / "python"
+DEBIAN = CACHE / "debian"
 
 Serve = Callable[[str, str, Sequence[object]], AbstractContextManager[Any]]
 """Starts a server, given the rival's name and version and the workload's options."""
@@ -120,7 +122,12 @@ def _with_uvloop(name: str) -> str | None:
     return f"{version} (uvloop {loop})" if version and loop else None
 
 
-# ---- starting ------------------------------------------------------------------------------------------------
+def _of_nchan() -> str | None:
+    version = DEBIAN / "version"
+    return version.read_text() if version.exists() else None
+
+
+# ---- starting --------------------------------------------------------------------------------------------
 
 
 def _program(*command: str | Path) -> Serve:
@@ -129,6 +136,10 @@ def _program(*command: str | Path) -> Serve:
 
 def _floor(name: str, version: str, options: Sequence[object]) -> Server:
     return Server(name, version, [tool("floor")], options)
+
+
+def _nchan(name: str, version: str, options: Sequence[object]) -> Nchan:
+    return Nchan(name, version, DEBIAN, options)
 
 
 _ASYNCIO = SERVERS / "asyncio_server.py"
@@ -164,6 +175,7 @@ _SUBJECTS = (
         lambda: _with_uvloop("websockets"),
         _program(PYTHON, _ASYNCIO, "broadcast"),
     ),
+    Subject("nchan", "nginx module, fed by HTTP POST", _of_nchan, _nchan),
     Subject(
         "gather",
         "asyncio.gather of timed websockets sends",
