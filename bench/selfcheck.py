@@ -118,7 +118,9 @@ def load_counts_what_a_server_lost_and_reordered() -> None:
     def serve_badly(connection: ServerConnection) -> None:
         connection.recv()
         connection.send('{"op":"subscribe","success":true,"args":["trade:BTCUSDT"],"rejected":null}')
-        for seq in (5, 6, 10, 10, 11):
+        connection.send(line.format(time.monotonic_ns() - 5_000_000, 5))
+        time.sleep(0.05)  # the first message begins the measuring; what is read with it is not measured
+        for seq in (6, 10, 10, 11):
             connection.send(line.format(time.monotonic_ns() - 5_000_000, seq))
         connection.send('{"stream":"mudrex.futures.trade.BTCUSDT","type":"gap","data":{"from":12,"to":13}}')
         with contextlib.suppress(ConnectionClosed):
@@ -129,7 +131,7 @@ def load_counts_what_a_server_lost_and_reordered() -> None:
     expect(result["lost"] == 3, result)
     expect(result["disorder"] == 1, result)
     expect(result["gap_messages"] == 1, result)
-    expect(result["deliveries"] in {4, 5}, result)
+    expect(result["deliveries"] == 4, result)
     expect(4_960_000 <= result["p50_ns"] < 100_000_000, result)
 
 

@@ -23,6 +23,7 @@
 #include "rows.h"
 
 #define MOST_WAITING (4u << 20)
+#define LONGEST_TURN 10000000ULL /* ns of sending what is due: then clients and commands have their turn */
 
 static char listener_mark, command_mark, venue_mark; /* addresses that name a descriptor to epoll */
 static struct conn **clients;
@@ -99,8 +100,8 @@ static void tick(uint64_t intended)
 
 static void run_schedule(void)
 {
-    uint64_t now = now_ns(); /* what becomes due meanwhile waits for the next turn, which reads commands */
-    while (schedule.on && schedule.next_ns <= now) {
+    uint64_t now = now_ns();
+    while (schedule.on && schedule.next_ns <= now && now_ns() - now < LONGEST_TURN) {
         tick(schedule.next_ns);
         schedule.next_ns += schedule.step_ns;
     }

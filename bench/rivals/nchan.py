@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bench.rivals.server import allow_many_clients
 from bench.system.gateway import free_port
 from bench.system.native import LOAD_CORE, SERVER_CORE, BenchError, Native, pinned
 
@@ -91,6 +92,7 @@ class Nchan:
         config = Path(self._folder) / "nginx.conf"
         config.write_text(_CONFIG.format(folder=self._folder, module=module, port=self.port, kept=_KEPT))
         command = [*_private_folder(), root / "usr/sbin/nginx", "-p", self._folder, "-c", config]
+        allow_many_clients()
         with pinned(SERVER_CORE):
             self._nginx = subprocess.Popen(
                 [str(part) for part in [*command, "-e", "stderr"]], stdin=subprocess.DEVNULL
@@ -131,16 +133,26 @@ class Nchan:
         return self._publisher.statistics()
 
     def _worker(self) -> int:
-        """The process that does the work: the only child of nginx once it has read its configuration."""
-        children = Path(f"/proc/{self._nginx.pid}/task/{self._nginx.pid}/children")
+        """The process that does the work."""
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             if self._nginx.poll() is not None:
                 raise BenchError(f"nginx ended with status {self._nginx.returncode}")
-            if found := children.read_text().split():
-                return int(found[0])
-            time.sleep(0.05)
+            for child in _children(self._nginx.pid):
+                if _title(child).startswith(b"nginx: worker"):
+                    return child
+            time.sleep(0.02)
         raise BenchError(f"nginx had no worker after {_START_S:g} s")
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _title(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _private_folder() -> list[str]:

@@ -104,7 +104,6 @@ def _add(taken: list[Sample], failed: dict[str, str], subject: Subject, part: _P
         taken.append(calm(lambda: rival_run(subject, part.workload, part.command, seconds=seconds)))
     except BenchError as error:
         failed[subject.name] = str(error)
-        say(f"{subject.name} could not be measured: {error}")
 
 
 def _print(part: _Part, samples: dict[str, list[Sample]], failed: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 
 from bench.system.native import SERVER_CORE, Native
@@ -23,6 +24,7 @@ class Server(Native):
     load_arguments: Sequence[object] = ()
 
     def __init__(self, name: str, version: str, program: Sequence[str], arguments: Sequence[object]) -> None:
+        allow_many_clients()
         super().__init__(name, arguments, core=SERVER_CORE, program=program)
         self.version = version
         try:
@@ -30,3 +32,9 @@ class Server(Native):
         except BaseException:
             self.end()
             raise
+
+
+def allow_many_clients() -> None:
+    """Raise what this process and its children may have open: not every rival does it for itself."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -102,7 +102,7 @@ def by_gather(rows: Rows) -> Callable[[Batch], Awaitable[None]]:
 
 async def main(kind: str) -> None:
     """Serve until the commands end."""
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each write to a client that went
+    logging.disable(logging.WARNING)  # the transports warn of each write to a client that went
     made = ticks.Ticks()
     if kind == "picows":
         port, rows, publish = await serve_picows()

@@ -10,6 +10,7 @@
 "use strict";
 
 const SATURATED_BATCH = 10; // messages per tick over random topics, the same in floor.c
+const LONGEST_TURN = 1e7; // ns: then clients and commands have their turn, and the rest goes after
 const PADDED_FOR = 100000; // the seq that --client-bytes counts with
 
 function readOptions(argv) {
@@ -57,7 +58,7 @@ function run(server) {
   const streams = options.symbols.map((symbol) => makeStream(symbol, options.bytes));
   const counted = { ticks: 0, messages: 0, latest_by_ns: 0 };
   let mode = "stop"; // or "rate", "saturate"
-  let next = 0, step = 0, batch = 1, turn = 0, timer = null;
+  let next = 0, step = 0, batch = 1, turn = 0;
 
   function send(stream, intended, ms) {
     server.publish(stream.topic, message(stream, intended, ms, ++stream.seq));
@@ -73,9 +74,13 @@ function run(server) {
     counted.ticks++;
   }
 
-  function sendDue() {
-    for (const now = server.now(); next <= now; next += step) tick(next);
-    timer = setTimeout(sendDue, Math.max(0, (next - server.now()) / 1e6));
+  function sendDue(started) {
+    if (started !== turn) return;
+    const now = server.now();
+    for (; next <= now && server.now() - now < LONGEST_TURN; next += step) tick(next);
+    const left = (next - server.now()) / 1e6;
+    if (left > 0) setTimeout(sendDue, left, started);
+    else setImmediate(sendDue, started);
   }
 
   function saturated(started) {
@@ -94,7 +99,6 @@ function run(server) {
     if (word === "stats") return statistics();
     if (word === "quit") return process.exit(0);
     if (!["rate", "saturate", "stop"].includes(word)) return console.error(`unknown command: ${line}`);
-    clearTimeout(timer);
     turn++;
     mode = word;
     if (mode === "saturate") {
@@ -105,7 +109,7 @@ function run(server) {
       batch = options.random && rate > 2000 ? Math.floor(rate / 2000 + 0.5) : 1;
       step = (batch * 1e9) / rate;
       next = server.now() + step;
-      sendDue();
+      sendDue(turn);
     }
   }
 
