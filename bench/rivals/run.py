@@ -18,6 +18,18 @@ from bench.system.run import Sample, calm, disturbed, measure
 
 CLIENTS = 1_000
 _WARMUP_S = 1.0
+_COLUMNS = (
+    "deliveries/s",
+    "lowest",
+    "highest",
+    "CPU µs each",
+    "p50 ms",
+    "p99 ms",
+    "frames/read",
+    "load busy",
+    "lost",
+    "disturbed",
+)
 
 
 @dataclass(frozen=True)
@@ -86,8 +98,8 @@ def _measure(part: _Part, present: Sequence[Subject], seconds: float, *, rounds:
     for number in range(rounds):
         for subject in present:
             if subject.name not in failed:
+                say(f"{part.workload.name}, {part.command}, round {number + 1}: {subject.name}")
                 _add(samples[subject.name], failed, subject, part, seconds)
-                say(f"{part.workload.name}, {part.command}, round {number + 1}: {subject.name} done")
     _print(part, samples, failed)
     return {
         "workload": part.workload.name,
@@ -107,17 +119,11 @@ def _add(taken: list[Sample], failed: dict[str, str], subject: Subject, part: _P
 
 
 def _print(part: _Part, samples: dict[str, list[Sample]], failed: dict[str, str]) -> None:
-    columns = (
-        "deliveries/s,lowest,highest,CPU µs each,p50 ms,p99 ms,frames/read,load busy,lost,disturbed".split(
-            ","
-        )
-    )
     rows = [_row(name, taken) for name, taken in samples.items() if taken]
-    rows += [[f"{name}: failed", *([""] * len(columns))] for name in failed if not samples[name]]
-    title = (
-        f"{part.workload.question}; {CLIENTS:,} clients, {part.workload.client_bytes} bytes, {part.command}"
-    )
-    table(title, ["", *columns], rows)
+    load = f"{CLIENTS:,} clients, {part.workload.client_bytes} bytes, {part.command}"
+    table(f"{part.workload.question}; {load}", ["", *_COLUMNS], rows)
+    for name, reason in failed.items():
+        say(f"{name} could not be measured: {reason}")
 
 
 def _row(name: str, taken: Sequence[Sample]) -> list[Cell]:
