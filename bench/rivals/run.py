@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.report import Cell, say, spread, table
 from bench.rivals.catalogue import Subject, missing, subjects
+from bench.rivals.gateway import GATEWAY
 from bench.rivals.workload import BATCHED, MANY, ONE, Workload
 from bench.system.native import BenchError, Load
 from bench.system.run import Sample, calm, disturbed, measure
@@ -71,17 +72,18 @@ def rival_run(
         symbols=workload.symbols, topics=workload.topics, client_bytes=workload.client_bytes
     ) as server:
         arguments = [*server.load_arguments, *workload.load_arguments, *times]
-        with Load(server.port, clients=clients, arguments=arguments) as load:
+        credit = getattr(server, "credit", None)
+        with Load(server.port, clients=clients, credit=credit, arguments=arguments) as load:
             sample = measure(server, server, command, load=load, seconds=seconds)
             server.tell("stop")  # before the clients go
             return sample
 
 
 def run(*, seconds: float, quick: bool, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Measure every part in alternating rounds."""
+    """Measure every part in alternating rounds, the gateway among the rivals."""
     present = subjects(names)
-    if not present:
-        raise BenchError("no rival is installed; run `make rivals`")
+    if GATEWAY.version is not None:
+        present.insert(0, GATEWAY)
     parts = [_measure(part, present, seconds, rounds=1 if quick else 5) for part in PARTS]
     return {
         "clients": CLIENTS,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.rivals.catalogue import Subject, subjects
+from bench.rivals.gateway import GATEWAY
 from bench.rivals.workload import ONE, Workload
 from bench.system.native import Load
 from bench.system.run import clean
@@ -17,9 +18,9 @@ _ARRIVE_S = 5.0
 
 
 def checks() -> list[tuple[str, Callable[[], None]]]:
-    """A sentence and a function for each installed rival; the function fails with what was seen."""
+    """A sentence and a function for each installed rival and the gateway; it fails with what was seen."""
     made: list[tuple[str, Callable[[], None]]] = []
-    for subject in subjects():
+    for subject in [*([GATEWAY] if GATEWAY.version else []), *subjects()]:
         made.append((f"{subject.name} delivers every message in order", _every_message(subject)))
         made.append((f"{subject.name} delivers what was subscribed to", _half_of_the_topics(subject)))
     return made
