@@ -15,7 +15,10 @@ SERVER: dict[str, Any] = {
     "streams": 6,
     "messages_sent": 1000,
     "conflated": 7,
-    "stalled": 1,
+    "gaps_sent": 2,
+    "lost": 30,
+    "slow": 1,
+    "clients_by_pace": {"ok": 2, "conflating": 1, "stalled": 0},
     "waiting_bytes": 4096,
     "closed_by_code": {"1001": 2, "4008": 4},
     "failed_requests": 0,
@@ -76,8 +79,11 @@ def test_every_figure_is_shown() -> None:
         "feedmux_streams": 6,
         "feedmux_messages_sent_total": 1000,
         "feedmux_conflated_total": 7,
-        "feedmux_gaps_sent_total": 0,
-        "feedmux_stalled": 1,
+        "feedmux_gaps_sent_total": 2,
+        "feedmux_lost_total": 30,
+        "feedmux_clients_by_pace ok": 2,
+        "feedmux_clients_by_pace conflating": 1,
+        "feedmux_clients_by_pace stalled": 0,
         "feedmux_waiting_bytes": 4096,
         "feedmux_slow_closes_total": 4,
         "feedmux_closed_total 1001": 2,
@@ -142,10 +148,12 @@ def test_stats_show_percentiles_in_seconds() -> None:
 def test_stats_name_slow_clients_and_what_a_venue_sent_that_is_not_ours() -> None:
     body = stats(snapshot(), max_clients=9)
     assert body["slow_clients"] == {
-        "stalled": 1,
+        "now": 1,
+        "by_pace": {"ok": 2, "conflating": 1, "stalled": 0},
         "conflated": 7,
         "waiting_bytes": 4096,
-        "gaps_sent": 0,
+        "gaps_sent": 2,
+        "lost": 30,
         "closed": 4,
     }
     assert (body["feeds"][0]["malformed"], body["feeds"][0]["foreign"]) == (5, 2)

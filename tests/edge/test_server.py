@@ -59,7 +59,8 @@ async def test_statistics_count_what_is_and_what_was() -> None:
             "conflated": 0,
             "gaps_sent": 0,
             "lost": 0,
-            "stalled": 0,
+            "clients_by_pace": {"ok": 0, "conflating": 0, "stalled": 0},
+            "slow": 0,
             "waiting_bytes": 0,
             "closed_by_code": {},
             "failed_requests": 0,
@@ -126,7 +127,7 @@ async def test_draining_aborts_who_does_not_read_and_who_does_not_ask() -> None:
         with await edge.client(receive_buffer=4096) as slow, await edge.connect() as mute:
             await slow.subscribe("trade:BTCUSDT")
             edge.source.trade(trades(), "x" * 100_000)
-            await until(lambda: edge.count("stalled") == 1 and edge.count("sockets") == 2)
+            await until(lambda: edge.count("slow") == 1 and edge.count("sockets") == 2)
             port = edge.port
             await edge.server.drain(0.0, 0.2)
             assert await mute.read() == b""

@@ -22,12 +22,12 @@ COUNTERS = {
     "messages_sent": "Data messages written to clients",
     "conflated": "Values replaced by newer ones because their client was slow",
     "gaps_sent": "Gap messages that told a slow client what it missed",
+    "lost": "Values that a slow client did not get, and that a gap message names",
     "failed_requests": "Plain HTTP requests answered with 500",
 }
 GAUGES = {
     "clients": "Clients that are connected",
     "streams": "Subscriptions of all clients",
-    "stalled": "Clients whose socket is full",
     "waiting_bytes": "Bytes that wait for slow clients",
 }
 VENUE_COUNTERS = {
@@ -101,10 +101,12 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         },
         "pubsub": {"total_subscriptions": hub["subscriptions"], "active_channels": hub["topics"]},
         "slow_clients": {
-            "stalled": server["stalled"],
+            "now": server["slow"],
+            "by_pace": server["clients_by_pace"],
             "conflated": server["conflated"],
             "waiting_bytes": server["waiting_bytes"],
-            "gaps_sent": server.get("gaps_sent", 0),
+            "gaps_sent": server["gaps_sent"],
+            "lost": server["lost"],
             "closed": _slow_closes(now),
         },
         "seconds": {name: _percentiles(histogram) for name, histogram in _histograms(now)},
@@ -130,6 +132,12 @@ class _Collector(Collector):
             yield CounterMetricFamily(f"feedmux_{name}", text, value=self._now.server.get(name, 0))
         for name, text in GAUGES.items():
             yield GaugeMetricFamily(f"feedmux_{name}", text, value=self._now.server[name])
+        paces = GaugeMetricFamily(
+            "feedmux_clients_by_pace", "Clients, by how they take what they are sent", labels=["pace"]
+        )
+        for pace, count in self._now.server["clients_by_pace"].items():
+            paces.add_metric([pace], count)
+        yield paces
         slow = "Clients that were closed because they read too slowly"
         yield CounterMetricFamily("feedmux_slow_closes", slow, value=_slow_closes(self._now))
         closed = CounterMetricFamily(

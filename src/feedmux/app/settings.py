@@ -189,6 +189,24 @@ class Clients(Section):
     outbox_max_bytes: int = key(
         1_048_576, "How much may wait for one client.", between=(65536, 1 << 30), unit="bytes"
     )
+    client_max_lag: float = key(
+        60.0,
+        "A client whose socket is full for so long is closed with 4008, even if it reads a little.",
+        between=(0.1, 86_400),
+        unit="s",
+    )
+    send_buffer_bytes: int = key(
+        262_144,
+        "Size of each client's buffer in the kernel, where nothing is replaced any more; 0 leaves it to it.",
+        between=(0, 1 << 30),
+        unit="bytes",
+    )
+    unsent_bytes: int = key(
+        131_072,
+        "How much of it may wait there for a client that takes no more; 0 leaves it to the kernel.",
+        between=(0, 1 << 30),
+        unit="bytes",
+    )
     slow_policy: Literal["gap", "close"] = key(
         "gap",
         "What happens when too much waits for a client: gap lets values go that nothing replaces (trades)"

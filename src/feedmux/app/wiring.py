@@ -147,6 +147,9 @@ def _server_config(settings: Settings) -> ServerConfig:
         pong_timeout_s=settings.client_ping_timeout,
         idle_timeout_s=settings.client_idle_timeout,
         stall_timeout_s=settings.fanout_callback_timeout,
+        max_lag_s=settings.client_max_lag,
+        send_buffer_bytes=settings.send_buffer_bytes,
+        unsent_bytes=settings.unsent_bytes,
         outbox=OutboxLimits(
             settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
         ),

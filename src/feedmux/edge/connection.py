@@ -9,7 +9,8 @@ open      a message                the session answers it
 open      the protocol is broken   the close code that RFC 6455 names, *closing*
 open      a ping is not answered   1011, *closing*
 open      no streams, and silent   4000, *closing*
-open      stalled, or outbox full  4008, *closing*
+open      stalled, or far behind,  4008, *closing*
+          or outbox full
 open      too many answers wait    aborted, because a close would wait behind them
 open      too many frames          left unread until the second is over
 closing   the peer follows         the socket is closed
@@ -41,6 +42,7 @@ from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
 from feedmux.edge.parser import Parser
 from feedmux.edge.session import Session
+from feedmux.edge.slowness import Pace, Slowness, queued_bytes
 from feedmux.wire import op
 from feedmux.wire.frame import ping_frame, text_frame
 
@@ -67,8 +69,8 @@ class Connection(Deadlines, asyncio.Protocol):
     """
 
     __slots__ = tuple(
-        "_closing _control_bytes _deadline _frames _heard _house _message _paused_at _parser"
-        " _pinged _reading_held _transport _unread outbox session".split()
+        "_closing _control_bytes _deadline _frames _heard _house _message _parser"
+        " _pinged _reading_held _slow _transport _unread outbox session".split()
     )
 
     def __init__(self, house: House) -> None:
@@ -83,7 +85,7 @@ class Connection(Deadlines, asyncio.Protocol):
         self._reading_held = False
         self._unread = b""
         self._control_bytes = 0
-        self._paused_at = NEVER
+        self._slow: Slowness | None = None
         self._pinged = NEVER
         self._heard = house.clock.monotonic()
         self._deadline = self._heard + house.config.ping_interval_s
@@ -109,14 +111,19 @@ class Connection(Deadlines, asyncio.Protocol):
             self._read()
 
     def pause_writing(self) -> None:
-        self._paused_at = self._house.clock.monotonic()
+        config, now = self._house.config, self._house.clock.monotonic()
+        self._slow = slow = Slowness(
+            now, queued_bytes(self._transport), stall_s=config.stall_timeout_s, lag_s=config.max_lag_s
+        )
         if self.outbox is not None:
             self.outbox.pause()
-            self.remind(self._house.config.stall_timeout_s)
+            self.remind(slow.next_look(now))
 
     def resume_writing(self) -> None:
-        self._paused_at = NEVER
+        self._slow = None
         self._control_bytes = 0
+        if self._pinged != NEVER:  # the ping waited behind all the rest
+            self._pinged = self._house.clock.monotonic()
         if self.outbox is not None:
             self.outbox.resume()
 
@@ -130,12 +137,17 @@ class Connection(Deadlines, asyncio.Protocol):
         # The wheel may keep this object for a while, but not the heavy parts.
         self._unread, self._message, self._parser = b"", None, None
 
+    @property
+    def pace(self) -> Pace:
+        """How the client takes what it is sent."""
+        return Pace.OK if self._slow is None else self._slow.pace(self._house.clock.monotonic())
+
     # The outbox's writer
 
     def write(self, frames: Sequence[bytes], /) -> int:
         """Send data frames where there is no descriptor to lend; see :class:`~feedmux.model.ports.Writer`."""
         for done, frame in enumerate(frames):
-            if self._paused_at != NEVER or self._transport.is_closing():
+            if self._slow is not None or self._transport.is_closing():
                 return done
             self._transport.write(frame)
         return len(frames)
@@ -143,7 +155,7 @@ class Connection(Deadlines, asyncio.Protocol):
     def rest(self, data: bytes, /) -> bool:
         """Send the rest of a frame; see :class:`~feedmux.model.ports.DirectWriter`."""
         self._transport.write(data)
-        return self._paused_at == NEVER
+        return self._slow is None
 
     def broken(self) -> None:
         """The peer is gone; the transport has not noticed yet."""
@@ -243,7 +255,7 @@ class Connection(Deadlines, asyncio.Protocol):
         """Write through the transport: behind a frame under way, ahead of the outbox."""
         if self._transport.is_closing():
             return
-        if self._paused_at != NEVER:
+        if self._slow is not None:
             self._control_bytes += len(frame)
         self._transport.write(frame)
         if self._control_bytes > self._house.config.max_control_bytes:
@@ -308,9 +320,10 @@ class Connection(Deadlines, asyncio.Protocol):
             self._heard = now  # who has streams need not say anything
         if self._closing:
             return
-        if now - self._paused_at >= config.stall_timeout_s:
-            self.close(SLOW, f"Too slow: nothing was read for {config.stall_timeout_s:g} s")
-        elif now - self._pinged >= config.pong_timeout_s:
+        too_slow = self._verdict(self._slow, now) if self._slow is not None else ""
+        if too_slow:
+            self.close(SLOW, too_slow)
+        elif self._slow is None and now - self._pinged >= config.pong_timeout_s:
             self.close(KEEPALIVE, "keepalive ping timeout")
         elif now - self._heard >= config.idle_timeout_s:
             self.close(IDLE, "Idle timeout")
@@ -318,20 +331,27 @@ class Connection(Deadlines, asyncio.Protocol):
             self._ping_if_due(now)
             self.remind(self._next_check(now))
 
+    def _verdict(self, slow: Slowness, now: float) -> str:
+        """Why a client that does not keep up must go; empty: it may stay."""
+        slow.look(now, queued_bytes(self._transport))
+        return slow.verdict(now)
+
     def _ping_if_due(self, now: float) -> None:
-        if self._pinged == NEVER and now >= self._deadline:
+        if self._slow is None and self._pinged == NEVER and now >= self._deadline:
             self._pinged = now
             self._deadline = now + self._house.config.ping_interval_s
             self._control(_PING)
 
     def _next_check(self, now: float) -> float:
         config, session = self._house.config, self.session
-        pinged = self._pinged != NEVER
-        waits = [(self._pinged + config.pong_timeout_s if pinged else self._deadline) - now]
+        waits = [self._slow.next_look(now) if self._slow is not None else self._next_ping(now)]
         if session is not None:
             waits.append(session.next_deadline - now)
             if not session.subscriptions:
                 waits.append(self._heard + config.idle_timeout_s - now)
-        if self._paused_at != NEVER:
-            waits.append(self._paused_at + config.stall_timeout_s - now)
         return max(0.0, min(waits))
+
+    def _next_ping(self, now: float) -> float:
+        """Seconds until a ping is due, or the answer to one."""
+        pinged = self._pinged != NEVER
+        return (self._pinged + self._house.config.pong_timeout_s if pinged else self._deadline) - now

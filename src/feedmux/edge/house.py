@@ -19,6 +19,7 @@ from feedmux.edge.deadlines import Deadlines
 from feedmux.edge.http import Route
 from feedmux.edge.parser import Parsers
 from feedmux.edge.session import Peer, Session
+from feedmux.edge.slowness import Pace
 from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
 
 _TICK_S = 0.1
@@ -48,9 +49,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         pong_timeout_s: for the answer to a ping, else 1011.
         idle_timeout_s: a client without streams that sends nothing is closed with 4000.
         stall_timeout_s: a client that reads nothing is closed with 4008.
+        max_lag_s: so is one whose socket is full for so long, whatever it reads.
         outbox: bounds of a client's outbox.
         send_buffer_bytes: of each socket in the kernel, where nothing can be conflated any more;
             0 leaves it to the system.
+        unsent_bytes: of these, what may wait there although the peer's window has no room for it; 0
+            leaves it to the system.
         backlog: connections that the kernel holds until they are accepted.
         drained_per_turn: clients that are written to before reading and accepting have their turn.
     """
@@ -68,8 +72,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     pong_timeout_s: float = 10.0
     idle_timeout_s: float = 300.0
     stall_timeout_s: float = 5.0
+    max_lag_s: float = 60.0
     outbox: OutboxLimits = OutboxLimits()
     send_buffer_bytes: int = 0
+    unsent_bytes: int = 0
     backlog: int = 4096
     drained_per_turn: int = 512
 
@@ -79,6 +85,10 @@ class Guest(Protocol):
 
     outbox: Outbox | None
     session: Session | None
+
+    @property
+    def pace(self) -> Pace:
+        """How it takes what it is sent."""
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""
@@ -205,6 +215,10 @@ class House:
         if self._tick is not None:
             self._tick.cancel()
 
+    def _paces(self) -> dict[str, int]:
+        paces = Counter(guest.pace for guest in self.guests)
+        return {str(pace): paces[pace] for pace in Pace}
+
     def statistics(self) -> Statistics:
         """Counters of all connections that are and were; they add up by :data:`RULES`."""
         boxes = [guest.outbox for guest in self.guests if guest.outbox is not None]
@@ -219,7 +233,8 @@ class House:
             "conflated": self._conflated + sum(box.conflated for box in boxes),
             "gaps_sent": self._gaps + sum(box.gaps for box in boxes),
             "lost": self._lost + sum(box.lost for box in boxes),
-            "stalled": sum(1 for box in boxes if box.paused),
+            "clients_by_pace": self._paces(),
+            "slow": sum(1 for box in boxes if box.paused),
             "waiting_bytes": sum(box.waiting_bytes for box in boxes),
             "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
             "failed_requests": self._failures.total(),

@@ -11,7 +11,7 @@ from typing import Final
 
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
-from feedmux.edge.house import House
+from feedmux.edge.house import House, ServerConfig
 from feedmux.model.errors import LocalError
 from feedmux.model.ports import Statistics
 
@@ -81,9 +81,8 @@ class Server:
             )
         except OSError as error:
             raise CannotListen(config.host, config.port, _why(error)) from None
-        if config.send_buffer_bytes:
-            for sock in self._listener.sockets:  # what they accept inherits it
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
+        for sock in self._listener.sockets:  # what they accept inherits it
+            _bound_buffers(sock, config)
         house.turn()
 
     async def drain(self, grace_s: float, spread_s: float) -> None:
@@ -119,6 +118,14 @@ class Server:
     def statistics(self) -> Statistics:
         """Counters of all connections that are and were."""
         return self.house.statistics()
+
+
+def _bound_buffers(sock: socket.socket, config: ServerConfig) -> None:
+    """Let what is not sent wait where it can still be replaced."""
+    if config.send_buffer_bytes:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
+    if config.unsent_bytes:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, config.unsent_bytes)
 
 
 def _why(error: OSError) -> str:
