@@ -42,7 +42,7 @@ from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
 from feedmux.edge.parser import Parser
 from feedmux.edge.session import Session
-from feedmux.edge.slowness import Pace, Slowness, queued_bytes
+from feedmux.edge.slowness import Pace, Slowness, taken_bytes
 from feedmux.wire import op
 from feedmux.wire.frame import ping_frame, text_frame
 
@@ -113,7 +113,7 @@ class Connection(Deadlines, asyncio.Protocol):
     def pause_writing(self) -> None:
         config, now = self._house.config, self._house.clock.monotonic()
         self._slow = slow = Slowness(
-            now, queued_bytes(self._transport), stall_s=config.stall_timeout_s, lag_s=config.max_lag_s
+            now, taken_bytes(self._transport), stall_s=config.stall_timeout_s, lag_s=config.max_lag_s
         )
         if self.outbox is not None:
             self.outbox.pause()
@@ -333,7 +333,7 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def _verdict(self, slow: Slowness, now: float) -> str:
         """Why a client that does not keep up must go; empty: it may stay."""
-        slow.look(now, queued_bytes(self._transport))
+        slow.look(now, taken_bytes(self._transport))
         return slow.verdict(now)
 
     def _ping_if_due(self, now: float) -> None:

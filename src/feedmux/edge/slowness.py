@@ -13,18 +13,22 @@ stalled     the peer takes nothing                          it took something: *
                                                             the time is over: closed
 ==========  ==============================================  =================================
 
-A peer takes something when the kernel's queue for it gets shorter. One that takes a little now
+A peer takes something when its kernel acknowledges bytes: without a reader there, it has no room
+for them. One that takes a little now
 and then is not stalled, but what it gets is old: it is closed when its socket has been full for
 longer than it may be. An object of this module exists only while a socket is full.
 """
 
 from __future__ import annotations
 
-import array
 import asyncio
-import fcntl
-import termios
+import socket
+import struct
 from enum import StrEnum
+from typing import Final
+
+_ACKED: Final = struct.Struct("=Q")
+_ACKED_AT: Final = 120
 
 
 class Pace(StrEnum):
@@ -40,23 +44,22 @@ class Slowness:
 
     Args:
         now: that moment, on the monotonic clock.
-        queued: bytes in the kernel that the peer has not taken.
+        taken: bytes that the peer has taken in all.
         stall_s: how long it may take nothing.
         lag_s: how long its socket may be full.
     """
 
-    __slots__ = ("_lag_s", "_moved", "_queued", "_since", "_stall_s")
+    __slots__ = ("_lag_s", "_moved", "_since", "_stall_s", "_taken")
 
-    def __init__(self, now: float, queued: int, *, stall_s: float, lag_s: float) -> None:
+    def __init__(self, now: float, taken: int, *, stall_s: float, lag_s: float) -> None:
         self._since = self._moved = now
-        self._queued = queued
+        self._taken = taken
         self._stall_s, self._lag_s = stall_s, lag_s
 
-    def look(self, now: float, queued: int) -> None:
-        """Note what the kernel holds now."""
-        if queued < self._queued:
-            self._moved = now
-        self._queued = queued
+    def look(self, now: float, taken: int) -> None:
+        """Note what the peer has taken by now."""
+        if taken > self._taken:
+            self._moved, self._taken = now, taken
 
     def pace(self, now: float) -> Pace:
         """Whether the peer takes anything."""
@@ -78,11 +81,13 @@ class Slowness:
         )
 
 
-def queued_bytes(transport: asyncio.Transport) -> int:
-    """What the kernel holds for the peer: sent and not acknowledged, and not sent (SIOCOUTQ)."""
+def taken_bytes(transport: asyncio.Transport) -> int:
+    """How many bytes the peer's kernel has acknowledged since the connection began.
+
+    **Source**: Linux, ``struct tcp_info`` of ``linux/tcp.h``: ``tcpi_bytes_acked``, since 4.1.
+    """
     sock = transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:
         return 0
-    held = array.array("i", [0])
-    fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, held)
-    return held[0]
+    information = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKED.size + _ACKED_AT)
+    return int(_ACKED.unpack_from(information, _ACKED_AT)[0])
