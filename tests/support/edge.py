@@ -16,6 +16,7 @@ from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.tls import Tls
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Outlet
@@ -98,9 +99,16 @@ class Edge:
     Args:
         config: of the server.
         rules: of its sessions.
+        tls: of its listener.
     """
 
-    def __init__(self, config: ServerConfig = CONFIG, rules: Rules = Rules()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        config: ServerConfig = CONFIG,
+        rules: Rules = Rules(),  # noqa: B008
+        *,
+        tls: Tls | None = None,
+    ) -> None:
         self.config = config
         clock = SystemClock()
         bus = InprocBus()
@@ -116,7 +124,8 @@ class Edge:
             )
 
         loop = asyncio.get_running_loop()
-        self.server = Server(House(config, make_session=make_session, routes=ROUTES, clock=clock, loop=loop))
+        house = House(config, make_session=make_session, routes=ROUTES, clock=clock, loop=loop)
+        self.server = Server(house, tls)
 
     async def __aenter__(self) -> Self:
         await self.server.start()

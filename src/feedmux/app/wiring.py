@@ -21,6 +21,7 @@ from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.tls import Tls, TlsFiles
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Sources
@@ -43,7 +44,11 @@ class Gateway(NamedTuple):
 
 
 def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
-    """Connect venues, bus, hub and edge as ``settings`` say."""
+    """Connect venues, bus, hub and edge as ``settings`` say.
+
+    Raises:
+        InvalidCertificate: the files of TLS cannot be used.
+    """
     clock = SystemClock()
     bus = InprocBus()
     markets = [name.partition(".")[2] for name in settings.venues]
@@ -60,10 +65,21 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
 
     routes: dict[str, Route] = {}
     house = House(_server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop)
-    server = Server(house)
+    server = Server(house, tls(settings))
     gateway = Gateway(server, hub, tuple(drivers.values()))
     routes.update(_routes(gateway, settings))
     return gateway
+
+
+def tls(settings: Settings) -> Tls | None:
+    """Read the listener's certificate; None when there is to be no TLS.
+
+    Raises:
+        InvalidCertificate: the files cannot be used.
+    """
+    if not settings.tls_cert:
+        return None
+    return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
 def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock) -> Driver:

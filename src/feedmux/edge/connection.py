@@ -40,6 +40,7 @@ from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
 from feedmux.edge.direct import half_close, send_direct
 from feedmux.edge.house import House
+from feedmux.edge.joined import send_joined
 from feedmux.edge.session import Session
 from feedmux.wire import op
 from feedmux.wire.frame import text_frame
@@ -133,9 +134,11 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def write(self, frames: Sequence[bytes], /) -> int:
         """Send data frames; see :class:`feedmux.model.ports.Writer`."""
-        if self._paused_at != NEVER or self._fd < 0:
+        if self._paused_at != NEVER or self._closing:
             return 0
         try:
+            if self._fd < 0:
+                return send_joined(self._transport, frames, lambda: self._paused_at == NEVER)
             return send_direct(self._fd, frames, self._write_rest)
         except OSError:
             self._fd = -1

@@ -12,6 +12,8 @@ from typing import Final
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
 from feedmux.edge.house import House
+from feedmux.edge.tls import Tls
+from feedmux.edge.tls_transport import TlsTransport
 from feedmux.model.errors import LocalError
 from feedmux.model.ports import Statistics
 
@@ -46,10 +48,12 @@ class Server:
 
     Args:
         house: what all accepted sockets share.
+        tls: what they are secured with; None serves plain HTTP and WebSockets.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, tls: Tls | None = None) -> None:
         self.house = house
+        self.tls = tls
         self._listener: asyncio.Server | None = None
 
     @property
@@ -77,7 +81,7 @@ class Server:
         config, house = self.house.config, self.house
         try:
             self._listener = await house.loop.create_server(
-                lambda: Handshake(house), config.host, config.port, backlog=config.backlog
+                self._welcome, config.host, config.port, backlog=config.backlog
             )
         except OSError as error:
             raise CannotListen(config.host, config.port, _why(error)) from None
@@ -118,7 +122,14 @@ class Server:
 
     def statistics(self) -> Statistics:
         """Counters of all connections that are and were."""
-        return self.house.statistics()
+        return {**self.house.statistics(), "tls_failed": self.tls.failed if self.tls is not None else 0}
+
+    def _welcome(self) -> asyncio.Protocol:
+        """Make the protocol of an accepted socket."""
+        handshake = Handshake(self.house)
+        if self.tls is None:
+            return handshake
+        return TlsTransport(self.tls, handshake, self.house.loop)
 
 
 def _why(error: OSError) -> str:
