@@ -57,6 +57,7 @@ async def test_statistics_count_what_is_and_what_was() -> None:
             "waiting_bytes": 0,
             "closed_by_code": {},
             "draining": False,
+            "tls_failed": 0,
         }
         with await edge.client() as first, await edge.client() as second, await edge.client() as third:
             assert (await third.closed()).close_code == 4003

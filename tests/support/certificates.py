@@ -19,12 +19,11 @@ HOST = "127.0.0.1"
 
 
 class Authority:
-    """Issues certificates for 127.0.0.1 into files of a folder."""
+    """Issues certificates for 127.0.0.1 into files of a folder; its own is in ``ca.pem``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, cert: str = "cert.pem", key: str = "key.pem") -> None:
         self._ca = trustme.CA()
-        self._folder = folder
-        self.files = TlsFiles(str(folder / "cert.pem"), str(folder / "key.pem"))
+        self.files = TlsFiles(str(folder / cert), str(folder / key))
         self.ca_file = folder / "ca.pem"
         self._ca.cert_pem.write_to_path(self.ca_file)
         self.shown = self.renew()
@@ -42,6 +41,10 @@ class Authority:
         Path(self.files.cert).write_bytes(b"".join(chain))
         self.shown = ssl.PEM_cert_to_DER_cert(chain[0].decode())
         return self.shown
+
+    def damage(self) -> None:
+        """Leave only the beginning of the certificate."""
+        Path(self.files.cert).write_bytes(Path(self.files.cert).read_bytes()[:200])
 
     def trusting(self) -> ssl.SSLContext:
         """What a client checks the certificate with."""
@@ -64,7 +67,11 @@ class SecureRaw(Raw):
         """Connect and shake hands."""
         raw = await cls.connect(port, receive_buffer=receive_buffer)
         raw.cipher = context.wrap_bio(raw._incoming, raw._outgoing, server_hostname=HOST)
-        await raw._shake()
+        try:
+            await raw._shake()
+        except (OSError, EOFError):
+            raw.close()
+            raise
         return raw
 
     @classmethod
@@ -108,6 +115,8 @@ class SecureRaw(Raw):
             try:
                 if not self.cipher.read(65536):
                     return True
+            except ssl.SSLZeroReturnError:
+                return True
             except ssl.SSLWantReadError:
                 data = await super().read()
                 if not data:

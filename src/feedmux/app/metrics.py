@@ -16,6 +16,7 @@ COUNTERS = {
     "clients_lifetime": "Clients that were admitted since the start",
     "messages_sent": "Data messages written to clients",
     "conflated": "Values replaced by newer ones because their client was slow",
+    "tls_failed": "TLS handshakes that were begun and came to nothing",
 }
 GAUGES = {
     "clients": "Clients that are connected",
@@ -80,6 +81,7 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         "pubsub": {"total_subscriptions": hub["subscriptions"], "active_channels": hub["topics"]},
         "slow_clients": {key: server[key] for key in ("stalled", "conflated", "waiting_bytes")},
         "closed_by_code": server["closed_by_code"],
+        "tls_failed": server["tls_failed"],
         "topics_by_state": dict(now.states),
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
     }

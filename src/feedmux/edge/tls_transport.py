@@ -110,6 +110,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._phase is Phase.SHAKING:
             self._tls.failed += 1
         self._phase = Phase.ENDED
+        # The protocol may keep this object for a while, but not the heavy part.
+        del self._cipher, self._incoming, self._outgoing
         self._protocol.connection_lost(exc)
 
     # What the protocol calls
