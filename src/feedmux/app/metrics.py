@@ -16,14 +16,20 @@ COUNTERS = {
     "clients_lifetime": "Clients that were admitted since the start",
     "messages_sent": "Data messages written to clients",
     "conflated": "Values replaced by newer ones because their client was slow",
+    "refused_half_open": "Connections that were reset because too many were half open",
+    "handshakes_timed_out": "Connections that did not send their request in time",
     "tls_failed": "TLS handshakes that were begun and came to nothing",
 }
 GAUGES = {
     "clients": "Clients that are connected",
+    "half_open": "Connections that are no WebSockets yet",
     "streams": "Subscriptions of all clients",
     "stalled": "Clients whose socket is full",
     "waiting_bytes": "Bytes that wait for slow clients",
 }
+
+
+HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "tls_failed")
 
 
 class Snapshot(NamedTuple):
@@ -81,7 +87,7 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         "pubsub": {"total_subscriptions": hub["subscriptions"], "active_channels": hub["topics"]},
         "slow_clients": {key: server[key] for key in ("stalled", "conflated", "waiting_bytes")},
         "closed_by_code": server["closed_by_code"],
-        "tls_failed": server["tls_failed"],
+        "handshakes": {key: server[key] for key in HANDSHAKES},
         "topics_by_state": dict(now.states),
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
     }

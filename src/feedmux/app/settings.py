@@ -213,6 +213,16 @@ class Clients(Section):
     handshake_timeout: float = key(
         5.0, "How long a new connection may take to send its request.", between=(0.1, 300), unit="s"
     )
+    max_half_open: int = key(
+        4096,
+        "How many connections may be there that are no WebSockets yet; the next one is reset.",
+        between=(16, 1_000_000),
+    )
+    accept_backlog: int = key(
+        4096,
+        "How many connections the kernel holds until they are accepted; the system may hold fewer.",
+        between=(16, 65535),
+    )
     close_timeout: float = key(
         5.0, "How long a client may take to answer a close.", between=(0.1, 300), unit="s"
     )

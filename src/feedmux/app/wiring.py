@@ -132,6 +132,8 @@ def _server_config(settings: Settings) -> ServerConfig:
         max_message_bytes=settings.client_max_message_bytes,
         max_frames=2 * settings.max_message_rate_per_client,
         handshake_timeout_s=settings.handshake_timeout,
+        max_half_open=settings.max_half_open,
+        backlog=settings.accept_backlog,
         close_timeout_s=settings.close_timeout,
         ping_interval_s=settings.client_ping_interval,
         pong_timeout_s=settings.client_ping_timeout,

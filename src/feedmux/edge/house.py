@@ -13,6 +13,7 @@ import msgspec
 from feedmux.core.outbox import Outbox, OutboxLimits
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.doorway import Doorway
 from feedmux.edge.flush import Flush
 from feedmux.edge.http import Route
 from feedmux.edge.session import Peer, Session
@@ -46,6 +47,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         send_buffer_bytes: of each socket in the kernel, where nothing can be conflated any more;
             0 leaves it to the system.
         backlog: connections that the kernel holds until they are accepted.
+        max_half_open: connections that are no WebSockets yet; the next one is reset.
+        handshake_turn_s: how long handshakes may take of one turn of the loop.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a gateway serves the network; HOST restricts it
@@ -64,6 +67,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     outbox: OutboxLimits = OutboxLimits()
     send_buffer_bytes: int = 0
     backlog: int = 4096
+    max_half_open: int = 4096
+    handshake_turn_s: float = 0.002
 
 
 class Guest(Protocol):
@@ -101,12 +106,14 @@ class House:
         self.routes = routes
         self.clock = clock
         self.loop = loop
+        self.path = config.path.encode()
         self.draining = False
         self.shut = False
         self.sockets: dict[Deadlines, None] = {}
         self.guests: dict[Guest, None] = {}
         self.empty = asyncio.Event()
         self.empty.set()
+        self.doorway = Doorway(config.max_half_open, config.handshake_turn_s, clock=clock, loop=loop)
         self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
@@ -189,4 +196,5 @@ class House:
             "waiting_bytes": sum(box.waiting_bytes for box in boxes),
             "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
             "draining": self.draining,
+            **self.doorway.statistics(),
         }

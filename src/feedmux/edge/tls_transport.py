@@ -2,12 +2,12 @@
 
 Theory of operation
 -------------------
-=========  ===========================  ====================================================
+=========  ===========================  ======================================================
 phase      event                        what happens
-=========  ===========================  ====================================================
+=========  ===========================  ======================================================
 fresh      the first byte is TLS's      *shaking*
 fresh      it is not                    a plain HTTP answer that says so, and *failed*
-shaking    the peer's part              our part, until both are done: *open*
+shaking    the peer's part              our part, in its turn, until both are done: *open*
 shaking    no agreement                 an alert, and *failed*
 open       ciphertext                   the protocol is given the plaintext
 open       our side writes              ciphertext, all of it to the transport at once
@@ -17,7 +17,7 @@ open       what cannot be deciphered    an alert, and the transport is closed
 ended      more from the peer           dropped: nothing could be answered
 all else   our side writes              dropped
 all else   our side has said all        the connection is aborted
-=========  ===========================  ====================================================
+=========  ===========================  ======================================================
 
 The event loops' own TLS is not used, for three reasons. It tells a protocol nothing of a
 connection whose handshake fails, so half-open ones could not be counted. It lets a socket's
@@ -38,6 +38,7 @@ from typing import Any, Final, cast
 
 from feedmux.edge import http
 from feedmux.edge.direct import half_close
+from feedmux.edge.doorway import Doorway
 from feedmux.edge.tls import Tls
 
 log = logging.getLogger(__name__)
@@ -65,20 +66,31 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     Args:
         tls: what the connection is secured with.
         protocol: who reads and writes the plaintext.
+        doorway: says whose turn it is to shake hands.
         loop: the event loop that everything runs in.
     """
 
-    __slots__ = tuple("_cipher _incoming _is_held _loop _outgoing _phase _protocol _raw _tls".split())
+    __slots__ = tuple(
+        "_cipher _doorway _incoming _is_held _is_queued _loop _outgoing _phase _protocol _raw _tls".split()
+    )
 
-    def __init__(self, tls: Tls, protocol: asyncio.Protocol, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        tls: Tls,
+        protocol: asyncio.Protocol,
+        *,
+        doorway: Doorway,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         super().__init__()
         self._tls = tls
         self._protocol = protocol
+        self._doorway = doorway
         self._loop = loop
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._cipher = tls.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._phase = Phase.FRESH
-        self._is_held = False
+        self._is_held = self._is_queued = False
 
     # What the socket's transport calls
 
@@ -95,10 +107,11 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
                 self._fail("no TLS")
         if self._phase in (Phase.SHAKING, Phase.OPEN):
             self._incoming.write(data)
-            if self._phase is Phase.SHAKING:
-                self._shake()
             if self._phase is Phase.OPEN:
                 self._read()
+            elif not self._is_queued and not self._doorway.ask(self._shake):
+                self._is_queued = True
+                self._raw.pause_reading()
 
     def pause_writing(self) -> None:
         self._protocol.pause_writing()
@@ -190,6 +203,12 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         return self._cipher if name == "ssl_object" else self._raw.get_extra_info(name, default)
 
     def _shake(self) -> None:
+        """Our part of the handshake, when it is its turn."""
+        if self._phase is not Phase.SHAKING or self._raw.is_closing():
+            return
+        if self._is_queued:
+            self._is_queued = False
+            self._raw.resume_reading()
         try:
             self._cipher.do_handshake()
         except ssl.SSLWantReadError:
@@ -200,6 +219,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         else:
             self._phase = Phase.OPEN
             self._flush()
+            self._read()
 
     def _fail(self, reason: str) -> None:
         """The handshake came to nothing; let the peer read why before the connection ends."""
