@@ -393,7 +393,7 @@ async def how_much_comes_late(edge: Edge, slow: Raw) -> int:
 
 @on_both_loops
 async def test_trades_beyond_the_bound_close_the_slow_client_and_no_other(secured: Secured) -> None:
-    config = msgspec.structs.replace(NARROW, outbox=OutboxLimits(100, 50_000))
+    config = msgspec.structs.replace(NARROW, outbox=OutboxLimits(100, 50_000, gaps=False))
     async with secured.edge(config) as edge:
         with await secured.client(edge, receive_buffer=4096) as slow, await secured.client(edge) as fast:
             for client in (slow, fast):

@@ -10,13 +10,15 @@ from functools import partial
 from typing import NamedTuple
 
 from feedmux import __version__
+from feedmux._native.outbox import TopicRow
 from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
-from feedmux.core.outbox import OutboxLimits, TopicRow
+from feedmux.core.latency import Latency
+from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
@@ -40,6 +42,7 @@ class Gateway(NamedTuple):
 
     server: Server
     hub: Hub
+    latency: Latency
     drivers: tuple[Driver, ...]
 
 
@@ -54,7 +57,8 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     markets = [name.partition(".")[2] for name in settings.venues]
     drivers = {market: _driver(settings, market, bus, clock) for market in markets}
     bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
-    hub = Hub(TopicRow)
+    latency = Latency()
+    hub = Hub(TopicRow, clock, latency=latency)
     hub.connect(bus.reader("hub", hub))
     places = Places(settings.brand, [_place(market) for market in markets])
     layout = StreamFormat(places, statuses=settings.status_messages)
@@ -64,9 +68,15 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
         return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
 
     routes: dict[str, Route] = {}
-    house = House(_server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop)
-    server = Server(house, tls(settings))
-    gateway = Gateway(server, hub, tuple(drivers.values()))
+    house = House(
+        _server_config(settings),
+        make_session=make_session,
+        routes=routes,
+        clock=clock,
+        loop=loop,
+        latency=latency,
+    )
+    gateway = Gateway(Server(house, tls(settings)), hub, latency, tuple(drivers.values()))
     routes.update(_routes(gateway, settings))
     return gateway
 
@@ -139,7 +149,9 @@ def _server_config(settings: Settings) -> ServerConfig:
         pong_timeout_s=settings.client_ping_timeout,
         idle_timeout_s=settings.client_idle_timeout,
         stall_timeout_s=settings.fanout_callback_timeout,
-        outbox=OutboxLimits(settings.outbox_max_frames, settings.outbox_max_bytes),
+        outbox=OutboxLimits(
+            settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
+        ),
     )
 
 
@@ -173,6 +185,7 @@ def _snapshot(gateway: Gateway) -> metrics.Snapshot:
     return metrics.Snapshot(
         server=gateway.server.statistics(),
         hub=gateway.hub.statistics(),
+        latency=gateway.latency.statistics(),
         feeds=[driver.statistics() for driver in gateway.drivers],
         states=states,
     )

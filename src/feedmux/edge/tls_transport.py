@@ -37,8 +37,8 @@ from enum import Enum
 from typing import Any, Final, cast
 
 from feedmux.edge import http
-from feedmux.edge.direct import half_close
 from feedmux.edge.doorway import Doorway
+from feedmux.edge.ending import half_close
 from feedmux.edge.tls import Tls
 
 log = logging.getLogger(__name__)

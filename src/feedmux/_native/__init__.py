@@ -1,0 +1,1 @@
+"""Native twins of pure modules, in Cython; each names its specification."""
