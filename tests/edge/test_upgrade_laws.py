@@ -4,12 +4,13 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable
 
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from feedmux.edge.upgrade import answer
+from support.examples import EXAMPLES
 
 SILENT = logging.getLogger("tests.upgrade")
 SILENT.setLevel(logging.CRITICAL)
@@ -118,6 +119,7 @@ def heads(draw: st.DrawFn) -> bytes:
     return b"\r\n".join([first, *draw(st.permutations(lines)), b"", b""])
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(heads())
 def test_what_is_answered_here_the_protocol_library_answers_in_the_same_words(head: bytes) -> None:
     said, other = answer(head, b"/ws"), judged(head)
@@ -131,6 +133,7 @@ def test_what_is_answered_here_the_protocol_library_answers_in_the_same_words(he
     assert parted(said) == headers
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(heads(), st.data())
 def test_a_damaged_head_is_never_answered_differently(head: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(head) - 5))
@@ -142,6 +145,7 @@ def test_a_damaged_head_is_never_answered_differently(head: bytes, data: st.Data
         assert parted(said) == other[1]
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary(min_size=16, max_size=16))
 def test_every_key_that_a_client_may_choose_is_ordinary(raw: bytes) -> None:
     head = (
