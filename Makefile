@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit laws models e2e lint bench clean
+.PHONY: install demo run test unit laws models e2e lint bench rivals clean
 
 install: $(STAMP)
 
@@ -45,5 +45,8 @@ lint: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m bench
 
+rivals: $(STAMP)
+	@$(BIN)/python -m bench.rivals.install
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/rivals/.cache bench/rivals/servers/node_modules build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

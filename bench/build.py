@@ -10,7 +10,7 @@ from pathlib import Path
 
 NATIVE = Path(__file__).parent / "native"
 BIN = NATIVE / "bin"
-TOOLS = ("venue", "floor", "load")
+TOOLS = ("venue", "floor", "load", "publisher")
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
@@ -30,5 +30,5 @@ def build() -> None:
 
 
 def tool(name: str) -> str:
-    """The path of a built tool: ``venue``, ``floor`` or ``load``."""
+    """The path of a built tool: one of :data:`TOOLS`."""
     return str(BIN / name)

@@ -1,4 +1,4 @@
-"""Check the native tools against each other and against independent peers: a few seconds.
+"""Check the native tools against each other and against independent peers, and the installed rivals.
 
 A benchmark that counts wrongly is worse than none; so what the tools claim is tried here.
 """
@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
 from bench.report import say
+from bench.rivals import selfcheck as rivals
 from bench.system.native import Floor, Load, Venue
 from bench.system.run import clean, floor_run, relay_run
 
@@ -24,14 +25,14 @@ from bench.system.run import clean, floor_run, relay_run
 def run() -> bool:
     """Run every check; True when all hold."""
     held = True
-    for check in CHECKS:
+    named = [(check.__name__.replace("_", " "), check) for check in CHECKS]
+    for name, check in [*named, *rivals.checks()]:
         started = time.monotonic()
         try:
             check()
             verdict = "holds"
         except AssertionError as error:
             held, verdict = False, f"FAILS: {error}"
-        name = check.__name__.replace("_", " ")
         say(f"{name}: {verdict} ({time.monotonic() - started:.1f} s)")
     return held
 
@@ -117,7 +118,9 @@ def load_counts_what_a_server_lost_and_reordered() -> None:
     def serve_badly(connection: ServerConnection) -> None:
         connection.recv()
         connection.send('{"op":"subscribe","success":true,"args":["trade:BTCUSDT"],"rejected":null}')
-        for seq in (5, 6, 10, 10, 11):
+        connection.send(line.format(time.monotonic_ns() - 5_000_000, 5))
+        time.sleep(0.05)  # the first message begins the measuring; what is read with it is not measured
+        for seq in (6, 10, 10, 11):
             connection.send(line.format(time.monotonic_ns() - 5_000_000, seq))
         connection.send('{"stream":"mudrex.futures.trade.BTCUSDT","type":"gap","data":{"from":12,"to":13}}')
         with contextlib.suppress(ConnectionClosed):
@@ -128,7 +131,7 @@ def load_counts_what_a_server_lost_and_reordered() -> None:
     expect(result["lost"] == 3, result)
     expect(result["disorder"] == 1, result)
     expect(result["gap_messages"] == 1, result)
-    expect(result["deliveries"] in {4, 5}, result)
+    expect(result["deliveries"] == 4, result)
     expect(4_960_000 <= result["p50_ns"] < 100_000_000, result)
 
 

@@ -2,7 +2,7 @@
  *
  *   load --port P [--host 127.0.0.1] [--path /ws] [--clients 1] [--topics LIST] [--each K] [--seed N]
  *        [--sources N] [--parallel 200] [--deadline 60] [--warmup 1] [--seconds 5] [--idle]
- *        [--credit-fd FD]
+ *        [--credit-fd FD] [--no-subscribe]
  *
  *   --topics LIST   what each client subscribes to, comma-separated (default trade:BTCUSDT)
  *   --each K        K random ones of LIST for each client, chosen by --seed
@@ -11,6 +11,8 @@
  *   --deadline S    what is not subscribed by then has failed
  *   --idle          subscribe, then only stay: no measurement
  *   --credit-fd FD  write one byte there for each --clients deliveries (the venue's closed loop)
+ *   --no-subscribe  for a server that takes the topics from the path: they are put behind --path, separated by
+ *                   commas, and no request is sent; the upgrade is the acknowledgement
  *
  * Prints {"event":"ready",...} when every client has its acknowledgement (or failed), with the time that
  * took; from the first data message on `--warmup` seconds pass unmeasured, then {"event":"measuring"},
@@ -56,7 +58,7 @@ static int stream_count, stream_room;
 
 static uint64_t read_at, opened_at, first_data_at, measure_from, measure_until, credit_due;
 static double warmup_seconds, measured_seconds;
-static bool ready, measuring, done, stays, idle;
+static bool ready, measuring, done, stays, idle, in_path;
 static uint64_t cpu_from;
 static uint64_t all, lost, disorder, gaps, statuses, others;     /* from the first message to the last */
 static uint64_t deliveries, received, reads, untimed;            /* while measuring */
@@ -242,23 +244,31 @@ static bool put(struct client *c, const char *data, size_t length)
     return false;
 }
 
-static size_t request_of(int index, char *out, size_t room)
+/* The topics of a client, each between `quote`s, separated by commas. */
+static size_t topics_of(int index, const char *quote, char *out, size_t room)
 {
     static int order[MOST_TOPICS];
     int wanted = each && each < topic_count ? each : topic_count;
     uint64_t x = dice + (uint64_t)index * 0x9E3779B97F4A7C15ULL + 1;
     for (int i = 0; i < topic_count; i++)
         order[i] = i;
-    size_t n = (size_t)snprintf(out, room, "{\"op\":\"subscribe\",\"args\":[");
+    size_t n = 0;
     for (int i = 0; i < wanted; i++) {
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
         int from = wanted < topic_count ? i + (int)((x >> 16) % (uint64_t)(topic_count - i)) : i, kept = order[i];
         order[i] = order[from];
         order[from] = kept;
-        n += (size_t)snprintf(out + n, room - n, "%s\"%s\"", i ? "," : "", topics[order[i]]);
+        n += (size_t)snprintf(out + n, room - n, "%s%s%s%s", i ? "," : "", quote, topics[order[i]], quote);
         if (n + 8 > room)
             die("a client subscribes to more than fits one request");
     }
+    return n;
+}
+
+static size_t request_of(int index, char *out, size_t room)
+{
+    size_t n = (size_t)snprintf(out, room, "{\"op\":\"subscribe\",\"args\":[");
+    n += topics_of(index, "\"", out + n, room - n);
     return n + (size_t)snprintf(out + n, room - n, "]}");
 }
 
@@ -297,9 +307,17 @@ static void open_more(void)
         open_client(&clients[opened]);
 }
 
+static void send_upgrade(struct client *c)
+{
+    static char wanted[7000], text[8192];
+    size_t n = (size_t)snprintf(wanted, sizeof wanted, "%s", path);
+    if (in_path)
+        topics_of((int)(c - clients), "", wanted + n, sizeof wanted - n);
+    put(c, text, upgrade_request(host, port, wanted, text, sizeof text));
+}
+
 static void connected(struct client *c)
 {
-    char text[1024];
     int problem = 0;
     socklen_t size = sizeof problem;
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &problem, &size);
@@ -309,7 +327,7 @@ static void connected(struct client *c)
     }
     watch(poll_fd, EPOLL_CTL_MOD, c->fd, EPOLLIN, c);
     c->state = UPGRADING;
-    put(c, text, upgrade_request(host, port, path, text, sizeof text));
+    send_upgrade(c);
 }
 
 static int says(const char *text, size_t length, const char *words)
@@ -369,7 +387,12 @@ static size_t take_messages(struct client *c, char *text, size_t length)
             lose(c);
             return 0;
         }
-        send_request(c);
+        if (in_path) {
+            c->state = LIVE;
+            live++;
+        } else {
+            send_request(c);
+        }
     }
     struct frame f;
     while (c->state != DEAD && (f = read_frame(text + at, length - at)).whole) {
@@ -530,7 +553,7 @@ int main(int argc, char **argv)
 {
     check_options(argc, argv,
                   " --port --host --path --clients --topics --each --seed --sources --parallel --deadline --warmup"
-                  " --seconds --idle --credit-fd ");
+                  " --seconds --idle --credit-fd --no-subscribe ");
     raise_descriptor_limit();
     host = option(argc, argv, "--host", "127.0.0.1");
     path = option(argc, argv, "--path", "/ws");
@@ -544,6 +567,7 @@ int main(int argc, char **argv)
     warmup_seconds = number(argc, argv, "--warmup", 1);
     measured_seconds = number(argc, argv, "--seconds", 5);
     idle = flag(argc, argv, "--idle");
+    in_path = flag(argc, argv, "--no-subscribe");
     double deadline = number(argc, argv, "--deadline", 60);
     take_topics(strdup(option(argc, argv, "--topics", "trade:BTCUSDT")));
     server = address_of(host, port);

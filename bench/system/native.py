@@ -68,13 +68,20 @@ class Native:
         arguments: its command line.
         core: where it runs.
         descriptors: descriptors that it inherits.
+        program: what to start, where that is not the native tool of this name but one that behaves like it.
     """
 
     def __init__(
-        self, name: str, arguments: Sequence[object], *, core: int, descriptors: Sequence[int] = ()
+        self,
+        name: str,
+        arguments: Sequence[object],
+        *,
+        core: int,
+        descriptors: Sequence[int] = (),
+        program: Sequence[str] = (),
     ) -> None:
         self.name = name
-        command = [tool(name), *(str(argument) for argument in arguments)]
+        command = [*(program or [tool(name)]), *(str(argument) for argument in arguments)]
         with pinned(core):
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=descriptors

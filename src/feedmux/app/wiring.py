@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from feedmux import __version__
 from feedmux._native.outbox import TopicRow
+from feedmux._native.text import MergedText, ObjectText, data_frame
 from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
@@ -27,9 +28,11 @@ from feedmux.edge.tls import Tls, TlsFiles
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Sources
+from feedmux.feed.writer import MakeMerge
 from feedmux.hub.hub import Hub
 from feedmux.model.ports import Clock, Outlet, Publisher
 from feedmux.venue.bybit import INTERVALS, Bybit
+from feedmux.venue.bybit_data import TICKER_PLAN
 from feedmux.wire.place import Place, Places
 from feedmux.wire.stream import StreamFormat
 
@@ -61,7 +64,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     hub = Hub(TopicRow, clock, latency=latency)
     hub.connect(bus.reader("hub", hub))
     places = Places(settings.brand, [_place(market) for market in markets])
-    layout = StreamFormat(places, statuses=settings.status_messages)
+    layout = stream_format(places, statuses=settings.status_messages)
     rules = _rules(settings)
 
     def make_session(peer: Peer, outlet: Outlet) -> Session:
@@ -104,7 +107,20 @@ def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock)
         ),
     )
     make_link = partial(_link, venue_url(settings, market), _link_config(settings), clock)
-    return Driver(Bybit(market), publisher, make_link=make_link, config=config, clock=clock)
+    return Driver(
+        Bybit(market), publisher, make_link=make_link, config=config, clock=clock, merging=merging()
+    )
+
+
+def merging() -> MakeMerge:
+    """How tickers of Bybit are merged and written."""
+    how = ObjectText(TICKER_PLAN)
+    return lambda topic: MergedText(how, topic.instrument)
+
+
+def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
+    """The format of a data message as a gateway runs it."""
+    return StreamFormat(places, statuses=statuses, data_frame=data_frame)
 
 
 def _link(url: str, config: LinkConfig, clock: Clock, user: LinkUser) -> Link:

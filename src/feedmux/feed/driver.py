@@ -31,6 +31,7 @@ A name that cannot be an instrument never goes upstream.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -40,7 +41,7 @@ from feedmux.core.sequence import Epochs
 from feedmux.core.stats import Rule, Rules, add_up
 from feedmux.core.ticker import Unmerged
 from feedmux.feed.shard import LinkMaker, Shard, ShardConfig
-from feedmux.feed.writer import TopicWriter
+from feedmux.feed.writer import MakeMerge, RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Clock, Publisher, Statistics
 from feedmux.model.topic import Mode, Topic
@@ -75,14 +76,23 @@ class Driver:
         make_link: makes a link for a user of it.
         config: see :class:`DriverConfig`.
         clock: time.
+        merging: makes what merges and writes a topic that comes in parts; the codec writes it if absent.
     """
 
     def __init__(
-        self, venue: Venue, publisher: Publisher, *, make_link: LinkMaker, config: DriverConfig, clock: Clock
+        self,
+        venue: Venue,
+        publisher: Publisher,
+        *,
+        make_link: LinkMaker,
+        config: DriverConfig,
+        clock: Clock,
+        merging: MakeMerge | None = None,
     ) -> None:
         self._venue = venue
         self._publish = publisher.publish
         self._make_link = make_link
+        self._make_merge = merging or (lambda topic: RenderedMerge(partial(venue.render, topic)))
         self._config = config
         self._clock = clock
         self._time_ns = clock.time_ns
@@ -136,7 +146,7 @@ class Driver:
             if snapshot is not None:
                 self._publish(snapshot)
             return
-        writer = TopicWriter(topic, self._epochs.begin(self._clock.time_ns()), self._venue.render)
+        writer = TopicWriter(topic, self._epochs.begin(self._clock.time_ns()), self._make_merge)
         self._writers[topic] = writer
         shard = self._homes[topic] = self._room_for(topic)
         self._publish(writer.standing(self._clock.time_ns()))
