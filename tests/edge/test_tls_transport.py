@@ -8,6 +8,7 @@ import random
 import ssl
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -208,6 +209,39 @@ async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(se
     async with secured.edge() as edge:
         with await Eager.secured(edge.port, secured.trust) as client:
             assert parted(await client.read_to_end())[0] == 200
+
+
+@on_both_loops
+async def test_handshakes_wait_for_their_turn_and_those_who_are_in_do_not(secured: Secured) -> None:
+    async with secured.edge(changed(handshake_turn_s=1e-9)) as edge:
+        with await secured.client(edge) as early:
+            await early.subscribe("ticker:BTCUSDT")
+            coming = [asyncio.create_task(secured.client(edge)) for _ in range(30)]
+            seen = [edge.count("clients")]
+            while seen[-1] < 31:
+                edge.source.tick(ticker())
+                await asyncio.sleep(0)
+                seen.append(edge.count("clients"))
+            assert max(later - earlier for earlier, later in pairwise(seen)) <= 2, "at most one in each turn"
+            for client in await asyncio.gather(*coming):
+                client.close()
+            assert [(await early.message())["seq"] for _ in seen[1:]] == list(range(1, len(seen)))
+            assert edge.count("half_open") == 0
+        await until(lambda: edge.count("sockets") == 0)
+
+
+@on_both_loops
+async def test_who_goes_in_the_middle_of_the_handshake_is_no_longer_half_open(secured: Secured) -> None:
+    async with secured.edge(changed(handshake_turn_s=1e-9)) as edge:
+        for hello in (b"", b"\x16\x03\x01\x02\x00"):
+            raws = [await edge.connect() for _ in range(5)]
+            for raw in raws:
+                await raw.send(hello)
+            await until(lambda: edge.count("half_open") == 5)
+            for raw in raws:
+                raw.close()
+            await until(lambda: edge.count("half_open") == 0)
+        assert edge.count("tls_failed") == 5
 
 
 @on_both_loops
