@@ -305,18 +305,10 @@ async def test_handshakes_wait_for_their_turn_and_are_answered_in_order() -> Non
 @on_both_loops
 async def test_who_goes_while_it_waits_for_its_turn_is_not_answered_and_not_missed() -> None:
     async with Edge(msgspec.structs.replace(CONFIG, handshake_turn_s=0.005)) as edge:
-        loop = asyncio.get_running_loop()
-
-        def work() -> None:
-            end = loop.time() + 0.02
-            while loop.time() < end:
-                pass
-
         raws = [await edge.connect() for _ in range(20)]
         await until(lambda: edge.count("half_open") == 20)
-        edge.server.house.doorway.ask(work)
-        for _ in range(5):
-            edge.server.house.doorway.ask(work)
+        for _ in range(6):
+            edge.server.house.doorway.ask(lambda: work(0.02))
         for raw in raws:
             await raw.send(UPGRADE)
         for raw in raws[::2]:
@@ -346,3 +338,43 @@ async def test_no_room_for_another_half_open_one_is_no_harm_to_those_inside() ->
             await until(lambda: edge.count("half_open") == 0)
             with await edge.client():
                 assert edge.count("clients") == 2
+
+
+def work(seconds: float) -> None:
+    """Hold the loop up, as handshakes do."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+@on_both_loops
+async def test_who_waits_for_our_turn_is_not_told_that_it_is_late() -> None:
+    config = msgspec.structs.replace(CONFIG, handshake_timeout_s=0.15, handshake_turn_s=1e-9)
+    async with Edge(config) as edge:
+        with await edge.connect() as raw:
+            await until(lambda: edge.count("half_open") == 1)
+            for _ in range(40):
+                edge.server.house.doorway.ask(lambda: work(0.01))
+            await raw.send(UPGRADE)
+            await raw.upgrade_answer()
+            assert edge.count("handshakes_timed_out") == 0
+
+
+@on_both_loops
+async def test_who_waits_for_our_turn_when_the_server_ends_is_gone_with_it() -> None:
+    async with Edge(msgspec.structs.replace(CONFIG, handshake_turn_s=1e-9)) as edge:
+        doorway = edge.server.house.doorway
+        with await edge.connect() as raw:
+            await until(lambda: edge.count("half_open") == 1)
+            for _ in range(20):
+                doorway.ask(lambda: work(0.001))
+            await raw.send(UPGRADE)
+            await until(lambda: doorway.waiting < 15)
+            await edge.server.stop()
+            await until(lambda: not doorway.waiting)
+            assert await raw.read() == b""
+            assert (edge.count("clients_lifetime"), edge.count("half_open"), edge.count("sockets")) == (
+                0,
+                0,
+                0,
+            )

@@ -17,9 +17,12 @@ import picows
 import pytest
 from websockets.asyncio.client import connect
 
+from feedmux.client.clock import SystemClock
 from feedmux.core.outbox import OutboxLimits
+from feedmux.edge.doorway import Doorway
 from feedmux.edge.house import ServerConfig
 from feedmux.edge.tls import Tls
+from feedmux.edge.tls_transport import READ_BYTES, TlsTransport
 from support.certificates import Authority, SecureRaw
 from support.edge import CONFIG, FREE, Edge, parted, ticker, trades
 from support.frames import CLOSE, PING, PONG, TEXT, Frame, masked
@@ -231,6 +234,21 @@ async def test_handshakes_wait_for_their_turn_and_those_who_are_in_do_not(secure
 
 
 @on_both_loops
+async def test_tls_handshakes_wait_before_anything_is_asked(secured: Secured) -> None:
+    async with secured.edge(changed(handshake_turn_s=1e-9)) as edge:
+        coming = [asyncio.create_task(SecureRaw.secured(edge.port, secured.trust)) for _ in range(30)]
+        waiting = [0]
+        while not all(task.done() for task in coming):
+            await asyncio.sleep(0)
+            waiting.append(edge.server.house.doorway.waiting)
+        assert max(waiting) > 3
+        for task in coming:
+            (await task).close()
+        await until(lambda: edge.count("sockets") == 0)
+        assert (edge.count("half_open"), edge.count("tls_failed")) == (0, 0)
+
+
+@on_both_loops
 async def test_who_goes_in_the_middle_of_the_handshake_is_no_longer_half_open(secured: Secured) -> None:
     async with secured.edge(changed(handshake_turn_s=1e-9)) as edge:
         for hello in (b"", b"\x16\x03\x01\x02\x00"):
@@ -277,6 +295,49 @@ async def test_a_new_certificate_is_for_those_who_come_and_keeps_those_who_are_t
             with await secured.client(edge) as third:
                 assert third.certificate == second
             assert edge.count("clients") == 2
+
+
+class Sipper(asyncio.Protocol):
+    """Pauses after everything that it is given."""
+
+    def __init__(self) -> None:
+        self.sips: list[bytes] = []
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.sips.append(data)
+        self.transport.pause_reading()
+
+
+@on_both_loops
+async def test_who_pauses_gets_nothing_and_then_the_rest_although_nothing_new_comes(secured: Secured) -> None:
+    loop = asyncio.get_running_loop()
+    doorway = Doorway(9, 1.0, clock=SystemClock(), loop=loop)
+    sipper = Sipper()
+    tls = Tls(secured.authority.files)
+    server = await loop.create_server(
+        lambda: TlsTransport(tls, sipper, doorway=doorway, loop=loop), "127.0.0.1", 0
+    )
+    data = random.Random(5).randbytes(5 * READ_BYTES)
+    with await SecureRaw.secured(server.sockets[0].getsockname()[1], secured.trust) as client:
+        sending = asyncio.create_task(client.send(data))
+        while sum(map(len, sipper.sips)) < len(data):
+            sips = len(sipper.sips)
+            await until(lambda sips=sips: len(sipper.sips) > sips)  # type: ignore[misc]
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert len(sipper.sips) == sips + 1, "one at a time"
+            assert not sipper.transport.is_reading()
+            sipper.transport.resume_reading()
+        await sending
+        assert b"".join(sipper.sips) == data
+    await until(sipper.transport.is_closing)
+    server.close()
+    await server.wait_closed()
 
 
 # The end
