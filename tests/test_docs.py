@@ -24,6 +24,7 @@ from feedmux.app.config import load
 from feedmux.app.settings import fields
 from feedmux.model.event import EventKind
 from feedmux.wire import envelope, op
+from support.certificates import Authority
 from support.documents import (
     ROOT,
     Block,
@@ -375,6 +376,7 @@ async def test_commands_do_what_they_are_shown_for(command: Command, tmp_path: P
     for block in blocks():
         if block.language in ("toml", "env"):
             (tmp_path / ("feedmux.toml" if block.language == "toml" else ".env")).write_text(block.text)
+    Authority(tmp_path, cert="fullchain.pem", key="privkey.pem")
     async with stage() as set_up:
         await TRIALS[command.args[0]](set_up, command, str(tmp_path))
 
@@ -385,7 +387,8 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     env = command.environment | {"HOST": "127.0.0.1", "PORT": "0", "BYBIT_WS_URL": venue.url}
     words = replaced(command.args, "--port", "0") if "--port" in command.args else command.args
     running = await set_up.run(*words, "--set", "log_level=INFO", env=env, cwd=cwd)
-    await running.line(r"Listening on ws://127\.0\.0\.1:\d+/ws")
+    scheme = "wss" if "tls_cert=fullchain.pem" in words else "ws"
+    await running.line(rf"Listening on {scheme}://127\.0\.0\.1:\d+/ws")
     assert await running.stop() == 0
 
 
@@ -397,8 +400,14 @@ async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
 
 async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
     """It writes as many messages as it was asked for."""
-    async with scene(set_up, VENUES="bybit.linear,bybit.spot") as (_, gateway):
-        words = replaced(replaced(command.args, "--url", gateway.url), "--count", "2")
+    tls = (
+        {"TLS_CERT": f"{cwd}/fullchain.pem", "TLS_KEY": f"{cwd}/privkey.pem"}
+        if "--ca" in command.args
+        else {}
+    )
+    async with scene(set_up, VENUES="bybit.linear,bybit.spot", **tls) as (_, gateway):
+        url = gateway.url.replace("ws:", "wss:") if tls else gateway.url
+        words = replaced(replaced(command.args, "--url", url), "--count", "2")
         running = await set_up.run(*words, cwd=cwd)
         assert await running.end() == 0, running.text
     assert len([line for line in running.output if line.startswith('{"stream":')]) == 2

@@ -166,6 +166,26 @@ def test_delays_in_the_wrong_order_name_the_longest_even_if_it_is_the_default() 
     assert problem.startswith("BYBIT_RECONNECT_DELAY_MAX: 60.0 does not work")
 
 
+@pytest.mark.parametrize(
+    ("given", "missing", "expected"),
+    [
+        ("tls_cert", "TLS_KEY", "the path of its private key, because TLS_CERT is set"),
+        ("tls_key", "TLS_CERT", "the path of the certificate, because TLS_KEY is set"),
+    ],
+)
+def test_a_certificate_without_its_key_and_a_key_without_it_name_what_is_missing(
+    given: str, missing: str, expected: str
+) -> None:
+    assert problems({given: "/one.pem"}) == [f"{missing}: '' does not work; expected {expected}"]
+    assert load({"tls_cert": "/one.pem", "tls_key": "/one.pem"}).tls_cert == "/one.pem"
+
+
+def test_the_password_of_the_key_is_not_shown() -> None:
+    settings = load({"tls_key_password": "open sesame"})
+    assert "sesame" not in repr(settings)
+    assert settings.tls_key_password.reveal() == "open sesame"
+
+
 def test_a_name_like_no_setting_is_told_where_to_look(empty_place: Path) -> None:
     (empty_place / "feedmux.toml").write_text("xyzzy = 'secret'")
     assert problems() == [

@@ -22,6 +22,10 @@ SERVER: dict[str, Any] = {
     "waiting_bytes": 4096,
     "closed_by_code": {"1001": 2, "4008": 4},
     "failed_requests": 0,
+    "half_open": 5,
+    "refused_half_open": 2,
+    "handshakes_timed_out": 8,
+    "tls_failed": 1,
     "draining": False,
 }
 HUB = {"subscriptions": 6, "topics": 2}
@@ -89,6 +93,10 @@ def test_every_figure_is_shown() -> None:
         "feedmux_closed_total 1001": 2,
         "feedmux_closed_total 4008": 4,
         "feedmux_failed_requests_total": 0,
+        "feedmux_half_open": 5,
+        "feedmux_refused_half_open_total": 2,
+        "feedmux_handshakes_timed_out_total": 8,
+        "feedmux_tls_failed_total": 1,
         "feedmux_topics live": 2,
         "feedmux_venue_up bybit.linear": 1,
         "feedmux_venue_last_message_age_seconds bybit.linear": 0.25,
@@ -158,6 +166,15 @@ def test_stats_name_slow_clients_and_what_a_venue_sent_that_is_not_ours() -> Non
     }
     assert (body["feeds"][0]["malformed"], body["feeds"][0]["foreign"]) == (5, 2)
     assert "links" not in body["feeds"][0]
+
+
+def test_stats_show_who_stands_in_the_door() -> None:
+    assert stats(snapshot(), max_clients=9)["handshakes"] == {
+        "half_open": 5,
+        "refused_half_open": 2,
+        "handshakes_timed_out": 8,
+        "tls_failed": 1,
+    }
 
 
 def test_a_venue_whose_link_is_down_is_not_up_and_its_age_may_be_unknown() -> None:

@@ -19,6 +19,7 @@ from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.tls import Tls
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Outlet
@@ -103,6 +104,7 @@ class Edge:
         config: of the server.
         rules: of its sessions.
         routes: what plain HTTP paths answer.
+        tls: of its listener.
     """
 
     def __init__(
@@ -110,6 +112,8 @@ class Edge:
         config: ServerConfig = CONFIG,
         rules: Rules = Rules(),  # noqa: B008
         routes: Mapping[str, Route] = ROUTES,
+        *,
+        tls: Tls | None = None,
     ) -> None:
         self.config = config
         clock = SystemClock()
@@ -130,7 +134,7 @@ class Edge:
         house = House(
             config, make_session=make_session, routes=routes, clock=clock, loop=loop, latency=self.latency
         )
-        self.server = Server(house)
+        self.server = Server(house, tls)
 
     async def __aenter__(self) -> Self:
         await self.server.start()

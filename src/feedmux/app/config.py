@@ -32,6 +32,12 @@ SET: Final = "--set"
 BYBIT_DOMAINS: Final = ("bybit.com", "bybit.tr", "bybit.id", "bybit.kz", "bybitgeorgia.ge", "manepa.jp")
 """Bybit's own domains. Source: Bybit V5 documentation, WebSocket connect, 2026-07-24."""
 BYBIT_TESTNET_HOST: Final = "stream-testnet.bybit.com"
+TOGETHER: Final = {
+    "bybit_reconnect_delay_max": "a number not below BYBIT_RECONNECT_DELAY_INITIAL",
+    "tls_cert": "the path of the certificate, because TLS_KEY is set",
+    "tls_key": "the path of its private key, because TLS_CERT is set",
+}
+"""What is expected of a setting that is right by itself, and wrong beside another one."""
 
 
 class UnknownSetting(InvalidSetting):
@@ -311,7 +317,7 @@ def _problems(details: Sequence[ErrorDetails], layers: Sequence[Layer]) -> Itera
     """Translate pydantic's findings, one per setting."""
     known, seen = fields(), set[str]()
     for detail in details:
-        name = str(detail["loc"][0]) if detail["loc"] else "bybit_reconnect_delay_max"
+        name = str(detail["loc"][0]) if detail["loc"] else str(detail["ctx"]["error"])
         if name not in seen and detail["type"] != "default_factory_not_called":
             seen.add(name)
             yield _problem(name, known[name], layers, whole=bool(detail["loc"]))
@@ -322,5 +328,5 @@ def _problem(name: str, field: FieldInfo, layers: Sequence[Layer], *, whole: boo
     value = field.default if layer is None else layer.values[name]
     if field.annotation is Secret and not isinstance(value, Secret):
         value = Secret(str(value))
-    want = expected(field) if whole else "a number not below BYBIT_RECONNECT_DELAY_INITIAL"
+    want = expected(field) if whole else TOGETHER[name]
     return InvalidSetting(layer.place(name) if layer else name.upper(), value, want)

@@ -21,12 +21,16 @@ COUNTERS = {
     "clients_lifetime": "Clients that were admitted since the start",
     "messages_sent": "Data messages written to clients",
     "conflated": "Values replaced by newer ones because their client was slow",
+    "refused_half_open": "Connections that were reset because too many were half open",
+    "handshakes_timed_out": "Connections that did not send their request in time",
+    "tls_failed": "TLS handshakes that were begun and came to nothing",
     "gaps_sent": "Gap messages that told a slow client what it missed",
     "lost": "Values that a slow client did not get, and that a gap message names",
     "failed_requests": "Plain HTTP requests answered with 500",
 }
 GAUGES = {
     "clients": "Clients that are connected",
+    "half_open": "Connections that are no WebSockets yet",
     "streams": "Subscriptions of all clients",
     "waiting_bytes": "Bytes that wait for slow clients",
 }
@@ -43,6 +47,9 @@ HISTOGRAMS = {
 }
 BOUNDS_NS = tuple(bound for power in range(13, 35) for bound in (1 << power, 3 << (power - 1)))
 """Two for each power of two, from 8 µs to 26 s; all of them begin a step of a histogram."""
+
+
+HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "tls_failed")
 
 
 class Snapshot(NamedTuple):
@@ -111,6 +118,7 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         },
         "seconds": {name: _percentiles(histogram) for name, histogram in _histograms(now)},
         "closed_by_code": server["closed_by_code"],
+        "handshakes": {key: server[key] for key in HANDSHAKES},
         "topics_by_state": dict(now.states),
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
     }

@@ -24,6 +24,7 @@ from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.tls import Tls, TlsFiles
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Sources
@@ -49,7 +50,11 @@ class Gateway(NamedTuple):
 
 
 def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
-    """Connect venues, bus, hub and edge as ``settings`` say."""
+    """Connect venues, bus, hub and edge as ``settings`` say.
+
+    Raises:
+        InvalidCertificate: the files of TLS cannot be used.
+    """
     clock = SystemClock()
     bus = InprocBus()
     markets = [name.partition(".")[2] for name in settings.venues]
@@ -74,9 +79,20 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
         loop=loop,
         latency=latency,
     )
-    gateway = Gateway(Server(house), hub, latency, tuple(drivers.values()))
+    gateway = Gateway(Server(house, tls(settings)), hub, latency, tuple(drivers.values()))
     routes.update(_routes(gateway, settings))
     return gateway
+
+
+def tls(settings: Settings) -> Tls | None:
+    """Read the listener's certificate; None when there is to be no TLS.
+
+    Raises:
+        InvalidCertificate: the files cannot be used.
+    """
+    if not settings.tls_cert:
+        return None
+    return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
 def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock) -> Driver:
@@ -142,6 +158,8 @@ def _server_config(settings: Settings) -> ServerConfig:
         max_message_bytes=settings.client_max_message_bytes,
         max_frames=2 * settings.max_message_rate_per_client,
         handshake_timeout_s=settings.handshake_timeout,
+        max_half_open=settings.max_half_open,
+        backlog=settings.accept_backlog,
         close_timeout_s=settings.close_timeout,
         ping_interval_s=settings.client_ping_interval,
         pong_timeout_s=settings.client_ping_timeout,

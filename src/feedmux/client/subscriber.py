@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Iterator
+from ssl import SSLContext
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -63,9 +64,10 @@ class Subscriber:
         config: bounds and deadlines of the link.
         clock: the machine's by default.
         dice: for the jitter of the waits; the machine's by default.
+        ssl: how to check a ``wss`` gateway; by default against the system's certificates.
 
     Raises:
-        InvalidSetting: the URL cannot work.
+        InvalidSetting: the URL cannot work, or ``ssl`` is given for ``ws``.
     """
 
     def __init__(
@@ -77,13 +79,19 @@ class Subscriber:
         config: LinkConfig = PATIENT,
         clock: Clock | None = None,
         dice: Dice | None = None,
+        ssl: SSLContext | None = None,
     ) -> None:
         self._wanted = dict.fromkeys(args)
         self._reader = reader
         self._messages = self._malformed = 0
         self._refusal: Refused | None = None
         self._link = Link(
-            url, self, config=config, clock=clock or SystemClock(), dice=dice or random.SystemRandom()
+            url,
+            self,
+            config=config,
+            clock=clock or SystemClock(),
+            dice=dice or random.SystemRandom(),
+            ssl=ssl,
         )
 
     async def run(self) -> None:

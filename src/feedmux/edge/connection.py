@@ -40,6 +40,7 @@ from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
 from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
+from feedmux.edge.joined import send_joined
 from feedmux.edge.parser import Parser
 from feedmux.edge.session import Session
 from feedmux.edge.slowness import Pace, Slowness, taken_bytes
@@ -146,11 +147,7 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def write(self, frames: Sequence[bytes], /) -> int:
         """Send data frames where there is no descriptor to lend; see :class:`~feedmux.model.ports.Writer`."""
-        for done, frame in enumerate(frames):
-            if self._slow is not None or self._transport.is_closing():
-                return done
-            self._transport.write(frame)
-        return len(frames)
+        return send_joined(self._transport, frames, lambda: self._slow is None)
 
     def rest(self, data: bytes, /) -> bool:
         """Send the rest of a frame; see :class:`~feedmux.model.ports.DirectWriter`."""

@@ -16,6 +16,7 @@ from feedmux.core.outbox import OutboxLimits
 from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.doorway import Doorway
 from feedmux.edge.http import Route
 from feedmux.edge.parser import Parsers
 from feedmux.edge.session import Peer, Session
@@ -56,6 +57,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         unsent_bytes: of these, what may wait there although the peer's window has no room for it; 0
             leaves it to the system.
         backlog: connections that the kernel holds until they are accepted.
+        max_half_open: connections that are no WebSockets yet; the next one is reset.
+        handshake_turn_s: how long handshakes may take of one turn of the loop.
         drained_per_turn: clients that are written to before reading and accepting have their turn.
     """
 
@@ -77,6 +80,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     send_buffer_bytes: int = 0
     unsent_bytes: int = 0
     backlog: int = 4096
+    max_half_open: int = 4096
+    handshake_turn_s: float = 0.002
     drained_per_turn: int = 512
 
 
@@ -121,12 +126,14 @@ class House:
         self.routes = routes
         self.clock = clock
         self.loop = loop
+        self.path = config.path.encode()
         self.draining = False
         self.shut = False
         self.sockets: dict[Deadlines, None] = {}
         self.guests: dict[Guest, None] = {}
         self.empty = asyncio.Event()
         self.empty.set()
+        self.doorway = Doorway(config.max_half_open, config.handshake_turn_s, clock=clock, loop=loop)
         self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
@@ -240,4 +247,5 @@ class House:
             "failed_requests": self._failures.total(),
             "loop_lag": self._lag.plain(),
             "draining": self.draining,
+            **self.doorway.statistics(),
         }

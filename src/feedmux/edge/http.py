@@ -40,6 +40,7 @@ VERSION: Final = ("Sec-WebSocket-Version", "13")
 """Goes with every handshake that is refused (RFC 6455 §4.4)."""
 
 BAD_REQUEST: Final = Reply(400, {"error": "This is not an HTTP request"})
+NOT_TLS: Final = Reply(400, {"error": "This port speaks TLS; use https:// or wss://"})
 
 
 def encode(reply: Reply, *, head: bool = False) -> bytes:
