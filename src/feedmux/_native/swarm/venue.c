@@ -392,7 +392,7 @@ static void turn(int listener)
     free_gone();
 }
 
-int main(int argc, char **argv)
+int venue_main(int argc, char **argv)
 {
     check_options(argc, argv,
                   " --port --rate --burst --window --seconds --pad --client-bytes --topics --order --seed --sndbuf"

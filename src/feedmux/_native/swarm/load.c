@@ -526,7 +526,7 @@ static int make_timer(void)
     return timer;
 }
 
-int main(int argc, char **argv)
+int load_main(int argc, char **argv)
 {
     check_options(argc, argv,
                   " --port --host --path --clients --topics --each --seed --sources --parallel --deadline --warmup"
