@@ -29,7 +29,9 @@ def build() -> None:
         target = BIN / tool
         if target.exists() and target.stat().st_mtime > max(headers, source.stat().st_mtime):
             continue
-        if subprocess.run([compiler, *FLAGS, f"-D{tool}_main=main", "-o", str(target), str(source)], check=False).returncode:
+        if subprocess.run(
+            [compiler, *FLAGS, f"-D{tool}_main=main", "-o", str(target), str(source)], check=False
+        ).returncode:
             sys.exit(f"{source.name} could not be built; the lines above say why.")
 
 
