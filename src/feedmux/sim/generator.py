@@ -117,6 +117,11 @@ class Generator:
         return cls(program, process)
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def said(self) -> tuple[str, ...]:
         """The first lines of its standard error."""
         return tuple(self._said)

@@ -191,6 +191,11 @@ class Swarm:
         """Over how many processes the clients are spread."""
         return len(self._shares)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that were started."""
+        return tuple(generator.pid for generator in self._generators)
+
     async def __aenter__(self) -> Self:
         try:
             for number, clients in enumerate(self._shares):
