@@ -125,9 +125,10 @@ def _load_axis(across: Scale) -> Iterator[str]:
 
 
 def _latency_axis(up: Scale) -> Iterator[str]:
+    factors = (1, 2, 5) if up.high / up.low <= 10**5 else (1,)
     value = up.low
     while value <= up.high * 1.001:
-        for factor in (1, 2, 5):
+        for factor in factors:
             if value * factor <= up.high * 1.001:
                 y = up.at(value * factor)
                 yield f'<line class="grid" x1="{LEFT}" y1="{y}" x2="{RIGHT}" y2="{y}"/>'

@@ -22,7 +22,7 @@ def write_table(measured: Measurement) -> None:
     console = Console(highlight=False, soft_wrap=False)
     console.width = max(console.width if sys.stdout.isatty() else WIDTH, WIDTH)
     console.print(*_head(measured), sep="\n", markup=False)
-    console.print(_table(measured))
+    console.print("", _table(measured), "", sep="\n")
     for sentence in _feet(measured):
         console.print(sentence, markup=False)
 
@@ -38,10 +38,10 @@ def _head(measured: Measurement) -> Iterator[str]:
 
 
 def _table(measured: Measurement) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, unit in (
         ("messages", "/s"), ("deliveries", "/s"), ("lost", ""), ("p50", "ms"), ("p99", "ms"),
-        ("p99.9", "ms"), ("max", "ms"), ("CPU each", "µs"), ("server", "busy"),
+        ("p99.9", "ms"), ("max", "ms"), ("CPU", "µs each"), ("busy", "%"),
     ):  # fmt: skip
         table.add_column(f"{name}\n{unit}", justify="right", no_wrap=True)
     for point in measured.points:
@@ -57,7 +57,7 @@ def _cells(point: Point) -> Iterator[str]:
         yield milliseconds(getattr(point.latency, name)) if point.latency else UNKNOWN
     cpu, busy = point.cpu_us_per_delivery, point.server_busy
     yield f"{cpu:,.2f}" if cpu is not None else UNKNOWN
-    yield f"{busy:.0%}" if busy is not None else UNKNOWN
+    yield f"{busy * 100:.0f}" if busy is not None else UNKNOWN
 
 
 def milliseconds(value: float) -> str:
