@@ -154,18 +154,27 @@ def read(path: Path) -> Measurement:
     return msgspec.json.decode(path.read_bytes(), type=Measurement)
 
 
+def per_second(rate: float) -> str:
+    """A rate as people write it: 5,000 or 0.5."""
+    return f"{rate:,.0f}" if rate == int(rate) else f"{rate:,}"
+
+
+def where(point: Point) -> str:
+    """Which run of a sweep a point is."""
+    return f"at {per_second(point.rate)} messages/s" if point.rate is not None else "in this run"
+
+
 def faults(points: list[Point]) -> Iterator[str]:
     """What was not clean about the runs: one sentence each."""
     for point in points:
-        where = f"at {point.rate:,g} messages/s" if point.rate is not None else "in this run"
         unannounced = point.lost + (point.slow.lost if point.slow else 0)
         if unannounced:
-            yield f"{where}, {unannounced:,} messages were lost without a word"
+            yield f"{where(point)}, {unannounced:,} messages were lost without a word"
         if point.disorder:
-            yield f"{where}, {point.disorder:,} messages came after newer ones"
+            yield f"{where(point)}, {point.disorder:,} messages came after newer ones"
         if point.closed:
             codes = ", ".join(map(str, point.close_codes or ())) or "no code"
-            yield f"{where}, the server closed {point.closed:,} clients ({codes})"
+            yield f"{where(point)}, the server closed {point.closed:,} clients ({codes})"
 
 
 def doubts(points: list[Point]) -> Iterator[str]:

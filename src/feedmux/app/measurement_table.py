@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from feedmux.app.measurement import Measurement, Point
+from feedmux.app.measurement import Measurement, Point, per_second, where
 
 WIDTH: Final = 80
 """The width that every line fits; in a pipe and in a smaller terminal it is assumed."""
@@ -50,7 +50,7 @@ def _table(measured: Measurement) -> Table:
 
 
 def _cells(point: Point) -> Iterator[str]:
-    yield f"{point.rate:,g}" if point.rate is not None else UNKNOWN
+    yield per_second(point.rate) if point.rate is not None else UNKNOWN
     yield f"{point.deliveries_per_s:,.0f}"
     yield f"{point.lost:,}"
     for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms"):
@@ -68,9 +68,8 @@ def milliseconds(value: float) -> str:
 def _feet(measured: Measurement) -> Iterator[str]:
     for point in measured.points:
         if point.slow:
-            where = f"{point.rate:,g} messages/s" if point.rate is not None else "this run"
             yield (
-                f"slow clients at {where}: {point.slow.deliveries:,} deliveries, {point.slow.conflated:,} "
+                f"slow clients {where(point)}: {point.slow.deliveries:,} deliveries, {point.slow.conflated:,} "
                 f"conflated, {point.slow.announced:,} in gap messages, {point.slow.lost:,} lost, "
                 f"{point.slow.closed:,} closed"
             )

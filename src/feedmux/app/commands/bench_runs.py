@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from feedmux.app.cpu import cpu_seconds
-from feedmux.app.measurement import Delays, Point, SlowClients, Workload
+from feedmux.app.measurement import Delays, Point, SlowClients, Workload, per_second
 from feedmux.app.own_gateway import OwnGateway
 from feedmux.model.errors import FeedmuxError
 from feedmux.sim.generator import Generator
@@ -132,7 +132,7 @@ async def run(setting: Setting, rate: float | None) -> Point:
 
 async def _count(setting: Setting, swarm: Swarm, rate: float | None) -> Point:
     ready = await swarm.ready()
-    at = f", {rate:,g} messages/s" if rate is not None else ""
+    at = f", {per_second(rate)} messages/s" if rate is not None else ""
     say(f"{ready.connected:,} clients subscribed in {ready.seconds:.2f} s{at}")
     if setting.venue is not None:
         await setting.venue.tell(f"rate {rate}")
