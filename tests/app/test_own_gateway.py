@@ -9,7 +9,6 @@ import pytest
 from feedmux.app.config import InvalidConfiguration
 from feedmux.app.own_gateway import GatewayDied, OwnGateway
 from support.running import SOURCE
-from support.waiting import until
 
 SETTINGS = {
     "host": "127.0.0.1", "port": "0", "bybit_ws_url": "ws://127.0.0.1:9/v5/public/linear",
@@ -37,7 +36,7 @@ async def test_it_serves_while_it_is_needed_whatever_the_environment_says(
     monkeypatch.setenv("BRAND", "somebody else's")
     monkeypatch.setenv("LOG_LEVEL", "ERROR")
     async with OwnGateway(SETTINGS) as gateway:
-        gateway.check()
+        await gateway.check()
         assert gateway.url == f"ws://127.0.0.1:{gateway.port}/ws"
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(b"GET /stats HTTP/1.1\r\nHost: gateway\r\n\r\n")
@@ -63,12 +62,5 @@ async def test_one_that_does_not_start_says_why() -> None:
 async def test_one_that_dies_is_noticed() -> None:
     async with OwnGateway(SETTINGS) as gateway:
         os.kill(gateway.pid, signal.SIGKILL)
-
-        def died() -> bool:
-            try:
-                gateway.check()
-            except GatewayDied:
-                return True
-            return False
-
-        await until(died, "the death is noticed")
+        with pytest.raises(GatewayDied, match="the measured gateway ended: it did not say why"):
+            await gateway.check()

@@ -15,7 +15,7 @@ from feedmux.sim.swarm import NoData, Swarm, SwarmOptions, TooFewDescriptors, sp
 from feedmux.sim.tally import Outcome
 from feedmux.sim.target import FullHouse, NotAGateway, Target
 from support.running import SOURCE
-from support.ws_server import Talk, acknowledge, trade, ws_server
+from support.ws_server import Talk, acknowledge, send_steadily, trade, ws_server
 
 GAP = (
     '{"stream":"mudrex.futures.trade.BTCUSDT","type":"gap","data":{"from":%d,"to":%d,"reason":"slow"},'
@@ -58,9 +58,7 @@ async def count(url: str, chosen: SwarmOptions) -> Outcome:
 async def test_every_client_of_every_process_is_counted() -> None:
     async def talk(connection: ServerConnection) -> None:
         assert await acknowledge(connection) == ["trade:BTCUSDT"]
-        for seq in range(1, 1000):
-            await connection.send(trade(seq))
-            await asyncio.sleep(0.005)
+        await send_steadily(connection, map(trade, range(1, 1000)))
 
     async with ws_server(talk) as url:
         outcome = await count(url, options(clients=5, processes=2))
@@ -93,13 +91,15 @@ async def test_an_id_that_is_no_intended_time_gives_no_latency(stamp: str) -> No
     assert outcome.usual.latency is None
 
 
+def late(seq: int) -> str:
+    """A trade that says that it was made 50 ms ago."""
+    return trade(seq, stamp="x", timestamp_ms=time.time_ns() // 1_000_000 - 50)
+
+
 async def test_by_timestamp_a_message_is_as_old_as_it_says() -> None:
     async def talk(connection: ServerConnection) -> None:
         await acknowledge(connection)
-        for seq in range(1, 100):
-            then = time.time_ns() // 1_000_000 - 50
-            await connection.send(trade(seq, stamp="x", timestamp_ms=then))
-            await asyncio.sleep(0.005)
+        await send_steadily(connection, map(late, range(1, 1000)))
 
     async with ws_server(talk) as url:
         latency = (await count(url, options(times="timestamp"))).usual.latency
@@ -110,9 +110,7 @@ async def test_by_timestamp_a_message_is_as_old_as_it_says() -> None:
 async def test_slow_clients_are_counted_apart() -> None:
     async def talk(connection: ServerConnection) -> None:
         await acknowledge(connection)
-        for seq in range(1, 100):
-            await connection.send(trade(seq))
-            await asyncio.sleep(0.005)
+        await send_steadily(connection, map(trade, range(1, 1000)))
 
     async with ws_server(talk) as url:
         outcome = await count(url, options(clients=4, stop_reading=0.25, slow=0.25))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -38,6 +39,13 @@ async def acknowledge(connection: ServerConnection) -> Any:
         json.dumps({"op": "subscribe", "success": True, "args": args, "message": "", "rejected": None})
     )
     return args
+
+
+async def send_steadily(connection: ServerConnection, texts: Iterable[str]) -> None:
+    """Send these, about two hundred a second: as a market goes on while clients are measured."""
+    for text in texts:
+        await connection.send(text)
+        await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

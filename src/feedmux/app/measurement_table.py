@@ -69,8 +69,8 @@ def _feet(measured: Measurement) -> Iterator[str]:
     for point in measured.points:
         if point.slow:
             yield (
-                f"slow clients {where(point)}: {point.slow.deliveries:,} deliveries, {point.slow.conflated:,} "
-                f"conflated, {point.slow.announced:,} in gap messages, {point.slow.lost:,} lost, "
-                f"{point.slow.closed:,} closed"
+                f"slow clients {where(point)}: {point.slow.deliveries:,} deliveries, "
+                f"{point.slow.conflated:,} conflated, {point.slow.announced:,} in gap messages, "
+                f"{point.slow.lost:,} lost, {point.slow.closed:,} closed"
             )
     yield from (f"note: {note}" for note in measured.notes)

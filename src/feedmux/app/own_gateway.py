@@ -8,6 +8,7 @@ its command line, whatever the environment and the files here say.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
@@ -27,6 +28,7 @@ START_S = 30.0
 _LISTENS = re.compile(rb"Listening on ws://[^:]+:(\d+)/ws")
 _MOST_SAID = 20
 _END_S = 15.0
+_MOMENT_S = 0.5
 
 
 class GatewayDied(FeedmuxError):
@@ -94,13 +96,16 @@ class OwnGateway:
         """Where its clients connect."""
         return f"ws://127.0.0.1:{self.port}/ws"
 
-    def check(self) -> None:
-        """See that it lives.
+    async def check(self) -> None:
+        """See that it lives: a process that is about to end is given a moment to.
 
         Raises:
             GatewayDied: it does not.
         """
-        if self._process is None or self._process.returncode is not None:
+        assert self._process is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT_S):
+                await self._process.wait()
             raise GatewayDied(self._last_words())
 
     async def _port(self) -> int:

@@ -75,63 +75,84 @@ class Outputs(NamedTuple):
                 raise CannotWrite(path, f"there is no folder {path.parent}")
 
 
+Url = Annotated[
+    str | None,
+    typer.Argument(
+        help="A gateway, e.g. ws://127.0.0.1:8000/ws; without it one is started.", show_default=False
+    ),
+]
+Clients = Annotated[int, typer.Option(help="How many clients.")]
+Topics = Annotated[
+    str | None,
+    typer.Option(
+        help="What they subscribe to, separated by commas.",
+        show_default="100 trade streams; with a URL ticker:BTCUSDT,trade:BTCUSDT",
+    ),
+]
+TopicsFile = Annotated[
+    Path | None, typer.Option(help="A file with topics, separated by white space.", show_default=False)
+]
+Each = Annotated[
+    int | None, typer.Option(help="So many random ones of the topics for each client.", show_default="all")
+]
+Rates = Annotated[
+    str | None,
+    typer.Option(help="Messages/s of the venue, a run for each; only without a URL.", show_default=RATES),
+]
+Seconds = Annotated[float, typer.Option(help="How long each run is measured.")]
+Warmup = Annotated[float, typer.Option(help="Seconds of data before that.")]
+Slow = Annotated[float, typer.Option(help="Share of clients that read a tenth of the others, e.g. 0.01.")]
+StopReading = Annotated[float, typer.Option(help="Share of clients that read nothing.")]
+Processes = Annotated[int, typer.Option(help="Load processes; 0: as many as are useful.")]
+MessageBytes = Annotated[
+    int, typer.Option(help="About the size of a message; only without a URL.", min=230, max=1200)
+]
+SameClock = Annotated[
+    bool, typer.Option("--same-clock", help="Time messages by their timestamp: the venue's clock is ours.")
+]
+Pid = Annotated[
+    int | None,
+    typer.Option(help="The server's process, if it is here: its CPU is measured.", show_default=False),
+]
+Json = Annotated[
+    Path | None, typer.Option(help="Write the result; - is standard output.", show_default=False)
+]
+Svg = Annotated[Path | None, typer.Option(help="Draw latency over load.", show_default=False)]
+
+
 def bench(
-    url: Annotated[
-        str | None,
-        typer.Argument(
-            help="A gateway, e.g. ws://127.0.0.1:8000/ws; without it one is started.", show_default=False
-        ),
-    ] = None,
+    url: Url = None,
     *,
-    clients: Annotated[int, typer.Option(help="How many clients.")] = 1000,
-    topics: Annotated[
-        str | None, typer.Option(help="Topics, separated by commas; default: trades.", show_default=False)
-    ] = None,
-    topics_file: Annotated[
-        Path | None, typer.Option(help="A file with topics, separated by white space.", show_default=False)
-    ] = None,
-    each: Annotated[
-        int | None, typer.Option(help="So many random ones of them for each client.", show_default="all")
-    ] = None,
-    rates: Annotated[
-        str | None,
-        typer.Option(help="Messages/s of the venue, one run each; only without a URL.", show_default=RATES),
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="How long each run is measured.")] = 10.0,
-    warmup: Annotated[float, typer.Option(help="Seconds of data before that.")] = 1.0,
-    slow: Annotated[float, typer.Option(help="Share of clients that read a tenth, e.g. 0.01.")] = 0.0,
-    stop_reading: Annotated[float, typer.Option(help="Share of clients that read nothing.")] = 0.0,
-    processes: Annotated[int, typer.Option(help="Load processes; 0: as many as are useful.")] = 0,
-    message_bytes: Annotated[
-        int, typer.Option(help="About the size of a message; only without a URL.", min=230, max=1200)
-    ] = 250,
-    same_clock: Annotated[
-        bool,
-        typer.Option("--same-clock", help="Time messages by their timestamp: the venue's clock is ours."),
-    ] = False,
-    pid: Annotated[
-        int | None,
-        typer.Option(help="The server's process, if it is here: its CPU is measured.", show_default=False),
-    ] = None,
+    clients: Clients = 1000,
+    topics: Topics = None,
+    topics_file: TopicsFile = None,
+    each: Each = None,
+    rates: Rates = None,
+    seconds: Seconds = 10.0,
+    warmup: Warmup = 1.0,
+    slow: Slow = 0.0,
+    stop_reading: StopReading = 0.0,
+    processes: Processes = 0,
+    message_bytes: MessageBytes = 250,
+    same_clock: SameClock = False,
+    pid: Pid = None,
     pairs: Pairs = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write the result; - is stdout.", show_default=False)
-    ] = None,
-    svg: Annotated[Path | None, typer.Option(help="Draw latency over load.", show_default=False)] = None,
+    json: Json = None,
+    svg: Svg = None,
 ) -> None:
     """Load a gateway with clients: deliveries/s, loss and latency, at each rate.
 
-    With a URL that server is measured, at the rate at which its data comes. Without one a venue and a gateway
-    are started on free ports, and the venue's rate is raised from run to run.
+    With a URL that server is measured, at the rate at which its data comes.
+
+    Without one a venue and a gateway are started, and each rate is a run of its own.
     """
     outputs = Outputs(json, svg)
     outputs.check()
-    own_one = url is None
-    chosen = _topics(topics, topics_file, own=own_one)
+    chosen = _topics(topics, topics_file, own_one=url is None)
     options = SwarmOptions(
         clients=clients,
         topics=chosen,
-        each=each if each is not None else OWN_EACH if own_one and chosen is OWN_TOPICS else 0,
+        each=OWN_EACH if each is None and chosen is OWN_TOPICS else each or 0,
         seconds=seconds,
         warmup_s=warmup,
         slow=slow,
@@ -150,7 +171,7 @@ def bench(
 # What was asked for
 
 
-def _topics(listed: str | None, file: Path | None, *, own: bool) -> tuple[str, ...]:
+def _topics(listed: str | None, file: Path | None, *, own_one: bool) -> tuple[str, ...]:
     text = listed or ""
     if file is not None:
         try:
@@ -161,7 +182,7 @@ def _topics(listed: str | None, file: Path | None, *, own: bool) -> tuple[str, .
             ) from error
     found = tuple(dict.fromkeys(text.replace(",", " ").split()))
     if listed is None and file is None:
-        return OWN_TOPICS if own else OTHERS_TOPICS
+        return OWN_TOPICS if own_one else OTHERS_TOPICS
     return found
 
 

@@ -126,7 +126,7 @@ async def run(setting: Setting, rate: float | None) -> Point:
             return await _count(setting, swarm, rate)
     except FeedmuxError:
         if setting.gateway is not None:
-            setting.gateway.check()  # then what the clients saw is only what followed from it
+            await setting.gateway.check()  # then what the clients saw is only what followed from it
         raise
 
 
