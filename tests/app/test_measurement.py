@@ -75,7 +75,7 @@ def test_announced_holes_and_conflation_are_no_faults() -> None:
     ("doubtful", "words"),
     [
         (point(load_busy=0.95), "the load used up its core"),
-        (point(venue_behind=10), "did not take all that was sent"),
+        (point(rate=100.0, venue_behind=11), "did not take all that was sent"),
         (point(latency=None), "latency is not known"),
         (point(latency=delays(1, 2, 3, measured=9)), "which not all do"),
     ],
@@ -86,7 +86,7 @@ def test_every_doubt_is_a_sentence(doubtful: Point, words: str) -> None:
 
 
 def test_a_good_run_leaves_no_doubt() -> None:
-    assert list(doubts([point(venue_behind=0)])) == []
+    assert list(doubts([point(), point(rate=100.0, venue_behind=10)])) == []
 
 
 def test_a_run_that_was_not_clean_is_an_error_with_all_its_sentences() -> None:

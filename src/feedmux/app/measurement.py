@@ -20,6 +20,8 @@ from feedmux.model.errors import FeedmuxError
 SCHEMA: Final = 1
 SATURATED: Final = 0.9
 """A load process that uses more of its core than this may be what was measured."""
+BEHIND_S: Final = 0.1
+"""A venue that is behind by more than the messages of this time was held up by the server."""
 
 
 class Delays(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +183,7 @@ def doubts(points: list[Point]) -> Iterator[str]:
     """What a reader of the figures should know: one sentence each."""
     if any(point.load_busy > SATURATED for point in points):
         yield "the load used up its core: it may be what was measured; try more --processes"
-    if any(point.venue_behind for point in points):
+    if any((point.venue_behind or 0) > (point.rate or 0) * BEHIND_S for point in points):
         yield "the server did not take all that was sent: at such a rate latency grows with --seconds"
     if points and all(point.latency is None for point in points):
         yield "latency is not known: the messages carry no intended time (see docs/benchmarks.md)"
