@@ -41,7 +41,7 @@ from support.processes import Gateway, Running, Stage, Venue, stage
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
-OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_SNDBUF"}
+OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_RCVBUF", "SO_SNDBUF"}
 """Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
 
 

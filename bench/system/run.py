@@ -12,12 +12,23 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from bench.system.gateway import Gateway
-from bench.system.native import LOAD_CORE, SERVER_CORE, Floor, Load, Venue, core_seconds, cpu_seconds
+from bench.system.native import (
+    LOAD_CORE,
+    SERVER_CORE,
+    BenchError,
+    Floor,
+    Load,
+    Venue,
+    core_seconds,
+    cpu_seconds,
+)
 
 Sample = dict[str, Any]
 """The load's result, with the server's CPU time beside it."""
 
 WARMUP_S = 1.0
+_QUIET_S = 0.2
+_DRAINED_BY_S = 30.0
 _FOREIGN = 0.05  # the books have ticks of 10 ms
 
 
@@ -190,6 +201,20 @@ def part(running: Running, seconds: float) -> Sample:
     time.sleep(seconds)
     running.load.tell("next")
     return books.close(running.load.line(10))
+
+
+def drain(running: Running) -> None:
+    """Stop the flow and wait until nothing comes any more, so that no backlog weighs on what follows."""
+    running.source.tell("stop")
+    deadline = time.monotonic() + _DRAINED_BY_S
+    while time.monotonic() < deadline:
+        running.load.tell("next")
+        running.load.line(10)
+        time.sleep(_QUIET_S)
+        running.load.tell("next")
+        if not running.load.line(10)["deliveries"]:
+            return
+    raise BenchError(f"what was sent had not arrived {_DRAINED_BY_S:g} s after the end")
 
 
 class _Books:
