@@ -50,5 +50,6 @@ def rival(one: Rival) -> Topology:
             load_of(server, work) as load,
         ):
             yield Running(server, server, load)
+            server.tell("stop")  # before the clients go
 
     return topology
