@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit laws models e2e lint bench clean
+.PHONY: install demo run test unit laws models e2e lint bench soak rivals clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml setup.py
+$(STAMP): pyproject.toml setup.py $(wildcard src/feedmux/_native/*.pyx)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "feedmux needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 install"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -45,5 +45,11 @@ lint: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m bench
 
+soak: $(STAMP)
+	@$(BIN)/python -m bench soak
+
+rivals: $(STAMP)
+	@$(BIN)/python -m bench.rivals.install
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/rivals/.cache bench/rivals/servers/node_modules build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,7 +14,12 @@ from pathlib import Path
 NATIVE = Path(__file__).parent / "native"
 BIN = NATIVE / "bin"
 SWARM = NATIVE.parents[1] / "src" / "feedmux" / "_native" / "swarm"
-SOURCES = {"venue": SWARM / "venue.c", "floor": NATIVE / "floor.c", "load": SWARM / "load.c"}
+SOURCES = {
+    "venue": SWARM / "venue.c",
+    "floor": NATIVE / "floor.c",
+    "load": SWARM / "load.c",
+    "publisher": NATIVE / "publisher.c",
+}
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{SWARM}")
 
 
@@ -24,7 +29,7 @@ def build() -> None:
     if compiler is None:
         sys.exit("The benchmark tools need a C compiler; install gcc or set CC.")
     BIN.mkdir(exist_ok=True)
-    headers = max(path.stat().st_mtime for path in SWARM.glob("*.h"))
+    headers = max(path.stat().st_mtime for folder in (SWARM, NATIVE) for path in folder.glob("*.h"))
     for tool, source in SOURCES.items():
         target = BIN / tool
         if target.exists() and target.stat().st_mtime > max(headers, source.stat().st_mtime):
@@ -36,5 +41,5 @@ def build() -> None:
 
 
 def tool(name: str) -> str:
-    """The path of a built tool: ``venue``, ``floor`` or ``load``."""
+    """The path of a built tool: one of :data:`SOURCES`."""
     return str(BIN / name)

@@ -18,6 +18,8 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from feedmux.app.cli import load_command
 from feedmux.app.config import load
@@ -36,13 +38,14 @@ from support.documents import (
     is_like,
     links,
     prose,
+    table,
 )
 from support.measurements import measurement, point
 from support.processes import Gateway, Running, Stage, Venue, stage
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
-OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_SNDBUF"}
+OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_RCVBUF", "SO_SNDBUF"}
 """Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
 
 
@@ -90,6 +93,28 @@ def check_text(block: Block) -> None:
     assert (read.topic.text, read.kind) == ("public:bybit:linear:ticker:BTCUSDT:", EventKind.UPDATE)
 
 
+def check_yaml(block: Block) -> None:
+    """Prometheus' own files: where to scrape, and rules over metrics that exist."""
+    content = yaml.safe_load(block.text)
+    known = {row[0] for row in metrics_table()}
+    match block.text.splitlines()[0]:
+        case "# prometheus.yml":
+            assert set(content) == {"scrape_configs", "rule_files"}
+        case "# feedmux.rules.yml":
+            for rule in (rule for group in content["groups"] for rule in group["rules"]):
+                assert set(rule) == {"alert", "expr", "for", "annotations"}
+                used = re.findall(r"\bfeedmux_\w+", rule["expr"])
+                assert used and {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} <= known, rule
+        case first:
+            raise AssertionError(first)
+
+
+def metrics_table() -> list[tuple[str, str, set[str]]]:
+    """Name, type and labels of every metric, as the reference has them."""
+    rows = table(ROOT / "docs" / "reference" / "metrics.md", "Every metric")
+    return [(name.strip("`"), kind, set(re.findall(r"\w+", labels))) for name, kind, labels, *_ in rows]
+
+
 LANGUAGES: dict[str, Callable[[Block], None]] = {
     "bash": check_bash,
     "env": check_env,
@@ -97,6 +122,7 @@ LANGUAGES: dict[str, Callable[[Block], None]] = {
     "python": check_python,
     "text": check_text,
     "toml": check_toml,
+    "yaml": check_yaml,
 }
 
 
@@ -491,5 +517,10 @@ async def test_paths_and_metrics_that_are_named_are_served() -> None:
         for path in PATHS:
             assert (await gateway.get(path)).status == 200
         text = (await gateway.get("/metrics")).body
-    served = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
-    assert served == named, "the table of metrics is not what /metrics says"
+    served = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    assert served == {name: kind for name, kind, _ in metrics_table()}
+    assert named <= set(served), "a document names a metric that there is not"
+    labels = {name: labels for name, _, labels in metrics_table()}
+    for family in text_string_to_metric_families(text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert all(set(sample.labels) - {"le"} == labels[name] for sample in family.samples), name

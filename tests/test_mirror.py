@@ -19,7 +19,8 @@ def test_every_unit_test_covers_a_module_that_exists() -> None:
         if not folder.parts or folder.parts[0] in FREE:
             continue
         home = SOURCE / folder
-        assert (home / f"{covered(test)}.py").exists(), f"{test} covers no module in {home}"
+        homes = [home / f"{covered(test)}{suffix}" for suffix in (".py", ".pyx")]
+        assert any(path.exists() for path in homes), f"{test} covers no module in {home}"
 
 
 def test_every_module_of_the_pure_folders_has_tests() -> None:

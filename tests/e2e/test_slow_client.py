@@ -21,7 +21,7 @@ async def waits(gateway: Gateway) -> None:
 async def test_one_that_reads_nothing_is_closed_and_fifty_others_notice_nothing(stage: Stage) -> None:
     venue = await stage.venue("--rate", "20", "--trade-rate", "5000")
     gateway = await stage.gateway(
-        venue.url, FANOUT_CALLBACK_TIMEOUT=30, OUTBOX_MAX_BYTES=MEGABYTE // 2, **QUICK
+        venue.url, FANOUT_CALLBACK_TIMEOUT=30, OUTBOX_MAX_BYTES=MEGABYTE // 2, SLOW_POLICY="close", **QUICK
     )
     others = await asyncio.gather(*(stage.client(gateway) for _ in range(50)))
     await asyncio.gather(*(other.subscribe("ticker:BTCUSDT", "ticker:ETHUSDT") for other in others))

@@ -282,8 +282,40 @@ async def test_values_of_a_client_that_does_not_read_are_conflated() -> None:
 
 
 @on_both_loops
-async def test_trades_beyond_the_bound_close_the_slow_client_and_no_other() -> None:
-    config = msgspec.structs.replace(NARROW, outbox=OutboxLimits(100, 50_000))
+async def test_trades_beyond_the_bound_are_let_go_and_the_slow_client_is_told_which() -> None:
+    config = msgspec.structs.replace(NARROW, outbox=OutboxLimits(100, 20_000))
+    async with Edge(config) as edge:
+        with await edge.client(receive_buffer=4096) as slow, await edge.client() as fast:
+            for client in (slow, fast):
+                await client.subscribe("trade:BTCUSDT")
+            got: list[int] = []
+            while edge.count("lost") < 200:
+                last = edge.source.trade(trades(), "x" * 300)
+                await asyncio.sleep(0)
+                got += seqs(fast.read_nowait())
+                assert edge.count("waiting_bytes") <= 20_000
+            expected = 1
+            gaps = 0
+            while expected <= last:
+                message = await slow.message()
+                if message["type"] == "gap":
+                    hole = message["data"]
+                    assert (hole["from"], hole["reason"], message["epoch"]) == (expected, "slow", 1)
+                    expected = hole["to"] + 1
+                    gaps += 1
+                else:
+                    assert message["seq"] == expected
+                    expected += 1
+            assert gaps == edge.count("gaps_sent") > 0
+            assert (edge.count("closed_by_code"), edge.count("clients")) == ({}, 2)
+            if not got or got[-1] != last:
+                got += await read_until(fast, last)
+            assert got == list(range(1, last + 1))
+
+
+@on_both_loops
+async def test_where_holes_are_not_wished_the_bound_closes_the_slow_client_and_no_other() -> None:
+    config = msgspec.structs.replace(NARROW, outbox=OutboxLimits(100, 50_000, gaps=False))
     async with Edge(config) as edge:
         with await edge.client(receive_buffer=4096) as slow, await edge.client() as fast:
             for client in (slow, fast):

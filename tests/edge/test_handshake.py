@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
+from feedmux.edge.http import Reply, Route
 from support.edge import CONFIG, Edge, parted
 from support.frames import TEXT, masked
 from support.loops import on_asyncio, on_both_loops
@@ -43,6 +44,35 @@ async def test_head_gets_the_headers_of_get_alone() -> None:
 async def test_http_1_0_is_served() -> None:
     async with Edge() as edge:
         assert (await edge.http(b"GET /ready HTTP/1.0\r\n\r\n"))[::2] == (200, b'{"ok": true}')
+
+
+def _raise() -> Reply:
+    raise LookupError("no such thing")
+
+
+@on_both_loops
+async def test_a_route_that_raises_is_a_500_and_its_traceback_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    routes: dict[str, Route] = {
+        "/ill": _raise,
+        "/odd": lambda: Reply(200, {"when": object()}),
+        "/well": lambda: Reply(200, {"ok": True}),
+    }
+    caplog.clear()
+    async with Edge(routes=routes) as edge:
+        for _ in range(3):
+            status, headers, body = await edge.http(GET % b"/ill")
+            assert (status, headers["content-type"]) == (500, "application/json")
+            assert json.loads(body) == {"error": "The server could not answer this request"}
+        assert (await edge.http(GET % b"/odd"))[0] == 500
+        assert (await edge.http(b"HEAD /odd HTTP/1.1\r\n\r\n"))[::2] == (500, b"")
+        assert (await edge.http(GET % b"/well"))[0] == 200
+        await until(lambda: edge.count("sockets") == 0)
+        assert edge.count("failed_requests") == 5
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.getMessage().split(" could ")[0] for record in errors] == ["GET /ill", "GET /odd"]
+    assert "LookupError: no such thing" in caplog.text
 
 
 @on_both_loops

@@ -6,14 +6,18 @@ import errno
 import gc
 import json
 import os
+import time
 from pathlib import Path
 
 import msgspec
 import picows
 import pytest
 
+from feedmux.core.stats import Histogram, add_up
 from feedmux.edge.connection import Connection
+from feedmux.edge.house import RULES
 from feedmux.edge.server import CannotListen
+from feedmux.model.event import Envelope, EventKind
 from support.edge import CONFIG, Edge, ticker, trades
 from support.frames import CLOSE, TEXT
 from support.loops import on_asyncio, on_both_loops
@@ -53,9 +57,13 @@ async def test_statistics_count_what_is_and_what_was() -> None:
             "streams": 0,
             "messages_sent": 0,
             "conflated": 0,
+            "gaps_sent": 0,
+            "lost": 0,
             "stalled": 0,
             "waiting_bytes": 0,
             "closed_by_code": {},
+            "failed_requests": 0,
+            "loop_lag": [0],
             "draining": False,
         }
         with await edge.client() as first, await edge.client() as second, await edge.client() as third:
@@ -214,3 +222,56 @@ async def test_who_connects_while_the_server_ends_is_aborted() -> None:
         with raw:
             assert await raw.read() == b""
         await until(lambda: edge.count("sockets") == 0)
+
+
+@on_both_loops
+async def test_a_loop_that_is_held_up_shows_as_lag() -> None:
+    def lag() -> Histogram:
+        return Histogram.from_plain(edge.count("loop_lag"))
+
+    async with Edge() as edge:
+        await until(lambda: lag().count >= 2)
+        before = lag().count
+        time.sleep(0.5)  # noqa: ASYNC251 - what holds a loop up
+        await until(lambda: lag().count > before)
+        worst = lag().percentile(100)
+        assert worst is not None
+        assert 0.3e9 < worst < 2e9
+
+
+@on_both_loops
+async def test_values_that_reached_their_client_are_measured_once_per_flush() -> None:
+    def received() -> Histogram:
+        return Histogram.from_plain(edge.latency.statistics()["receive_to_send"])
+
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.subscribe("ticker:BTCUSDT")
+            passed_ns = 0
+            for count in (1, 2):
+                passed_ns -= time.time_ns()
+                for _ in range(3):
+                    edge.source.tick(ticker())
+                for _ in range(3):
+                    await client.message()
+                passed_ns += time.time_ns()
+                assert received().count == count
+                assert 0 < received().sum <= passed_ns
+
+
+@on_both_loops
+async def test_a_value_that_no_flush_follows_is_forgotten() -> None:
+    async with Edge() as edge:
+        edge.latency.oldest = Envelope(ticker(), 1, 1, EventKind.UPDATE, 0, 0, "", b"{}")
+        await until(lambda: edge.latency.oldest is None)
+        assert edge.latency.statistics()["receive_to_send"] == [0]
+
+
+@on_both_loops
+async def test_statistics_add_up_by_their_rules() -> None:
+    async with Edge() as edge:
+        with await edge.client() as client:
+            await client.subscribe("ticker:BTCUSDT")
+            one = edge.server.statistics()
+            total = add_up(one, one, RULES)
+        assert (total["clients"], total["streams"], total["draining"]) == (2, 2, False)

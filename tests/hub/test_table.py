@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from feedmux.client.clock import SystemClock
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.table import Entry
 from feedmux.model.event import State
@@ -10,7 +11,7 @@ from support.hubs import FULL, QUIET, TICKER, Reader, status, value
 
 @pytest.fixture
 def entry() -> Entry:
-    return Entry(TICKER, TopicRow)
+    return Entry(TICKER, TopicRow, SystemClock())
 
 
 def test_a_topic_is_held_as_long_as_anybody_waits_or_reads(entry: Entry) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import msgspec
 
+from feedmux._native.outbox import TopicRow
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
-from feedmux.core.outbox import TopicRow
+from feedmux.core.latency import Latency
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
@@ -89,7 +92,8 @@ class ScriptedSource:
         return self._seqs[topic]
 
     def _publish(self, topic: Topic, kind: EventKind, seq: int, payload: bytes, key: str) -> None:
-        self._bus.publish(Envelope(topic, 1, seq, kind, 1_700_000_000_000_000_000, 0, key, payload))
+        venue_ns, receive_ns = 1_700_000_000_000_000_000, time.time_ns()
+        self._bus.publish(Envelope(topic, 1, seq, kind, venue_ns, receive_ns, key, payload))
 
 
 class Edge:
@@ -98,15 +102,22 @@ class Edge:
     Args:
         config: of the server.
         rules: of its sessions.
+        routes: what plain HTTP paths answer.
     """
 
-    def __init__(self, config: ServerConfig = CONFIG, rules: Rules = Rules()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        config: ServerConfig = CONFIG,
+        rules: Rules = Rules(),  # noqa: B008
+        routes: Mapping[str, Route] = ROUTES,
+    ) -> None:
         self.config = config
         clock = SystemClock()
         bus = InprocBus()
         self.source = ScriptedSource(bus)
         bus.serve(self.source)
-        self.hub = hub = Hub(TopicRow)
+        self.latency = Latency()
+        self.hub = hub = Hub(TopicRow, clock, latency=self.latency)
         hub.connect(bus.reader("hub", hub))
         layout = StreamFormat(PLACES)
 
@@ -116,7 +127,10 @@ class Edge:
             )
 
         loop = asyncio.get_running_loop()
-        self.server = Server(House(config, make_session=make_session, routes=ROUTES, clock=clock, loop=loop))
+        house = House(
+            config, make_session=make_session, routes=routes, clock=clock, loop=loop, latency=self.latency
+        )
+        self.server = Server(house)
 
     async def __aenter__(self) -> Self:
         await self.server.start()

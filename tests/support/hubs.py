@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from feedmux.client.clock import SystemClock
+from feedmux.core.latency import Latency
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
-from feedmux.model.ports import Outlet, Statistics
+from feedmux.model.ports import Outlet, Parcel, Row, Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire.stream import StreamFormat
 from support.places import PLACES
@@ -44,7 +46,8 @@ class ScriptedBus:
     """Carries what the test says, and answers a want with :attr:`answers` before it returns."""
 
     def __init__(self) -> None:
-        self.hub = Hub(TopicRow)
+        self.latency = Latency()
+        self.hub = Hub(TopicRow, SystemClock(), latency=self.latency)
         self.hub.connect(self)
         self.answers: dict[Topic, list[Envelope]] = {}
         self.asked: list[tuple[str, Topic]] = []
@@ -83,6 +86,8 @@ class Reader:
         self.then = then
         self.frames: list[bytes] = []
         self.keys: list[str] = []
+        self.parcels: list[Parcel] = []
+        self.left: list[Row] = []
         self.fates: list[tuple[Topic, str | None]] = []
         self.ended: list[Topic] = []
 
@@ -90,9 +95,13 @@ class Reader:
     def outlet(self) -> Outlet:
         return self
 
-    def offer(self, frame: bytes, key: str, /) -> None:
-        self.frames.append(frame)
-        self.keys.append(key)
+    def offer(self, parcel: Parcel, /) -> None:
+        self.frames.append(parcel.frame)
+        self.keys.append(parcel.key)
+        self.parcels.append(parcel)
+
+    def forget(self, row: Row, /) -> None:
+        self.left.append(row)
 
     def settled(self, topic: Topic, /, *, refused: str | None) -> None:
         self.fates.append((topic, refused))

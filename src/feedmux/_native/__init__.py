@@ -1,1 +1,1 @@
-"""What is compiled: imported by the stages that do I/O, never by a pure module."""
+"""What is compiled, in Cython and C; a native twin of a pure module names its specification."""

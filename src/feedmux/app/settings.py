@@ -189,6 +189,11 @@ class Clients(Section):
     outbox_max_bytes: int = key(
         1_048_576, "How much may wait for one client.", between=(65536, 1 << 30), unit="bytes"
     )
+    slow_policy: Literal["gap", "close"] = key(
+        "gap",
+        "What happens when too much waits for a client: gap lets values go that nothing replaces (trades)"
+        " and tells which; close closes with 4008.",
+    )
     subscribe_timeout: float = key(
         5.0,
         "How long the answer to a subscription waits for the venue; what is open then is named as pending.",

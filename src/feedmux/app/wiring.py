@@ -10,13 +10,16 @@ from functools import partial
 from typing import NamedTuple
 
 from feedmux import __version__
+from feedmux._native.outbox import TopicRow
+from feedmux._native.text import MergedText, ObjectText, data_frame
 from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
-from feedmux.core.outbox import OutboxLimits, TopicRow
+from feedmux.core.latency import Latency
+from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
@@ -24,9 +27,11 @@ from feedmux.edge.session import Peer, Rules, Session
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Sources
+from feedmux.feed.writer import MakeMerge
 from feedmux.hub.hub import Hub
 from feedmux.model.ports import Clock, Outlet, Publisher
 from feedmux.venue.bybit import INTERVALS, Bybit
+from feedmux.venue.bybit_data import TICKER_PLAN
 from feedmux.wire.place import Place, Places
 from feedmux.wire.stream import StreamFormat
 
@@ -39,6 +44,7 @@ class Gateway(NamedTuple):
 
     server: Server
     hub: Hub
+    latency: Latency
     drivers: tuple[Driver, ...]
 
 
@@ -49,19 +55,26 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     markets = [name.partition(".")[2] for name in settings.venues]
     drivers = {market: _driver(settings, market, bus, clock) for market in markets}
     bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
-    hub = Hub(TopicRow)
+    latency = Latency()
+    hub = Hub(TopicRow, clock, latency=latency)
     hub.connect(bus.reader("hub", hub))
     places = Places(settings.brand, [_place(market) for market in markets])
-    layout = StreamFormat(places, statuses=settings.status_messages)
+    layout = stream_format(places, statuses=settings.status_messages)
     rules = _rules(settings)
 
     def make_session(peer: Peer, outlet: Outlet) -> Session:
         return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
 
     routes: dict[str, Route] = {}
-    house = House(_server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop)
-    server = Server(house)
-    gateway = Gateway(server, hub, tuple(drivers.values()))
+    house = House(
+        _server_config(settings),
+        make_session=make_session,
+        routes=routes,
+        clock=clock,
+        loop=loop,
+        latency=latency,
+    )
+    gateway = Gateway(Server(house), hub, latency, tuple(drivers.values()))
     routes.update(_routes(gateway, settings))
     return gateway
 
@@ -78,7 +91,20 @@ def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock)
         ),
     )
     make_link = partial(_link, venue_url(settings, market), _link_config(settings), clock)
-    return Driver(Bybit(market), publisher, make_link=make_link, config=config, clock=clock)
+    return Driver(
+        Bybit(market), publisher, make_link=make_link, config=config, clock=clock, merging=merging()
+    )
+
+
+def merging() -> MakeMerge:
+    """How tickers of Bybit are merged and written."""
+    how = ObjectText(TICKER_PLAN)
+    return lambda topic: MergedText(how, topic.instrument)
+
+
+def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
+    """The format of a data message as a gateway runs it."""
+    return StreamFormat(places, statuses=statuses, data_frame=data_frame)
 
 
 def _link(url: str, config: LinkConfig, clock: Clock, user: LinkUser) -> Link:
@@ -121,7 +147,9 @@ def _server_config(settings: Settings) -> ServerConfig:
         pong_timeout_s=settings.client_ping_timeout,
         idle_timeout_s=settings.client_idle_timeout,
         stall_timeout_s=settings.fanout_callback_timeout,
-        outbox=OutboxLimits(settings.outbox_max_frames, settings.outbox_max_bytes),
+        outbox=OutboxLimits(
+            settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
+        ),
     )
 
 
@@ -155,6 +183,7 @@ def _snapshot(gateway: Gateway) -> metrics.Snapshot:
     return metrics.Snapshot(
         server=gateway.server.statistics(),
         hub=gateway.hub.statistics(),
+        latency=gateway.latency.statistics(),
         feeds=[driver.statistics() for driver in gateway.drivers],
         states=states,
     )

@@ -15,13 +15,15 @@ import msgspec
 
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig
-from feedmux.model.errors import LinkLost, MalformedMessage
+from feedmux.model.errors import LinkLost, MalformedMessage, Refused
 from feedmux.model.ports import Clock, Dice, Statistics
 
 Message = dict[str, Any]
 
 MAX_ARGS: Final = 100
 """So many streams go into one request; a gateway allows no more per client by default."""
+FINAL_CODES: Final = range(4500, 5000)
+"""Close codes of a gateway that do not invite a reconnect."""
 PATIENT: Final = LinkConfig(connect_timeout_s=45.0)
 """Waits for a server that must wake up first: 45 s for a connection, then 1 to 60 s between attempts."""
 
@@ -79,13 +81,20 @@ class Subscriber:
         self._wanted = dict.fromkeys(args)
         self._reader = reader
         self._messages = self._malformed = 0
+        self._refusal: Refused | None = None
         self._link = Link(
             url, self, config=config, clock=clock or SystemClock(), dice=dice or random.SystemRandom()
         )
 
     async def run(self) -> None:
-        """Follow until :meth:`close`; the owner awaits this, once. Cancellation cuts the connection."""
+        """Follow until :meth:`close`; the owner awaits this, once. Cancellation cuts the connection.
+
+        Raises:
+            Refused: the gateway closed the connection with one of :data:`FINAL_CODES`.
+        """
         await self._link.run()
+        if self._refusal is not None:
+            raise self._refusal
 
     def close(self) -> None:
         """End for good; :meth:`run` returns soon."""
@@ -144,7 +153,10 @@ class Subscriber:
         self._reader.take(message, payload)
 
     def lost(self, reason: str) -> None:
-        """Tell the reader that the connection ended."""
+        """Tell the reader that the connection ended; come back, unless the gateway says not to."""
+        if self._link.close_code in FINAL_CODES:
+            self._refusal = Refused("the connection", f"{reason}; this code says not to come back")
+            self._link.close()
         self._reader.disconnected(reason)
 
     def retrying(self, reason: str, wait_s: float) -> None:

@@ -16,9 +16,10 @@ closing   the peer follows         the socket is closed
 closing   it does not in time      the socket is aborted
 ========  =======================  ========================================================
 
-Data frames are written to the descriptor directly, past the transport, as long as the
+The outbox writes data frames to the descriptor directly, past the transport, as long as the
 transport's own buffer is empty; the rest of a frame that did not fit goes to the transport at
-once, and nothing is written directly until the transport says that it is empty again. So
+once (:meth:`Connection.rest`), and nothing is written directly until the transport says that it
+is empty again. So
 answers, pongs and closes, which always go through the transport, never land inside a frame, and
 overtake only what still waits in the outbox.
 """
@@ -31,18 +32,17 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
-from websockets.server import ServerProtocol
 
+from feedmux._native.outbox import Outbox
 from feedmux.core.limits import RateWindow
-from feedmux.core.outbox import Outbox
 from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
-from feedmux.edge.direct import half_close, send_direct
+from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
+from feedmux.edge.parser import Parser
 from feedmux.edge.session import Session
 from feedmux.wire import op
-from feedmux.wire.frame import text_frame
+from feedmux.wire.frame import ping_frame, text_frame
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,8 @@ IDLE: Final = 4000
 FULL_HOUSE: Final = 4003
 SLOW: Final = 4008
 
+_PING: Final = ping_frame()
+
 PIECE_BYTES: Final = 2048
 """How much is parsed before a flood can be noticed; some 340 of the smallest frames."""
 
@@ -62,27 +64,25 @@ class Connection(Deadlines, asyncio.Protocol):
 
     Args:
         house: where it belongs; holds what all connections share.
-        protocol: the sans-I/O protocol, open.
     """
 
     __slots__ = tuple(
-        "_closing _control_bytes _deadline _fd _frames _heard _house _message _paused_at _pinged"
-        " _protocol _reading_held _transport _unread outbox session".split()
+        "_closing _control_bytes _deadline _frames _heard _house _message _paused_at _parser"
+        " _pinged _reading_held _transport _unread outbox session".split()
     )
 
-    def __init__(self, house: House, protocol: ServerProtocol) -> None:
+    def __init__(self, house: House) -> None:
         super().__init__(house)
         self._house = house
         self.session: Session | None = None
         self.outbox: Outbox | None = None
-        self._protocol = protocol
+        self._parser: Parser | None = None
         self._message: Assembly | None = None
         self._closing = False
         self._frames = RateWindow(house.config.max_frames)
         self._reading_held = False
         self._unread = b""
         self._control_bytes = 0
-        self._fd = -1
         self._paused_at = NEVER
         self._pinged = NEVER
         self._heard = house.clock.monotonic()
@@ -96,8 +96,8 @@ class Connection(Deadlines, asyncio.Protocol):
         if not self._house.admit(self):
             self.close(FULL_HOUSE, "Connection limit reached")
             return
-        self._fd = self._house.descriptor(self._transport)
         self.outbox = self._house.make_outbox(self)
+        self.outbox.lend(self._house.descriptor(self._transport))
         if self._transport.get_write_buffer_size():
             self.pause_writing()
         self.session = self._house.make_session(self, self.outbox)
@@ -122,25 +122,32 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         # The descriptor's number belongs to the next connection as soon as this returns.
-        self._fd = -1
+        if self.outbox is not None:
+            self.outbox.lend(-1)
         self._begin_closing()
         self._house.gone(self)
         self.retire()
-        self._unread, self._message = b"", None
-        del self._protocol  # the wheel may keep this object for a while, but not the heavy part
+        # The wheel may keep this object for a while, but not the heavy parts.
+        self._unread, self._message, self._parser = b"", None, None
 
     # The outbox's writer
 
     def write(self, frames: Sequence[bytes], /) -> int:
-        """Send data frames; see :class:`feedmux.model.ports.Writer`."""
-        if self._paused_at != NEVER or self._fd < 0:
-            return 0
-        try:
-            return send_direct(self._fd, frames, self._write_rest)
-        except OSError:
-            self._fd = -1
-            self._transport.abort()
-            return len(frames)
+        """Send data frames where there is no descriptor to lend; see :class:`~feedmux.model.ports.Writer`."""
+        for done, frame in enumerate(frames):
+            if self._paused_at != NEVER or self._transport.is_closing():
+                return done
+            self._transport.write(frame)
+        return len(frames)
+
+    def rest(self, data: bytes, /) -> bool:
+        """Send the rest of a frame; see :class:`~feedmux.model.ports.DirectWriter`."""
+        self._transport.write(data)
+        return self._paused_at == NEVER
+
+    def broken(self) -> None:
+        """The peer is gone; the transport has not noticed yet."""
+        self._transport.abort()
 
     def overflow(self) -> None:
         """The outbox is full: close, but not in the middle of a fan-out."""
@@ -169,10 +176,10 @@ class Connection(Deadlines, asyncio.Protocol):
         """Start the closing handshake; the socket is aborted when the peer does not follow."""
         if not self._closing:
             self._house.count_close(code)
-            if self._protocol.state is State.OPEN:
-                self._protocol.send_close(code, reason)
+            parser = self._parser = self._parser or self._house.parsers.take()
+            parser.close(code, reason)
             self._begin_closing()
-            self._send_protocol()
+            self._say(parser)
 
     def abort(self) -> None:
         self._transport.abort()
@@ -180,14 +187,17 @@ class Connection(Deadlines, asyncio.Protocol):
     def _read(self) -> None:
         """Parse what has come in, in pieces; what is left of a flood waits until its second is over."""
         data, self._unread = self._unread, b""
+        parser = self._parser = self._parser or self._house.parsers.take()
         for start in range(0, len(data), PIECE_BYTES):
             if self._reading_held:
                 self._unread = data[start:]
                 return
-            self._protocol.receive_data(data[start : start + PIECE_BYTES])
-            for event in self._protocol.events_received():
-                self._take(cast(Frame, event))
-            self._send_protocol()
+            for frame in parser.feed(data[start : start + PIECE_BYTES]):
+                self._take(frame)
+            self._say(parser)
+        if parser.is_between:
+            self._parser = None
+            self._house.parsers.give_back(parser)
 
     def _take(self, frame: Frame) -> None:
         now = self._house.clock.monotonic()
@@ -246,22 +256,18 @@ class Connection(Deadlines, asyncio.Protocol):
             self._begin_closing()
         self._transport.abort()
 
-    def _write_rest(self, rest: bytes) -> bool:
-        self._transport.write(rest)
-        return self._paused_at == NEVER
-
-    def _send_protocol(self) -> None:
-        """Write what the protocol wants to say; an empty text means that it has said all."""
-        for data in self._protocol.data_to_send():
+    def _say(self, parser: Parser) -> None:
+        """Write what the parser wants to say; an empty text means that it has said all."""
+        for data in parser.to_send():
             if data:
                 self._control(data)
             else:
-                self._end()
+                self._end(parser)
 
-    def _end(self) -> None:
+    def _end(self, parser: Parser) -> None:
         """Both have said all, or the peer broke the protocol: it was sent a close, and closes."""
         if not self._closing:
-            sent = self._protocol.close_sent
+            sent = parser.close_sent
             assert sent is not None, "only an end of the stream, which is not fed, has no close"
             self._house.count_close(sent.code)
             self._begin_closing()
@@ -272,7 +278,6 @@ class Connection(Deadlines, asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        self._fd = -1
         session, self.session = self.session, None
         if session is not None:
             session.end()
@@ -317,8 +322,7 @@ class Connection(Deadlines, asyncio.Protocol):
         if self._pinged == NEVER and now >= self._deadline:
             self._pinged = now
             self._deadline = now + self._house.config.ping_interval_s
-            self._protocol.send_ping(b"")
-            self._send_protocol()
+            self._control(_PING)
 
     def _next_check(self, now: float) -> float:
         config, session = self._house.config, self.session

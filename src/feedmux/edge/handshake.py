@@ -9,6 +9,7 @@ reading     a whole request head   an HTTP answer, and *closing*; or 101, and th
                                    socket is handed to a :class:`Connection`
 reading     this is no HTTP        400, and *closing*
 reading     too much, or too late  431 or 408, and *closing*
+reading     its route raises       500, and *closing*; the traceback is logged once
 closing     more from the peer     read and dropped, so that it can read its answer
 closing     the peer closes        the socket is closed
 closing     too late               the socket is aborted
@@ -18,19 +19,21 @@ closing     too late               the socket is aborted
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import cast
 
 from websockets.exceptions import SecurityError
 from websockets.http11 import Request, Response
-from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from feedmux.edge import http
 from feedmux.edge.connection import Connection
 from feedmux.edge.deadlines import Deadlines
-from feedmux.edge.direct import half_close
+from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
 from feedmux.edge.http import Reply
+
+log = logging.getLogger(__name__)
 
 
 class Handshake(Deadlines, asyncio.Protocol):
@@ -102,8 +105,19 @@ class Handshake(Deadlines, asyncio.Protocol):
         if path == config.path:
             self._upgrade(protocol, request, rest)
         else:
-            route = self._house.routes.get(path)
-            self._reply(route() if route else http.NOT_FOUND)
+            self._serve(path)
+
+    def _serve(self, path: str) -> None:
+        """Answer a plain request; a route that raises must not take the socket, or the loop, with it."""
+        route = self._house.routes.get(path, _not_found)
+        try:
+            answer = http.encode(route(), head=self._is_head)
+        except Exception:
+            times = self._house.count_failure(path)
+            level = logging.ERROR if times == 1 else logging.DEBUG  # a probe may ask every second
+            log.log(level, "GET %s could not be answered; this is a defect", path, exc_info=True)
+            answer = http.encode(http.FAILED, head=self._is_head)
+        self._finish(answer)
 
     def _upgrade(self, protocol: ServerProtocol, request: Request, rest: bytes) -> None:
         if self._house.draining:
@@ -118,27 +132,27 @@ class Handshake(Deadlines, asyncio.Protocol):
         self._closing = True
         self._buffer.clear()
         self.retire()
-        connection = Connection(self._house, self._open_protocol())
+        connection = Connection(self._house)
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
         self._house.gone(self)
         if rest:
             connection.data_received(rest)
 
-    def _open_protocol(self) -> ServerProtocol:
-        """A protocol that begins after the handshake; the one that made it keeps the request (2.5 KB)."""
-        config = self._house.config
-        return ServerProtocol(
-            state=State.OPEN, max_size=config.max_message_bytes, logger=self._house.protocol_log
-        )
-
     def _reply(self, reply: Reply) -> None:
+        self._finish(http.encode(reply, head=self._is_head))
+
+    def _finish(self, answer: bytes) -> None:
         self._closing = True
         self._buffer.clear()
-        self._transport.write(http.encode(reply, head=self._is_head))
+        self._transport.write(answer)
         half_close(self._transport)
         self.retire()
         self.remind(self._house.config.close_timeout_s)
+
+
+def _not_found() -> Reply:
+    return http.NOT_FOUND
 
 
 def _refusal(response: Response) -> Reply:

@@ -6,20 +6,26 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from feedmux.core.outbox import Outbox, OutboxLimits
+from feedmux._native.outbox import Flush, Outbox
+from feedmux.core.latency import Latency
+from feedmux.core.outbox import OutboxLimits
+from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
-from feedmux.edge.flush import Flush
 from feedmux.edge.http import Route
+from feedmux.edge.parser import Parsers
 from feedmux.edge.session import Peer, Session
-from feedmux.model.ports import Clock, Outlet, Statistics, Writer
+from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
 
 _TICK_S = 0.1
 _SLOTS = 1024
+
+RULES: Final[Rules] = {"draining": Rule.MOST, "loop_lag": Rule.HISTOGRAM}
+"""Of :meth:`House.statistics`."""
 
 SessionMaker = Callable[[Peer, Outlet], Session]
 
@@ -46,6 +52,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         send_buffer_bytes: of each socket in the kernel, where nothing can be conflated any more;
             0 leaves it to the system.
         backlog: connections that the kernel holds until they are accepted.
+        drained_per_turn: clients that are written to before reading and accepting have their turn.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a gateway serves the network; HOST restricts it
@@ -64,6 +71,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     outbox: OutboxLimits = OutboxLimits()
     send_buffer_bytes: int = 0
     backlog: int = 4096
+    drained_per_turn: int = 512
 
 
 class Guest(Protocol):
@@ -85,6 +93,7 @@ class House:
         routes: what plain HTTP paths answer.
         clock: time.
         loop: the event loop that everything runs in.
+        latency: is told when what was offered has been written.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class House:
         routes: Mapping[str, Route],
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        latency: Latency | None = None,
     ) -> None:
         self.config = config
         self.make_session = make_session
@@ -110,11 +120,17 @@ class House:
         self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
-        self._flush = Flush(loop)
+        self.parsers = Parsers(config.max_message_bytes, self.protocol_log)
+        self._flush = Flush(loop.call_soon, config.drained_per_turn, self._flushed)
         self._lifetime = 0
+        self._latency = latency or Latency()
+        self._lag = Histogram()
+        self._failures: Counter[str] = Counter()
         self._closes: Counter[int] = Counter()
         self._sent = 0
         self._conflated = 0
+        self._gaps = 0
+        self._lost = 0
         self._tick: asyncio.TimerHandle | None = None
 
     def come(self, sock: Deadlines) -> None:
@@ -142,14 +158,21 @@ class House:
         if guest.outbox is not None:
             self._sent += guest.outbox.sent
             self._conflated += guest.outbox.conflated
+            self._gaps += guest.outbox.gaps
+            self._lost += guest.outbox.lost
 
-    def make_outbox(self, writer: Writer) -> Outbox:
+    def make_outbox(self, writer: DirectWriter) -> Outbox:
         """The outbox of an admitted client."""
-        return Outbox(writer, self._flush.mark, self.config.outbox)
+        return Outbox(writer, self._flush, self.config.outbox)
 
     def count_close(self, code: int) -> None:
         """A client is closed by us."""
         self._closes[code] += 1
+
+    def count_failure(self, path: str) -> int:
+        """A route raised instead of answering; how often that one did."""
+        self._failures[path] += 1
+        return self._failures[path]
 
     def descriptor(self, transport: asyncio.Transport) -> int:
         """The descriptor that frames may be written to directly; -1 where only the transport may."""
@@ -163,7 +186,16 @@ class House:
         now = self.clock.monotonic()
         for sock in self.wheel.advance(now):
             sock.due(now)
-        self._tick = self.loop.call_later(_TICK_S, self.turn)
+        self._latency.tick()
+        self._tick = self.loop.call_later(_TICK_S, self._turn_again, self.clock.monotonic() + _TICK_S)
+
+    def _turn_again(self, due: float) -> None:
+        """Turn, and note how late: whatever holds the loop up holds this up too."""
+        self._lag.record(int((self.clock.monotonic() - due) * 1e9))
+        self.turn()
+
+    def _flushed(self) -> None:
+        self._latency.flushed(self.clock.time_ns())
 
     def stop(self) -> None:
         """Abort what is left, and what comes later; no deadline is looked after any more."""
@@ -174,7 +206,7 @@ class House:
             self._tick.cancel()
 
     def statistics(self) -> Statistics:
-        """Counters of all connections that are and were."""
+        """Counters of all connections that are and were; they add up by :data:`RULES`."""
         boxes = [guest.outbox for guest in self.guests if guest.outbox is not None]
         sessions = [guest.session for guest in self.guests if guest.session is not None]
         return {
@@ -185,8 +217,12 @@ class House:
             "streams": sum(session.subscriptions for session in sessions),
             "messages_sent": self._sent + sum(box.sent for box in boxes),
             "conflated": self._conflated + sum(box.conflated for box in boxes),
+            "gaps_sent": self._gaps + sum(box.gaps for box in boxes),
+            "lost": self._lost + sum(box.lost for box in boxes),
             "stalled": sum(1 for box in boxes if box.paused),
             "waiting_bytes": sum(box.waiting_bytes for box in boxes),
             "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
+            "failed_requests": self._failures.total(),
+            "loop_lag": self._lag.plain(),
             "draining": self.draining,
         }

@@ -33,6 +33,7 @@ METHOD_NOT_ALLOWED: Final = Reply(
     405, {"error": "Only GET and HEAD are served here"}, (("Allow", "GET, HEAD"),)
 )
 HEAD_TOO_LARGE: Final = Reply(431, {"error": "The request head is too large"})
+FAILED: Final = Reply(500, {"error": "The server could not answer this request"})
 TIMEOUT: Final = Reply(408, {"error": "The request head did not come in time"})
 GOING_AWAY: Final = Reply(503, {"error": "The server is going away"}, (("Retry-After", "1"),))
 VERSION: Final = ("Sec-WebSocket-Version", "13")

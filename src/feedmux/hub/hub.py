@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import msgspec
 
+from feedmux.core.latency import Latency
 from feedmux.hub.table import Entry, RowMaker
 from feedmux.model.event import Envelope, EventKind, State, Status
-from feedmux.model.ports import Bus, Format, Statistics, Subscriber
+from feedmux.model.ports import Bus, Clock, Format, Statistics, Subscriber
 from feedmux.model.topic import Topic
 
 # An enum's member costs a search each time it is named (Python 3.11); this runs per message.
-_STATUS = EventKind.STATUS
+_STATUS, _UPDATE = EventKind.STATUS, EventKind.UPDATE
 
 _decode_status = msgspec.json.Decoder(Status).decode
 
@@ -37,10 +38,14 @@ class Hub:
 
     Args:
         make_row: makes a row for each topic and format.
+        clock: time.
+        latency: is told which value is the oldest that was offered and not sent.
     """
 
-    def __init__(self, make_row: RowMaker) -> None:
+    def __init__(self, make_row: RowMaker, clock: Clock, latency: Latency | None = None) -> None:
         self._make_row = make_row
+        self._clock = clock
+        self._latency = latency or Latency()
         self._bus: Bus | None = None
         self._entries: dict[Topic, Entry] = {}
         self._formats: set[Format] = set()
@@ -62,7 +67,7 @@ class Hub:
         if entry is not None:
             entry.waiting[subscriber] = None
             return entry.settled
-        entry = self._entries[topic] = Entry(topic, self._make_row)
+        entry = self._entries[topic] = Entry(topic, self._make_row, self._clock)
         entry.waiting[subscriber] = None
         assert self._bus is not None, "connect() comes first"
         self._bus.want(topic, asker)
@@ -76,9 +81,8 @@ class Hub:
         snapshot = entry.last.snapshot()
         status = entry.status if entry.state not in (State.LIVE, State.PENDING) else None
         for envelope in (status, snapshot):
-            frame = subscriber.format.frame(envelope) if envelope is not None else None
-            if frame is not None:
-                subscriber.outlet.offer(frame, "")
+            if envelope is not None:
+                entry.offer_to(subscriber, envelope)
 
     def detach(self, topic: Topic, subscriber: Subscriber) -> None:
         """``subscriber`` no longer holds ``topic``."""
@@ -100,6 +104,9 @@ class Hub:
         elif envelope.kind is _STATUS:
             self._take_status(entry, envelope)
         else:
+            latency = self._latency
+            if latency.oldest is None and envelope.kind is _UPDATE and entry.rows:
+                latency.oldest = envelope
             entry.offer(envelope)
 
     def statistics(self) -> Statistics:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from feedmux.hub.cache import LastValue
-from feedmux.model.event import Envelope, State
-from feedmux.model.ports import Format, Row, Subscriber
-from feedmux.model.topic import Topic
+import msgspec
 
-RowMaker = Callable[[], Row]
+from feedmux.hub.cache import LastValue
+from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State
+from feedmux.model.ports import Clock, Format, GapFrame, Row, Subscriber
+from feedmux.model.topic import Mode, Topic
+
+RowMaker = Callable[[GapFrame | None], Row]
+"""Make a row; it is given how a hole is told, unless its values may not be lost at all."""
+
+_GAP, _STATUS = EventKind.GAP, EventKind.STATUS
+_LOSABLE = frozenset({Mode.DISTINCT, Mode.RAW, Mode.BOOK})
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Entry:
@@ -18,11 +26,12 @@ class Entry:
     Args:
         topic: the topic.
         make_row: makes the rows, one for each format in use.
+        clock: time.
     """
 
-    __slots__ = ("_make_row", "last", "rows", "state", "status", "topic", "waiting")
+    __slots__ = ("_clock", "_make_row", "last", "rows", "state", "status", "topic", "waiting")
 
-    def __init__(self, topic: Topic, make_row: RowMaker) -> None:
+    def __init__(self, topic: Topic, make_row: RowMaker, clock: Clock) -> None:
         self.topic = topic
         self.last = LastValue(topic)
         self.rows: dict[Format, Row] = {}
@@ -30,6 +39,7 @@ class Entry:
         self.state: State | None = None
         self.status: Envelope | None = None
         self._make_row = make_row
+        self._clock = clock
 
     @property
     def held(self) -> bool:
@@ -56,7 +66,7 @@ class Entry:
         self.waiting.pop(subscriber, None)
         row = self.rows.get(subscriber.format)
         if row is None:
-            row = self.rows[subscriber.format] = self._make_row()
+            row = self.rows[subscriber.format] = self._make_row(self._gap(subscriber.format))
         row.add(subscriber.outlet, subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -70,7 +80,29 @@ class Entry:
 
     def offer(self, envelope: Envelope) -> None:
         """Build the frame of each format once and offer it to its row."""
+        kind = envelope.kind
+        seq = 0 if kind is _GAP or kind is _STATUS else envelope.seq
         for layout, row in self.rows.items():
             frame = layout.frame(envelope)
             if frame is not None:
-                row.offer(frame, envelope.key)
+                row.offer(frame, envelope.key, envelope.epoch, seq)
+
+    def offer_to(self, subscriber: Subscriber, envelope: Envelope) -> None:
+        """Offer an event to one subscriber that has joined; nothing replaces it."""
+        frame = subscriber.format.frame(envelope)
+        if frame is not None:
+            self.rows[subscriber.format].offer_to(subscriber.outlet, frame)
+
+    def _gap(self, layout: Format) -> GapFrame | None:
+        """How readers of a format are told that values were let go because they are slow."""
+        if self.topic.mode not in _LOSABLE:
+            return None
+
+        def frame(epoch: int, first: int, last: int) -> bytes:
+            payload = _encode(Gap(first, last, GapReason.SLOW))
+            hole = Envelope(self.topic, epoch, last, _GAP, 0, self._clock.time_ns(), "", payload)
+            told = layout.frame(hole)
+            assert told is not None, "every format tells of holes"
+            return told
+
+        return frame

@@ -8,7 +8,7 @@ Control and data run on the same road in opposite directions::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from feedmux.model.event import Envelope
@@ -82,11 +82,44 @@ class Bus(Protocol):
     def statistics(self) -> Statistics: ...
 
 
+GapFrame = Callable[[int, int, int], bytes]
+"""Build the frame that tells of a hole: epoch, first and last missing seq."""
+
+
+class Parcel(Protocol):
+    """A frame on its way to the clients of a row: built once, shared by all of them."""
+
+    @property
+    def frame(self) -> bytes: ...
+
+    @property
+    def key(self) -> str:
+        """A waiting parcel of the same key is replaced by this one; empty: none is."""
+
+    @property
+    def row(self) -> Row | None:
+        """Where it was offered; None for one that belongs to a single client."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def seq(self) -> int:
+        """The value's place in its epoch, or the first one of a hole; 0: this is no value."""
+
+    @property
+    def last(self) -> int:
+        """The last place of a hole; 0: this tells of none."""
+
+
 class Outlet(Protocol):
     """One client of one row: where a frame goes that was built once for all of them."""
 
-    def offer(self, frame: bytes, key: str, /) -> None:
-        """Queue a frame; a waiting frame of the same non-empty key is replaced by it."""
+    def offer(self, parcel: Parcel, /) -> None:
+        """Queue a parcel."""
+
+    def forget(self, row: Row, /) -> None:
+        """Let go what waits of a row that the client has left."""
 
 
 class Row(Protocol):
@@ -96,10 +129,24 @@ class Row(Protocol):
     ten thousand clients, a second set of members costs more memory than the clients' sessions.
     """
 
+    @property
+    def gap(self) -> GapFrame | None:
+        """How a hole in this row is told; None: its values may not be lost at all."""
+
     def add(self, outlet: Outlet, subscriber: Subscriber, /) -> None: ...
     def discard(self, outlet: Outlet, /) -> None: ...
-    def offer(self, frame: bytes, key: str, /) -> None:
-        """Offer one shared frame to every outlet."""
+    def offer(self, frame: bytes, key: str, epoch: int, seq: int, /) -> None:
+        """Offer one shared frame to every outlet.
+
+        Args:
+            frame: the bytes.
+            key: see :class:`Parcel`.
+            epoch: of the value's position.
+            seq: of the value's position; 0 for what is no value.
+        """
+
+    def offer_to(self, outlet: Outlet, frame: bytes, /) -> None:
+        """Offer a frame to one outlet only; nothing replaces it."""
 
     def subscribers(self) -> Iterable[Subscriber]:
         """Who the outlets belong to."""
@@ -124,6 +171,20 @@ class Writer(Protocol):
 
         Called once, in the middle of a fan-out; act on it later.
         """
+
+
+class DirectWriter(Writer, Protocol):
+    """A writer that lends its descriptor to an outbox, which then writes past it."""
+
+    def rest(self, data: bytes, /) -> bool:
+        """Send what is left of a frame under way, ahead of everything else.
+
+        Returns:
+            Whether all of it left at once, so that the descriptor may be written to again.
+        """
+
+    def broken(self) -> None:
+        """The descriptor cannot be written to: the connection is lost."""
 
 
 class Format(Protocol):

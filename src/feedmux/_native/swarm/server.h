@@ -12,6 +12,7 @@ struct conn {
     int fd;
     bool upgraded, subscribed, blocked, gone, touched;
     struct bytes in, out;
+    void *own; /* what the program keeps for it, and frees in on_gone */
     struct conn *next_gone;
 };
 

@@ -36,7 +36,7 @@ def print_(
     if form is Format.MARKDOWN:
         sys.stdout.write(as_markdown())
         return
-    layers = read_layers(parse_pairs(pairs or []), config=config)
+    layers = read_layers(pairs=parse_pairs(pairs or []), config=config)
     settings = build(layers)
     if form is Format.TABLE:
         _print_table(settings, layers)
@@ -47,7 +47,7 @@ def print_(
 @app.command()
 def check(config: ConfigFile = None, pairs: Pairs = None) -> None:
     """Say whether the settings can work; exit with 2 and name every problem if they cannot."""
-    layers = read_layers(parse_pairs(pairs or []), config=config)
+    layers = read_layers(pairs=parse_pairs(pairs or []), config=config)
     settings = build(layers)
     for line in notices(settings):
         sys.stdout.write(f"note: {line}\n")

@@ -177,6 +177,7 @@ def tail(
     """Follow streams of a gateway: a live table in a terminal, JSON lines in a pipe.
 
     A connection that fails is tried again for ever, with growing waits; streams are asked for again.
+    Only a gateway that closes it with a code from 4500 to 4999 is not asked again.
     """
     display = Screen(url, SystemClock()) if sys.stdout.isatty() else Lines()
     follower = Follower(display, limit=count, with_status=status)
@@ -184,7 +185,7 @@ def tail(
     follower.stop = subscriber.close
     _show_defects(display)
     try:
-        asyncio.run(_follow(subscriber, display, seconds))
+        asyncio.run(_follow(subscriber, follower, display, seconds))
     finally:
         if isinstance(display, Screen):
             Console().print(display)
@@ -192,7 +193,9 @@ def tail(
         raise follower.failure
 
 
-async def _follow(subscriber: Subscriber, display: Display, seconds: float | None) -> None:
+async def _follow(
+    subscriber: Subscriber, follower: Follower, display: Display, seconds: float | None
+) -> None:
     """Run the subscriber, draw beside it, and leave the terminal as it was."""
     loop = asyncio.get_running_loop()
     timer = None if seconds is None else loop.call_later(seconds, subscriber.close)
@@ -200,7 +203,10 @@ async def _follow(subscriber: Subscriber, display: Display, seconds: float | Non
         with _drawn(display) as live:
             async with asyncio.TaskGroup() as group:
                 drawing = None if live is None else group.create_task(_draw(live))
-                await subscriber.run()
+                try:
+                    await subscriber.run()
+                except Refused as refusal:
+                    follower.failure = refusal
                 if drawing is not None:
                     drawing.cancel()
     finally:
