@@ -3,7 +3,8 @@
  *   load --port P [--host 127.0.0.1] [--path /ws] [--clients 1] [--topics LIST] [--each K] [--seed N]
  *        [--sources N] [--parallel 200] [--deadline 60] [--warmup 1] [--seconds 5] [--idle]
  *        [--credit-fd FD] [--stop-reading SHARE] [--slow SHARE] [--slow-factor 0.1]
- *        [--slow-rcvbuf 16384] [--slow-return 10] [--slow-waits] [--no-subscribe]
+ *        [--slow-rcvbuf 16384] [--slow-return 10] [--slow-waits] [--no-subscribe] [--address A]
+ *        [--times intended|timestamp] [--histogram]
  *
  *   --topics LIST   what each client subscribes to, comma-separated (default trade:BTCUSDT)
  *   --each K        K random ones of LIST for each client, chosen by --seed
@@ -21,6 +22,9 @@
  *   --slow-waits    they read like the others until the command `slow on`
  *   --no-subscribe  for a server that takes the topics from the path: they are put behind --path, separated by
  *                   commas, and no request is sent; the upgrade is the acknowledgement
+ *   --address A     the IPv4 address of --host, which then is only named in the request
+ *   --times timestamp  a message is as old as its "timestamp" says: right only where its clock is ours
+ *   --histogram     the result has the latencies too, as pairs of bucket (histogram.h) and count
  *
  * Prints {"event":"ready",...} when every client has its acknowledgement (or failed), with the time that
  * took; from the first data message on `--warmup` seconds pass unmeasured, then {"event":"measuring"},
@@ -79,7 +83,7 @@ static uint64_t dice;
 
 static uint64_t read_at, opened_at, first_data_at, measure_from, measure_until, credit_due, usual_bytes;
 static double warmup_seconds, measured_seconds;
-static bool ready, measuring, done, stays, idle, in_path;
+static bool ready, measuring, done, stays, idle, in_path, shows_histogram;
 static uint64_t cpu_from, others;
 static struct tally tallies[2]; /* of the usual clients and of the slow ones */
 
@@ -453,6 +457,18 @@ static void print_ready(void)
 
 #define U(value) ((unsigned long long)(value))
 
+static void print_histogram(const struct histogram *h)
+{
+    const char *comma = "";
+    printf(",\"histogram\":[");
+    for (int b = 0; b < 64 * STEPS; b++)
+        if (h->buckets[b]) {
+            printf("%s[%d,%llu]", comma, b, U(h->buckets[b]));
+            comma = ",";
+        }
+    printf("]");
+}
+
 static void print_tally(const struct tally *t)
 {
     const struct histogram *h = &t->part.latency;
@@ -464,6 +480,8 @@ static void print_tally(const struct tally *t)
            U(t->duplicates), U(t->gaps), U(t->announced), U(t->statuses), U(t->part.untimed), U(percentile(h, .5)),
            U(percentile(h, .9)), U(percentile(h, .99)), U(percentile(h, .999)), U(h->largest),
            t->part.reads ? (double)t->part.deliveries / (double)t->part.reads : 0);
+    if (shows_histogram)
+        print_histogram(h);
 }
 
 static void print_result(void)
@@ -600,7 +618,7 @@ int load_main(int argc, char **argv)
     check_options(argc, argv,
                   " --port --host --path --clients --topics --each --seed --sources --parallel --deadline --warmup"
                   " --seconds --idle --credit-fd --stop-reading --slow --slow-factor --slow-rcvbuf --slow-waits"
-                  " --no-subscribe --slow-return ");
+                  " --no-subscribe --slow-return --address --times --histogram ");
     raise_descriptor_limit();
     host = option(argc, argv, "--host", "127.0.0.1");
     path = option(argc, argv, "--path", "/ws");
@@ -621,7 +639,9 @@ int load_main(int argc, char **argv)
     in_path = flag(argc, argv, "--no-subscribe");
     double deadline = number(argc, argv, "--deadline", 60);
     take_topics(strdup(option(argc, argv, "--topics", "trade:BTCUSDT")));
-    server = address_of(host, port);
+    server = address_of(option(argc, argv, "--address", host), port);
+    shows_histogram = flag(argc, argv, "--histogram");
+    by_timestamp = !strcmp(option(argc, argv, "--times", "intended"), "timestamp");
     make_clients();
     double stop = number(argc, argv, "--stop-reading", 0), crawl = number(argc, argv, "--slow", 0);
     if (stop < 0 || crawl < 0 || stop + crawl > 1)

@@ -175,14 +175,32 @@ static inline const char *time_of(const char *rest, size_t length)
     return (at = memmem(rest, length, "\"turnover24h\":\"", 15)) ? at + 15 : NULL;
 }
 
+#define OLDEST (600 * SECOND) /* what is older, younger than now, or from before the first second, is no time */
+
+static bool by_timestamp; /* instead of the intended time: the message's own, in ms since 1970 */
+
+static inline bool age_of(const char *rest, size_t length, uint64_t read_at, uint64_t *age)
+{
+    uint64_t then = 0, now = read_at;
+    if (by_timestamp) {
+        now = clock_ns(CLOCK_REALTIME);
+        if (number_of(rest, length, "\"timestamp\":", &then))
+            then *= 1000000;
+    } else {
+        const char *at = time_of(rest, length);
+        then = at ? number_at(at, rest + length) : 0;
+    }
+    *age = now - then;
+    return then >= SECOND && then <= now && *age < OLDEST;
+}
+
 static inline void time_message(struct tally *t, const char *rest, size_t length, uint64_t read_at)
 {
-    const char *at = time_of(rest, length);
-    uint64_t intended = at ? number_at(at, rest + length) : 0;
-    if (!intended)
-        t->part.untimed++;
+    uint64_t age;
+    if (age_of(rest, length, read_at, &age))
+        record(&t->part.latency, age);
     else
-        record(&t->part.latency, read_at > intended ? read_at - intended : 0);
+        t->part.untimed++;
 }
 
 #endif
