@@ -150,6 +150,13 @@ async def test_ctrl_c_ends_everything_that_was_started(stage: Stage) -> None:
     assert "Traceback" not in running.text
 
 
+async def test_ctrl_c_in_a_later_run_shows_what_was_measured_before(stage: Stage) -> None:
+    running = await stage.run("bench", "--clients", "10", "--rates", "50,60", "--seconds", "3")
+    await running.line(r"10 clients subscribed .* 60 messages/s")
+    assert await running.stop(signal.SIGINT) == 130
+    assert [line.split()[0] for line in running.stdout if re.match(r" *\d", line)] == ["50"]
+
+
 async def test_when_it_is_killed_nothing_of_it_stays(stage: Stage) -> None:
     running, started = await begun(stage)
     running.signal(signal.SIGKILL)
