@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
@@ -35,24 +36,27 @@ class GatewayDied(FeedmuxError):
     """The gateway ended, or did not begin.
 
     Args:
+        status: its exit status; negative is the signal that killed it.
         said: its last log lines.
     """
 
     code = "GATEWAY_DIED"
 
-    def __init__(self, said: str) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(status, said)
+        self.status, self.said = status, said
 
     def __str__(self) -> str:
-        return f"the measured gateway ended: {self.said or 'it did not say why'}"
+        how = f"with status {self.status}" if self.status >= 0 else f"by {signal.Signals(-self.status).name}"
+        return f"the measured gateway ended {how}; its last words: {self.said or 'none'}"
 
 
 class OwnGateway:
     """A gateway that was started for a measurement; an async context manager.
 
     Args:
-        settings: what it is told, by setting name, as texts.
+        settings: what it is told, by setting name, as texts; its log must be plain and at INFO, which
+            is where it says that it listens.
 
     Raises:
         InvalidConfiguration: they cannot work.
@@ -106,17 +110,20 @@ class OwnGateway:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT_S):
                 await self._process.wait()
-            raise GatewayDied(self._last_words())
+            raise await self._death()
 
     async def _port(self) -> int:
         assert self._process is not None
         assert self._process.stderr is not None
-        async with asyncio.timeout(START_S):
-            async for line in self._process.stderr:
-                if found := _LISTENS.search(line):
-                    return int(found[1])
-                self._said.append(line.decode(errors="replace").rstrip())
-        raise GatewayDied(self._last_words())
+        try:
+            async with asyncio.timeout(START_S):
+                async for line in self._process.stderr:
+                    if found := _LISTENS.search(line):
+                        return int(found[1])
+                    self._said.append(line.decode(errors="replace").rstrip())
+        except TimeoutError:
+            self._process.kill()
+        raise await self._death()
 
     async def _listen(self) -> None:
         assert self._process is not None
@@ -137,8 +144,9 @@ class OwnGateway:
         if self._listening is not None:
             await self._listening
 
-    def _last_words(self) -> str:
-        return "; ".join(self._said[-3:])
+    async def _death(self) -> GatewayDied:
+        assert self._process is not None
+        return GatewayDied(await self._process.wait(), "; ".join(self._said[-3:]))
 
 
 def read(settings: Mapping[str, str]) -> Settings:

@@ -38,6 +38,10 @@ def failure(*args: str) -> FeedmuxError:
         (["--topics-file", "none.txt"], "--topics-file: 'none.txt' does not work; expected a text file"),
         (["--slow", "0.6", "--stop-reading", "0.4"], "--slow: 0.6 does not work; expected a share"),
         (["--json", "no/such.json"], "no/such.json cannot be written: there is no folder no"),
+        (
+            ["--set", "LOG-LEVEL=ERROR"],
+            "--set: 'log_level=ERROR' does not work; expected none of bybit_ws_url",
+        ),
         (["--set", "max_clinets=3"], "--max-clinets is not a setting; did you mean --max-clients-total?"),
     ],
 )

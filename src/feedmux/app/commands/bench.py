@@ -38,6 +38,8 @@ OWN_EACH = 20
 OTHERS_TOPICS = ("ticker:BTCUSDT", "trade:BTCUSDT")
 """What the clients of somebody's gateway subscribe to, unless it is said."""
 RATES = "100,1000,5000"
+OURS = {"host", "port", "bybit_ws_url", "log_level", "log_json"}
+"""Settings of an own gateway that are not to be chosen: by them it is found, and finds its venue."""
 
 
 class CannotWrite(LocalError):
@@ -164,8 +166,7 @@ def bench(
         _refuse_own_options(rates, pairs)
         asyncio.run(_measure_theirs(url, options, pid, outputs))
     else:
-        asked = {name.lower().replace("-", "_"): value for name, value in parse_pairs(pairs or []).items()}
-        asyncio.run(_measure_own(_rates(rates or RATES), options, asked, message_bytes, outputs))
+        asyncio.run(_measure_own(_rates(rates or RATES), options, _asked(pairs), message_bytes, outputs))
 
 
 # What was asked for
@@ -201,6 +202,14 @@ def _refuse_own_options(rates: str | None, pairs: Sequence[str] | None) -> None:
         raise InvalidSetting("--rates", rates, "no URL beside it: the data of a server comes at its own rate")
     if pairs:
         raise InvalidSetting("--set", pairs[0], "no URL beside it: a server has its own settings")
+
+
+def _asked(pairs: Sequence[str] | None) -> dict[str, str]:
+    """The settings that were asked for, for a gateway of our own."""
+    asked = {name.lower().replace("-", "_"): value for name, value in parse_pairs(pairs or []).items()}
+    for name in OURS & asked.keys():
+        raise InvalidSetting("--set", f"{name}={asked[name]}", "none of " + ", ".join(sorted(OURS)))
+    return asked
 
 
 def _own_settings(options: SwarmOptions) -> dict[str, str]:
