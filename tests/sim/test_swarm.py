@@ -9,7 +9,6 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from feedmux.model.errors import ConnectFailed, InvalidSetting, LinkLost, Refused
-from feedmux.sim import swarm as swarms
 from feedmux.sim.generator import GeneratorDied
 from feedmux.sim.swarm import NoData, Swarm, SwarmOptions, TooFewDescriptors, spread
 from feedmux.sim.tally import Outcome
@@ -171,9 +170,8 @@ async def test_a_server_that_is_not_there_is_named() -> None:
             await swarm.ready()
 
 
-async def test_a_server_that_sends_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swarms, "DATA_S", 0.05)
-    async with ws_server(sending()) as url, Swarm(await Target.of(url), options()) as swarm:
+async def test_a_server_that_sends_nothing_is_named() -> None:
+    async with ws_server(sending()) as url, Swarm(await Target.of(url), options(data_s=0.05)) as swarm:
         await swarm.ready()
         with pytest.raises(NoData, match=r"nothing came within 0\.05 s after everybody was subscribed"):
             await swarm.measuring()
@@ -218,16 +216,15 @@ async def test_a_load_process_that_dies_is_named_and_the_others_are_ended() -> N
     ],
 )
 def test_clients_are_spread_evenly_over_as_many_processes_as_are_needed(
-    clients: int, processes: int, limit: int, shares: list[int], monkeypatch: pytest.MonkeyPatch
+    clients: int, processes: int, limit: int, shares: list[int]
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    assert spread(clients, processes, limit) == shares
+    assert spread(clients, processes, limit=limit, cores=2) == shares
 
 
-def test_more_cores_are_used_when_there_are_clients_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert spread(1000, 0, 20_000) == [500, 500]
-    assert len(spread(100_000, 0, 20_000)) == 7
+def test_more_cores_are_used_when_there_are_clients_for_them() -> None:
+    assert spread(1000, 0, limit=20_000, cores=8) == [500, 500]
+    assert len(spread(100_000, 0, limit=20_000, cores=8)) == 7
+    assert spread(1000, 0, limit=20_000, cores=1) == [1000]
 
 
 @pytest.mark.parametrize(("clients", "processes", "limit"), [(300, 1, 256), (100_000, 0, 256)])
@@ -235,7 +232,7 @@ def test_too_few_descriptors_are_said_with_the_number_that_is_needed(
     clients: int, processes: int, limit: int
 ) -> None:
     with pytest.raises(TooFewDescriptors, match=r"needs [\d,]+ open files and may have 256; .*ulimit -n \d+"):
-        spread(clients, processes, limit)
+        spread(clients, processes, limit=limit, cores=2)
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,6 @@ from feedmux.sim.target import FULL_HOUSE, FullHouse, NotAGateway, Target
 
 Times = Literal["intended", "timestamp"]
 
-DATA_S = 30.0
-"""How long the first message may take, once everybody is subscribed."""
 _SPARE = 64
 _MOST_PROCESSES = 64
 _PORTS = 20_000
@@ -109,6 +107,7 @@ class SwarmOptions(msgspec.Struct, frozen=True, kw_only=True):
             ``timestamp`` is every message's own, which counts only where its clock is this machine's.
         processes: over how many processes the clients are spread; 0: as many as are useful here.
         connect_s: how long connecting and subscribing may take.
+        data_s: how long the first message may take after that.
     """
 
     clients: int = 1000
@@ -121,6 +120,7 @@ class SwarmOptions(msgspec.Struct, frozen=True, kw_only=True):
     times: Times = "intended"
     processes: int = 0
     connect_s: float = 60.0
+    data_s: float = 30.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -148,20 +148,21 @@ def descriptors() -> int:
     return hard if hard != resource.RLIM_INFINITY else 1 << 30
 
 
-def spread(clients: int, processes: int, limit: int) -> list[int]:
+def spread(clients: int, processes: int, *, limit: int, cores: int) -> list[int]:
     """How many clients each process has.
 
     Args:
         clients: of all together, at least 1.
-        processes: how many are wanted; 0: as many as are useful, which never is more than the cores.
+        processes: how many are wanted; 0: as many as are useful, which leaves the server a core.
         limit: how many files each of them may open.
+        cores: how many the machine has.
 
     Raises:
         TooFewDescriptors: even the most processes cannot hold them.
     """
     room = max(limit - _SPARE, 1)
     needed = math.ceil(clients / room)
-    useful = max(1, min((os.cpu_count() or 1) - 1, math.ceil(clients / _USEFUL)))
+    useful = max(1, min(cores - 1, math.ceil(clients / _USEFUL)))
     count = min(processes or max(needed, useful), clients)
     if needed > (processes or _MOST_PROCESSES):
         share = math.ceil(clients / (processes or _MOST_PROCESSES))
@@ -183,7 +184,9 @@ class Swarm:
     def __init__(self, target: Target, options: SwarmOptions) -> None:
         self._target = target
         self._options = options
-        self._shares = spread(options.clients, options.processes, descriptors())
+        self._shares = spread(
+            options.clients, options.processes, limit=descriptors(), cores=os.cpu_count() or 1
+        )
         self._generators: list[Generator] = []
 
     @property
@@ -236,9 +239,9 @@ class Swarm:
             GeneratorDied: the load itself failed.
         """
         try:
-            await self._lines(Measuring, DATA_S + self._options.warmup_s)
+            await self._lines(Measuring, self._options.data_s + self._options.warmup_s)
         except Silence as error:
-            raise NoData(DATA_S) from error
+            raise NoData(self._options.data_s) from error
 
     async def result(self) -> Outcome:
         """Wait until the measured time is over.
