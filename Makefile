@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit laws models asan e2e lint bench rivals clean
+.PHONY: install demo run test unit laws models asan e2e lint bench soak rivals clean
 
 install: $(STAMP)
 
@@ -57,6 +57,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench
+
+soak: $(STAMP)
+	@$(BIN)/python -m bench soak
 
 rivals: $(STAMP)
 	@$(BIN)/python -m bench.rivals.install

@@ -4,7 +4,8 @@
  * nothing and merges nothing, so what a gateway costs beyond it is the gateway's own.
  * Its messages have the gateway's shape (client_message in ws.h), so load.c measures both alike.
  *
- *   floor [--port 0] [--symbols LIST | --topics N] [--pad N | --client-bytes N] [--sndbuf 65536] [--relay PORT]
+ *   floor [--port 0] [--symbols LIST | --topics N] [--pad N | --client-bytes N] [--sndbuf 65536]
+ *         [--relay PORT [--batch]]
  *
  *   --symbols LIST    one message of each per tick, all in one send to everybody (default BTCUSDT)
  *   --topics N        topics S000USDT, S001USDT, ..., each with a row of the clients that asked for it; a tick
@@ -12,13 +13,15 @@
  *                     All that is due goes to a client in one writev()
  *   --relay PORT      take ticks from the venue on this port: one per trade it sends, carrying on the
  *                     trade's intended time; the like-for-like of a gateway behind the same venue
+ *   --batch           with --relay: all trades that were read at once are one tick
  *   --sndbuf BYTES    SO_SNDBUF of each client (the kernel doubles it; 0 leaves the default).
  *                     TCP_NODELAY is always set.
  *
  * Prints {"port":N}; takes the commands `rate R` (ticks, or with --topics messages, a second, at intended
  * times), `saturate` (a tick as soon as the last one is out and no socket is full), `stop`, `stats`, `quit`
  * on standard input, ends with it, and prints its statistics for `stats` and at the end.
- * A client whose socket is full has its messages queued; above 4 MB it is closed and counted.
+ * A client whose socket is full has its messages queued; above 4 MB it is closed and counted. "messages"
+ * divided by "ticks" is the batch.
  */
 #include "rows.h"
 
@@ -31,7 +34,7 @@ static size_t client_count, client_room;
 static int venue_fd = -1;
 static struct bytes from_venue;
 static struct schedule schedule;
-static bool saturate;
+static bool saturate, batch;
 static uint64_t ticks, messages, sends, closed_slow, full_ticks, latest_by;
 
 /* ---- the tick ------------------------------------------------------------------------------------------- */
@@ -69,11 +72,9 @@ static void offer_to_rows(uint64_t intended, uint64_t ms)
     }
 }
 
-static void send_to_all(uint64_t intended, uint64_t ms)
+/* Everybody gets all that is framed. */
+static void send_framed(void)
 {
-    framed = framed_bytes = 0;
-    for (int i = 0; i < symbol_count; i++)
-        add_frame(i, intended, ms);
     for (size_t i = client_count; i-- > 0;) { /* from the end: a closed client is replaced by the last */
         struct conn *c = clients[i];
         conn_send(c, frames, framed_bytes);
@@ -83,6 +84,14 @@ static void send_to_all(uint64_t intended, uint64_t ms)
         }
     }
     sends += client_count;
+    framed = framed_bytes = 0;
+}
+
+static void send_to_all(uint64_t intended, uint64_t ms)
+{
+    for (int i = 0; i < symbol_count; i++)
+        add_frame(i, intended, ms);
+    send_framed();
 }
 
 static void tick(uint64_t intended)
@@ -150,6 +159,22 @@ static void on_gone(struct conn *c)
 
 /* ---- the relay ----------------------------------------------------------------------------------------------- */
 
+static void venue_subscribe(void)
+{
+    static char request[32000], whole[32016];
+    size_t n = (size_t)snprintf(request, sizeof request, "{\"op\":\"subscribe\",\"args\":[");
+    for (int i = 0; i < symbol_count; i++) {
+        n += (size_t)snprintf(request + n, sizeof request - n, "%s\"publicTrade.%s\"", i ? "," : "",
+                              symbols[i].name);
+        if (n + 32 > sizeof request)
+            die("too many symbols for one request to the venue");
+    }
+    n += (size_t)snprintf(request + n, sizeof request - n, "],\"req_id\":\"1\"}");
+    n = write_frame(whole, WS_TEXT, request, n, true);
+    if (send(venue_fd, whole, n, MSG_NOSIGNAL) != (ssize_t)n)
+        die("the venue took no subscription");
+}
+
 static void venue_connect(int port)
 {
     char text[1024];
@@ -170,30 +195,73 @@ static void venue_connect(int port)
     if (!upgrade_accepted(bytes_front(&from_venue), n))
         die("the venue did not accept the upgrade");
     bytes_consume(&from_venue, n);
-    char request[256], framed[300];
-    n = (size_t)snprintf(request, sizeof request,
-                         "{\"op\":\"subscribe\",\"args\":[\"publicTrade.%s\"],\"req_id\":\"1\"}", symbols[0].name);
-    n = write_frame(framed, WS_TEXT, request, n, true);
-    if (send(venue_fd, framed, n, MSG_NOSIGNAL) != (ssize_t)n)
-        die("the venue took no subscription");
+    venue_subscribe();
     set_nonblocking(venue_fd);
     watch(poll_fd, EPOLL_CTL_ADD, venue_fd, EPOLLIN, &venue_mark);
 }
 
+static uint64_t oldest; /* intended time in the tick that is being made */
+
+static void end_tick(void)
+{
+    uint64_t now = now_ns();
+    if (now > oldest && now - oldest > latest_by)
+        latest_by = now - oldest;
+    if (at_random)
+        flush_rows();
+    else
+        send_framed();
+    ticks++;
+    full_ticks += blocked_count > 0;
+}
+
+/* What stands behind `words`: looked for where it stood the last time, then everywhere. */
+static const char *behind(const char *text, size_t length, const char *words, size_t *usual)
+{
+    size_t n = strlen(words);
+    if (*usual + n > length || memcmp(text + *usual, words, n)) {
+        const char *at = memmem(text, length, words, n);
+        if (!at)
+            return NULL;
+        *usual = (size_t)(at - text);
+    }
+    return text + *usual + n;
+}
+
+static void take_trade(const char *text, size_t length, uint64_t ms)
+{
+    static size_t usual_name, usual_id;
+    const char *name = behind(text, length, "\"topic\":\"publicTrade.", &usual_name);
+    const char *id = name ? behind(text, length, "\"i\":\"", &usual_id) : NULL;
+    const char *end = id ? memchr(name, '"', length - (size_t)(name - text)) : NULL;
+    int symbol = end ? symbol_named(name, (size_t)(end - name)) : -1;
+    if (symbol < 0)
+        return;
+    uint64_t intended = strtoull(id, NULL, 10);
+    oldest = framed ? oldest : intended;
+    char *at = frames + framed_bytes;
+    size_t added = add_frame(symbol, intended, ms);
+    if (at_random)
+        row_offer(&rows[symbol], at, added);
+    if (!batch || framed == MOST_PARTS)
+        end_tick();
+}
+
 static void venue_read(void)
 {
-    ssize_t got = recv(venue_fd, bytes_reserve(&from_venue, 65536), 65536, 0);
+    ssize_t got = recv(venue_fd, bytes_reserve(&from_venue, 262144), 262144, 0);
     if (got == 0 || (got < 0 && errno != EAGAIN))
         die("the venue went away");
     if (got > 0)
         from_venue.end += (size_t)got;
+    uint64_t ms = wall_ms();
     struct frame f;
     while ((f = read_frame(bytes_front(&from_venue), bytes_length(&from_venue))).whole) {
-        const char *id = memmem(f.payload, f.length, "\"i\":\"", 5);
-        if (id)
-            tick(strtoull(id + 5, NULL, 10));
+        take_trade(f.payload, f.length, ms);
         bytes_consume(&from_venue, f.whole);
     }
+    if (framed)
+        end_tick();
 }
 
 /* ---- commands and the loop -------------------------------------------------------------------------------------- */
@@ -202,8 +270,8 @@ static void print_statistics(void)
 {
     printf("{\"ticks\":%llu,\"messages\":%llu,\"sends\":%llu,\"clients\":%zu,\"closed_slow\":%llu,"
            "\"full_ticks\":%llu,\"latest_by_ns\":%llu}\n",
-           (unsigned long long)ticks, (unsigned long long)messages, (unsigned long long)sends, client_count, (unsigned long long)closed_slow,
-           (unsigned long long)full_ticks, (unsigned long long)latest_by);
+           (unsigned long long)ticks, (unsigned long long)messages, (unsigned long long)sends, client_count,
+           (unsigned long long)closed_slow, (unsigned long long)full_ticks, (unsigned long long)latest_by);
     fflush(stdout);
 }
 
@@ -251,7 +319,7 @@ static void turn(int listener)
 
 int main(int argc, char **argv)
 {
-    check_options(argc, argv, " --port --symbols --topics --pad --client-bytes --sndbuf --relay ");
+    check_options(argc, argv, " --port --symbols --topics --pad --client-bytes --sndbuf --relay --batch ");
     raise_descriptor_limit();
     int port = (int)number(argc, argv, "--port", 0);
     take_symbols(argc, argv);
@@ -259,8 +327,7 @@ int main(int argc, char **argv)
     int venue = (int)number(argc, argv, "--relay", 0);
     if (!at_random && symbol_count > MOST_PARTS)
         die("--symbols: at most %d", MOST_PARTS);
-    if (venue && at_random)
-        die("--relay takes no --topics");
+    batch = flag(argc, argv, "--batch");
     poll_fd = epoll_create1(0);
     int listener = listen_on(&port);
     schedule.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);

@@ -10,6 +10,7 @@
 
 static struct {
     const char *name;
+    size_t length;
     int pad;
     uint64_t seq;
 } symbols[MOST_SYMBOLS];
@@ -22,6 +23,7 @@ static inline void add_symbol(const char *name, int pad, int wanted_bytes)
     if (symbol_count == MOST_SYMBOLS)
         die("at most %d symbols", MOST_SYMBOLS);
     symbols[symbol_count].name = name;
+    symbols[symbol_count].length = strlen(name);
     symbols[symbol_count++].pad = wanted_bytes ? padding_for(name, wanted_bytes) : pad;
 }
 
@@ -46,6 +48,14 @@ static inline int random_symbol(void)
 {
     symbol_dice ^= symbol_dice << 13, symbol_dice ^= symbol_dice >> 7, symbol_dice ^= symbol_dice << 17;
     return (int)((symbol_dice >> 16) % (uint64_t)symbol_count);
+}
+
+static inline int symbol_named(const char *name, size_t length)
+{
+    for (int i = 0; i < symbol_count; i++)
+        if (symbols[i].length == length && !memcmp(symbols[i].name, name, length))
+            return i;
+    return -1;
 }
 
 /* The symbol of the i-th message of a tick. */

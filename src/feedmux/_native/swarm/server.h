@@ -3,8 +3,8 @@
  * The program that includes this defines `on_text` (one text message of a client) and `on_gone`
  * (the connection is about to be freed).
  */
-#ifndef BENCH_SERVER_H
-#define BENCH_SERVER_H
+#ifndef SWARM_SERVER_H
+#define SWARM_SERVER_H
 
 #include "ws.h"
 
