@@ -75,7 +75,7 @@ class Served:
                 "there is no closed loop over many topics; its fixed rates say how much it takes"
             )
         if word == "saturate":
-            self._venue.tell(f"window {_TICKS_UNDER_WAY * self._tick}")
+            self._venue.tell(f"window {_TICKS_UNDER_WAY * self._tick} {self._tick}")
         elif word == "rate" and not self._at_random:
             self._venue.tell(f"rate {float(rate) * self._tick:g} {self._tick}")
         else:
