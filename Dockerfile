@@ -16,5 +16,5 @@ WORKDIR /app
 USER feedmux
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
-    CMD python -c "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=2); c.request('GET', '/ready'); sys.exit(c.getresponse().status != 200)"
+    CMD python -c "import http.client as h, os, ssl, sys; at = ('127.0.0.1', int(os.environ['PORT'])); c = h.HTTPSConnection(*at, timeout=2, context=ssl._create_unverified_context()) if os.environ.get('TLS_CERT') else h.HTTPConnection(*at, timeout=2); c.request('GET', '/ready'); sys.exit(c.getresponse().status != 200)"
 CMD ["feedmux", "serve"]

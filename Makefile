@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit laws models e2e lint bench clean
+.PHONY: install demo run test unit laws models asan e2e lint bench soak rivals clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml setup.py $(wildcard src/feedmux/_native/*.pyx)
+$(STAMP): pyproject.toml setup.py $(wildcard src/feedmux/_native/*.pyx src/feedmux/_native/*/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "feedmux needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 install"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,6 +34,19 @@ laws: $(STAMP)
 models: $(STAMP)
 	@FEEDMUX_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 --dist worksteal -m law
 
+# The native parts under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy of their own.
+SANITIZED := build/sanitized
+asan: $(STAMP)
+	@rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
+	@cp -r src/feedmux $(SANITIZED)/feedmux && rm -f $(SANITIZED)/feedmux/_native/*.so
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'Cython>=3.1'
+	@CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1" \
+		$(BIN)/python setup.py --quiet build_ext --force --build-lib $(SANITIZED) --build-temp $(SANITIZED)/objects
+	@LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+		ASAN_OPTIONS=detect_leaks=0 \
+		$(BIN)/python -m pytest -o pythonpath="$(SANITIZED) tests" \
+		tests/_native tests/core/test_outbox.py tests/core/test_outbox_laws.py tests/core/test_flush.py tests/edge/test_connection.py
+
 e2e: $(STAMP)
 	@$(BIN)/python -m pytest -m e2e
 
@@ -45,5 +58,11 @@ lint: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m bench
 
+soak: $(STAMP)
+	@$(BIN)/python -m bench soak
+
+rivals: $(STAMP)
+	@$(BIN)/python -m bench.rivals.install
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/rivals/.cache bench/rivals/servers/node_modules build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

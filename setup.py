@@ -1,18 +1,30 @@
-"""Build the Cython extensions; everything else is declared in pyproject.toml."""
+"""Build the Cython extensions; everything else is declared in pyproject.toml.
+
+Each ``_native/<name>.pyx`` is an extension. The C files of a folder of its name are compiled into it.
+"""
 
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = sorted(Path("src/feedmux/_native").glob("*.pyx"))
+NATIVE = Path("src/feedmux/_native")
+
+
+def extension(source: Path) -> Extension:
+    """The extension of one ``.pyx`` file and its folder, if it has one."""
+    folder = source.with_suffix("")
+    return Extension(
+        f"feedmux._native.{source.stem}",
+        [str(source), *(str(file) for file in sorted(folder.glob("*.c")))],
+        include_dirs=[str(folder)] if folder.is_dir() else [],
+        depends=[str(file) for file in sorted(folder.glob("*.h"))],
+        define_macros=[("_GNU_SOURCE", "1")],
+        extra_compile_args=["-O3", "-std=c11"],
+    )
+
 
 setup(
-    ext_modules=cythonize(
-        [
-            Extension(f"feedmux._native.{source.stem}", [str(source)], extra_compile_args=["-O3", "-std=c11"])
-            for source in SOURCES
-        ],
-        language_level=3,
-    )
+    ext_modules=cythonize([extension(source) for source in sorted(NATIVE.glob("*.pyx"))], language_level=3),
+    include_package_data=False,  # a wheel has the extensions, not their sources
 )

@@ -1,34 +1,47 @@
-"""Run benches: ``python -m bench [p1 p5 p6 p9] [--seconds S] [--quick]``, or ``selfcheck``.
+"""Run benches: ``python -m bench [p1 p2 ...] [--seconds S] [--quick] [--rivals NAMES|none]``.
 
-Without names all of them run; ``floor`` measures the C loop alone, without a gateway.
+Without names all of them run. ``selfcheck`` tries the tools, ``floor`` measures the C loop alone,
+without a gateway, ``soak`` is the long run of ``make soak``, and ``rivals [NAME ...]`` measures other
+servers beside the C loop.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from bench import selfcheck
 from bench.build import build
 from bench.micro import feed
 from bench.report import say, table
 from bench.results import store
-from bench.system import p1, p5, p6
+from bench.rivals import NAMES as RIVALS
+from bench.rivals import run as rivals
+from bench.system import p1, p2, p3, p5, p6, p7, p8, soak
 from bench.system.gateway import interpreter_finds_gateway
 from bench.system.native import LOAD_CORE, BenchError, pinned
-from bench.system.run import floor_run, relay_run
+from bench.system.rivals import USUAL, Rival, installed
+from bench.system.run import Workload, floor, relay
+from bench.system.run import run as run_once
 
-Bench = Callable[..., dict[str, Any]]
+
+class Bench(NamedTuple):
+    """A bench: what runs it, its seconds of measuring per run, what it needs."""
+
+    run: Callable[..., dict[str, Any]]
+    seconds: float
+    needs_gateway: bool = True
+    takes_rivals: bool = False
 
 
 def floor_alone(*, seconds: float, quick: bool) -> dict[str, Any]:
     """What the C loop reaches on this machine: 1,000 clients, 420 bytes."""
     del quick
     samples = {
-        "floor": floor_run("saturate", clients=p1.CLIENTS, seconds=seconds),
-        "relay": relay_run("window 2", clients=p1.CLIENTS, seconds=seconds),
+        "floor": run_once(floor, Workload(command="saturate", seconds=seconds)),
+        "relay": run_once(relay, Workload(command="window 2", seconds=seconds)),
     }
     names = ("deliveries_per_s", "cpu_us_per_delivery", "server_busy", "load_busy", "foreign_share", "lost")
     rows = [[name, *(sample[figure] for figure in names)] for name, sample in samples.items()]
@@ -36,49 +49,89 @@ def floor_alone(*, seconds: float, quick: bool) -> dict[str, Any]:
     return {"samples": samples}
 
 
-BENCHES: dict[str, tuple[Bench, float]] = {
-    "p1": (p1.run, 5.0),
-    "p5": (p5.run, 5.0),
-    "p6": (p6.run, 0.0),
-    "p9": (feed.run, 10.0),
-    "floor": (floor_alone, 5.0),
+BENCHES: dict[str, Bench] = {
+    "p1": Bench(p1.run, 5.0, takes_rivals=True),
+    "p2": Bench(p2.run, 5.0, takes_rivals=True),
+    "p3": Bench(p3.run, 3.0, takes_rivals=True),
+    "p5": Bench(p5.run, 5.0),
+    "p6": Bench(p6.run, 0.0),
+    "p7": Bench(p7.run, 5.0),
+    "p8": Bench(p8.run, 3.0),
+    "p9": Bench(feed.run, 10.0, needs_gateway=False),
+    "floor": Bench(floor_alone, 5.0, needs_gateway=False),
+    "rivals": Bench(rivals.run, 5.0, needs_gateway=False),
 }
-"""Each bench with its seconds of measuring per run."""
-_NEED_GATEWAY = {"p1", "p5", "p6"}
-_USUAL = ("p1", "p5", "p6", "p9")
+_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9")
 
 
 def main() -> int:
     """Read the command line, run, store; 1 when something could not be measured."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="bench", help=f"{', '.join(BENCHES)} or selfcheck")
-    parser.add_argument("--seconds", type=float, help="measured seconds per run, instead of each bench's own")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, stored apart")
-    options = parser.parse_args()
-    names = options.names or list(_USUAL)
-    for name in names:
-        if name not in BENCHES and name != "selfcheck":
-            parser.error(f"there is no bench {name!r}; there are {', '.join(BENCHES)} and selfcheck")
+    options = _options()
     build()
     with pinned(LOAD_CORE):
-        outcomes = [_run(name, options.seconds, quick=options.quick) for name in names]
+        beside = _beside(options)
+        outcomes = [_run(name, options, beside) for name in options.names]
     return 0 if all(outcomes) else 1
 
 
-def _run(name: str, seconds: float | None, *, quick: bool) -> bool:
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="bench", help=f"{', '.join(BENCHES)}, soak or selfcheck")
+    parser.add_argument("--seconds", type=float, help="measured seconds per run, instead of each bench's own")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, stored apart")
+    parser.add_argument("--rivals", default=",".join(USUAL), help="beside whom p1, p2 and p3 run, or none")
+    parser.add_argument("--clients", type=int, default=soak.CLIENTS, help="of the soak")
+    options = parser.parse_args()
+    options.names, options.chosen = _take_rivals(options.names or list(_USUAL))
+    for name in options.names:
+        if name not in BENCHES and name not in {"soak", "selfcheck"}:
+            parser.error(f"there is no bench {name!r}; there are {', '.join(BENCHES)}, soak and selfcheck")
+    return options
+
+
+def _take_rivals(names: list[str]) -> tuple[list[str], list[str]]:
+    """Part the benches from the rivals that are named behind ``rivals``."""
+    if "rivals" not in names:
+        return names, []
+    first = last = names.index("rivals") + 1
+    while last < len(names) and names[last] in RIVALS:
+        last += 1
+    return names[:first] + names[last:], names[first:last]
+
+
+def _beside(options: argparse.Namespace) -> list[Rival]:
+    """The rivals that p1, p2 and p3 measure beside the gateway."""
+    wanted = any(name in BENCHES and BENCHES[name].takes_rivals for name in options.names)
+    return installed(options.rivals.split(",")) if wanted and options.rivals != "none" else []
+
+
+def _run(name: str, options: argparse.Namespace, beside: Sequence[Rival]) -> bool:
     if name == "selfcheck":
         return selfcheck.run()
-    if name in _NEED_GATEWAY and not interpreter_finds_gateway():
+    if (name == "soak" or BENCHES[name].needs_gateway) and not interpreter_finds_gateway():
         say(f"{name}: {sys.executable} finds no feedmux to start; run `make install` first")
         return False
-    bench, usual = BENCHES[name]
     try:
-        figures = bench(seconds=seconds or (usual / 2 if quick else usual), quick=quick)
+        figures = _soak(options) if name == "soak" else _bench(name, options, beside)
     except (BenchError, ImportError) as error:
         say(f"{name} could not be measured: {error}")
         return False
-    say(f"stored in {store(name, figures, quick=quick)}\n")
-    return True
+    say(f"stored in {store(name, figures, quick=options.quick)}\n")
+    return bool(figures.get("passed", True))
+
+
+def _bench(name: str, options: argparse.Namespace, beside: Sequence[Rival]) -> dict[str, Any]:
+    bench = BENCHES[name]
+    seconds = options.seconds or (bench.seconds / 2 if options.quick else bench.seconds)
+    more: dict[str, Any] = {"rivals": beside} if bench.takes_rivals else {}
+    if name == "rivals":
+        more["names"] = options.chosen or None
+    return bench.run(seconds=seconds, quick=options.quick, **more)
+
+
+def _soak(options: argparse.Namespace) -> dict[str, Any]:
+    seconds = options.seconds or soak.SECONDS / (10 if options.quick else 1)
+    return soak.run(clients=options.clients, seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rich.table import Table
 
 Cell = str | int | float
 
-_NARROWEST = 130
+_NARROWEST = 160
 _console = Console(highlight=False)
 # In a pipe or a small terminal whole figures matter more than whole lines.
 _console.width = max(_console.width, _NARROWEST)

@@ -1,45 +1,41 @@
-"""Check the native tools against each other and against independent peers: a few seconds.
+"""Check the native tools against each other and against independent peers, and the installed rivals.
 
 A benchmark that counts wrongly is worse than none; so what the tools claim is tried here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
+from bench import loadcheck
+from bench.loadcheck import expect
 from bench.report import say
+from bench.rivals import selfcheck as rivals
 from bench.system.native import Floor, Load, Venue
-from bench.system.run import clean, floor_run, relay_run
+from bench.system.run import Workload, clean, floor, relay
+from bench.system.run import run as run_once
 
 
 def run() -> bool:
     """Run every check; True when all hold."""
     held = True
-    for check in CHECKS:
+    named = [(check.__name__.replace("_", " "), check) for check in CHECKS]
+    for name, check in [*named, *rivals.checks()]:
         started = time.monotonic()
         try:
             check()
             verdict = "holds"
         except AssertionError as error:
             held, verdict = False, f"FAILS: {error}"
-        name = check.__name__.replace("_", " ")
         say(f"{name}: {verdict} ({time.monotonic() - started:.1f} s)")
     return held
-
-
-def expect(fact: bool, otherwise: object) -> None:
-    """Fail the check with what was seen."""
-    if not fact:
-        raise AssertionError(otherwise)
 
 
 def _venue_client(venue: Venue) -> ClientConnection:
@@ -92,6 +88,8 @@ def venue_sends_ticker_snapshot_before_deltas() -> None:
     expect(all(message["type"] == "delta" for message in data[1:]), "a second snapshot")
     orders = [message["cs"] for message in data]
     expect(orders == sorted(orders), orders)
+    times = [int(message["data"]["turnover24h"]) for message in data[1:]]
+    expect(times == sorted(times) and 0 <= time.monotonic_ns() - times[-1] < 5_000_000_000, times)
 
 
 def floor_message_has_the_wanted_size_and_shape() -> None:
@@ -108,28 +106,6 @@ def floor_message_has_the_wanted_size_and_shape() -> None:
         message = json.loads(text)
         expect(abs(len(text) - wanted) <= 8, f"{len(text)} bytes instead of {wanted}")
         expect(list(message) == ["stream", "type", "data", "timestamp", "source", "seq"], message)
-
-
-def load_counts_what_a_server_lost_and_reordered() -> None:
-    """A server that skips 3 messages, repeats one and sends one gap is reported as such."""
-    line = '{{"stream":"mudrex.futures.trade.BTCUSDT","type":"update","data":[{{"id":"{}"}}],"seq":{}}}'
-
-    def serve_badly(connection: ServerConnection) -> None:
-        connection.recv()
-        connection.send('{"op":"subscribe","success":true,"args":["trade:BTCUSDT"],"rejected":null}')
-        for seq in (5, 6, 10, 10, 11):
-            connection.send(line.format(time.monotonic_ns() - 5_000_000, seq))
-        connection.send('{"stream":"mudrex.futures.trade.BTCUSDT","type":"gap","data":{"from":12,"to":13}}')
-        with contextlib.suppress(ConnectionClosed):
-            connection.recv()
-
-    with serve(serve_badly, "127.0.0.1", 0, compression=None) as server:
-        result = _load_against(server)
-    expect(result["lost"] == 3, result)
-    expect(result["disorder"] == 1, result)
-    expect(result["gap_messages"] == 1, result)
-    expect(result["deliveries"] in {4, 5}, result)
-    expect(4_960_000 <= result["p50_ns"] < 100_000_000, result)
 
 
 def load_reports_a_close_with_its_code() -> None:
@@ -150,7 +126,6 @@ def _load_against(server: Any) -> dict[str, Any]:
     thread.start()
     port = server.socket.getsockname()[1]
     with Load(port, clients=1, arguments=["--warmup", 0, "--seconds", 0.3]) as load:
-        load.ready()
         while (line := load.line(10))["event"] != "result":
             continue
     server.shutdown()
@@ -176,7 +151,7 @@ def load_counts_every_stream_of_every_client() -> None:
 
 def closed_loop_has_one_message_per_read() -> None:
     """Behind the venue's window the relay is kept busy and nothing is batched or lost."""
-    sample = relay_run("window 2", clients=200, seconds=1)
+    sample = run_once(relay, Workload(command="window 2", clients=200, seconds=1))
     expect(clean(sample), sample)
     expect(sample["frames_per_read"] < 1.5, sample)
     expect(sample["deliveries_per_s"] > 50_000, sample)
@@ -184,7 +159,7 @@ def closed_loop_has_one_message_per_read() -> None:
 
 def floor_saturates_without_loss() -> None:
     """The C loop at full speed loses nothing, and the load is not what limits it."""
-    sample = floor_run("saturate", clients=200, seconds=1)
+    sample = run_once(floor, Workload(command="saturate", clients=200, seconds=1))
     expect(clean(sample), sample)
     expect(sample["load_busy"] < 0.97, sample)
 
@@ -194,9 +169,9 @@ CHECKS: Sequence[Callable[[], None]] = (
     venue_keeps_its_rate_and_its_times,
     venue_sends_ticker_snapshot_before_deltas,
     floor_message_has_the_wanted_size_and_shape,
-    load_counts_what_a_server_lost_and_reordered,
     load_reports_a_close_with_its_code,
     load_counts_every_stream_of_every_client,
     closed_loop_has_one_message_per_read,
     floor_saturates_without_loss,
+    *loadcheck.CHECKS,
 )

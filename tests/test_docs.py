@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import re
+import runpy
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Callable
@@ -15,13 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from feedmux.app.cli import load_command
 from feedmux.app.config import load
 from feedmux.app.settings import fields
 from feedmux.model.event import EventKind
 from feedmux.wire import envelope, op
+from support.certificates import Authority
 from support.documents import (
     ROOT,
     Block,
@@ -33,12 +38,15 @@ from support.documents import (
     documents,
     is_like,
     links,
+    prose,
+    table,
 )
+from support.measurements import measurement, point
 from support.processes import Gateway, Running, Stage, Venue, stage
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
-OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_SNDBUF"}
+OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_RCVBUF", "SO_SNDBUF"}
 """Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
 
 
@@ -86,6 +94,28 @@ def check_text(block: Block) -> None:
     assert (read.topic.text, read.kind) == ("public:bybit:linear:ticker:BTCUSDT:", EventKind.UPDATE)
 
 
+def check_yaml(block: Block) -> None:
+    """Prometheus' own files: where to scrape, and rules over metrics that exist."""
+    content = yaml.safe_load(block.text)
+    known = {row[0] for row in metrics_table()}
+    match block.text.splitlines()[0]:
+        case "# prometheus.yml":
+            assert set(content) == {"scrape_configs", "rule_files"}
+        case "# feedmux.rules.yml":
+            for rule in (rule for group in content["groups"] for rule in group["rules"]):
+                assert set(rule) == {"alert", "expr", "for", "annotations"}
+                used = re.findall(r"\bfeedmux_\w+", rule["expr"])
+                assert used and {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} <= known, rule
+        case first:
+            raise AssertionError(first)
+
+
+def metrics_table() -> list[tuple[str, str, set[str]]]:
+    """Name, type and labels of every metric, as the reference has them."""
+    rows = table(ROOT / "docs" / "reference" / "metrics.md", "Every metric")
+    return [(name.strip("`"), kind, set(re.findall(r"\w+", labels))) for name, kind, labels, *_ in rows]
+
+
 LANGUAGES: dict[str, Callable[[Block], None]] = {
     "bash": check_bash,
     "env": check_env,
@@ -93,6 +123,7 @@ LANGUAGES: dict[str, Callable[[Block], None]] = {
     "python": check_python,
     "text": check_text,
     "toml": check_toml,
+    "yaml": check_yaml,
 }
 
 
@@ -159,7 +190,7 @@ def check_interpreter(command: Command) -> None:
         case ["-m", "pytest", *rest]:
             wanted = [word for word in rest if word.startswith("tests")]
             assert wanted and all((ROOT / word).exists() for word in wanted)
-        case [script]:
+        case [script, *_]:
             compile((ROOT / script).read_text(), script, "exec")
         case _:
             raise AssertionError(command)
@@ -236,6 +267,60 @@ def test_pictures_are_whole_and_load_nothing_from_elsewhere(name: str) -> None:
     text = (ROOT / "docs" / "pictures" / name).read_text("utf-8")
     assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
     assert not re.search(r"(href|src)=|url\((?!#)|@import|@font-face", text)
+
+
+# What was measured
+
+
+CHARTS = "scripts/charts.py"
+UNIT = r"\d[\d.,]*\s?(ms|µs|ns|s\b|%|MB|KB|M/s|deliveries/s|messages/s)"
+
+
+def charts() -> dict[str, Any]:
+    """The names of the script that makes the figures of docs/benchmarks.md."""
+    return runpy.run_path(str(ROOT / CHARTS))
+
+
+def test_figures_of_the_benchmarks_are_those_of_the_newest_stored_result() -> None:
+    script = charts()
+    path, page, picture = script["newest"](), script["PAGE"].read_text("utf-8"), script["PICTURE"]
+    assert page == script["put"](page, script["section"](path)), f"run {CHARTS}"
+    drawn = script["latency_over_load"](script["read"](path)) if path else None
+    assert (picture.read_text("utf-8") if picture.exists() else None) == drawn, f"run {CHARTS}"
+
+
+def test_the_benchmarks_claim_nothing_else() -> None:
+    script = charts()
+    text = prose(script["PAGE"]) + "\n"
+    before, _, rest = text.partition(script["BEGIN"])
+    made, _, after = rest.partition(script["END"])
+    assert made
+    assert not re.search(UNIT, before + after)
+    assert script["newest"]() or made == script["NOTHING"]
+    assert not re.search(UNIT, script["NOTHING"])
+
+
+def test_stored_loads_are_named_by_day_host_and_commit() -> None:
+    script = charts()
+    for path in script["RESULTS"].glob("*-load.json"):
+        assert path.name == script["stored_name"](script["read"](path))
+
+
+def test_a_stored_result_becomes_a_table_and_a_picture(tmp_path: Path) -> None:
+    script = charts()
+    measured = measurement(
+        point(rate=5000.0, deliveries_per_s=1e6, cpu_us_per_delivery=0.5), point(latency=None)
+    )
+    for day in (1, 2):
+        one = msgspec.structs.replace(measured, at=f"2026-01-0{day}T00:00:00+00:00")
+        (tmp_path / script["stored_name"](one)).write_bytes(one.encode())
+    path = script["newest"](tmp_path)
+    assert path.name == "2026-01-02-0123abcd-c0ffee1234-load.json"
+    made = script["section"](path)
+    assert "| 5,000 | 1,000,000 | 0 | 1.00 | 2.00 | 3.00 | 0.50 |" in made
+    assert "| – | 10 | 0 | – | – | – | – |" in made
+    page = script["PAGE"].read_text("utf-8")
+    assert script["put"](script["put"](page, made), script["section"](script["newest"]())) == page
 
 
 def test_decisions_are_numbered_without_a_hole() -> None:
@@ -354,6 +439,7 @@ async def test_commands_do_what_they_are_shown_for(command: Command, tmp_path: P
     for block in blocks():
         if block.language in ("toml", "env"):
             (tmp_path / ("feedmux.toml" if block.language == "toml" else ".env")).write_text(block.text)
+    Authority(tmp_path, cert="fullchain.pem", key="privkey.pem")
     async with stage() as set_up:
         await TRIALS[command.args[0]](set_up, command, str(tmp_path))
 
@@ -364,7 +450,8 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     env = command.environment | {"HOST": "127.0.0.1", "PORT": "0", "BYBIT_WS_URL": venue.url}
     words = replaced(command.args, "--port", "0") if "--port" in command.args else command.args
     running = await set_up.run(*words, "--set", "log_level=INFO", env=env, cwd=cwd)
-    await running.line(r"Listening on ws://127\.0\.0\.1:\d+/ws")
+    scheme = "wss" if "tls_cert=fullchain.pem" in words else "ws"
+    await running.line(rf"Listening on {scheme}://127\.0\.0\.1:\d+/ws")
     assert await running.stop() == 0
 
 
@@ -376,11 +463,29 @@ async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
 
 async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
     """It writes as many messages as it was asked for."""
-    async with scene(set_up, VENUES="bybit.linear,bybit.spot") as (_, gateway):
-        words = replaced(replaced(command.args, "--url", gateway.url), "--count", "2")
+    tls = (
+        {"TLS_CERT": f"{cwd}/fullchain.pem", "TLS_KEY": f"{cwd}/privkey.pem"}
+        if "--ca" in command.args
+        else {}
+    )
+    async with scene(set_up, VENUES="bybit.linear,bybit.spot", **tls) as (_, gateway):
+        url = gateway.url.replace("ws:", "wss:") if tls else gateway.url
+        words = replaced(replaced(command.args, "--url", url), "--count", "2")
         running = await set_up.run(*words, cwd=cwd)
         assert await running.end() == 0, running.text
     assert len([line for line in running.output if line.startswith('{"stream":')]) == 2
+
+
+async def try_bench(set_up: Stage, command: Command, cwd: str) -> None:
+    """It measures, on a smaller scale, and nothing is lost."""
+    words = command.args
+    for option, value in (("--clients", "20"), ("--seconds", "0.5"), ("--rates", "50")):
+        words = replaced(words, option, value) if option in words else words
+    async with scene(set_up) as (_, gateway):
+        words = [gateway.url if word.startswith("ws://") else word for word in words]
+        running = await set_up.run(*words, "--warmup", "0.2", cwd=cwd)
+        assert await running.end(60) == 0, running.text
+    assert "deliveries" in running.text
 
 
 async def try_and_end(set_up: Stage, command: Command, cwd: str) -> None:
@@ -393,6 +498,7 @@ TRIALS = {
     "serve": try_serve,
     "sim": try_sim,
     "tail": try_tail,
+    "bench": try_bench,
     "config": try_and_end,
     "--version": try_and_end,
     "--help": try_and_end,
@@ -425,5 +531,10 @@ async def test_paths_and_metrics_that_are_named_are_served() -> None:
         for path in PATHS:
             assert (await gateway.get(path)).status == 200
         text = (await gateway.get("/metrics")).body
-    served = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
-    assert served == named, "the table of metrics is not what /metrics says"
+    served = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    assert served == {name: kind for name, kind, _ in metrics_table()}
+    assert named <= set(served), "a document names a metric that there is not"
+    labels = {name: labels for name, _, labels in metrics_table()}
+    for family in text_string_to_metric_families(text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        assert all(set(sample.labels) - {"le"} == labels[name] for sample in family.samples), name

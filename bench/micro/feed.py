@@ -96,12 +96,12 @@ def connect_feed(frames: Sequence[bytes], published: list[int]) -> Feed:
     from feedmux.feed.driver import Driver, DriverConfig
     from feedmux.model.event import Envelope, EventKind
     from feedmux.model.topic import PUBLIC, Topic
+    from feedmux.app.wiring import merging, stream_format
     from feedmux.venue.bybit import INTERVALS, Bybit
     from feedmux.wire.place import Place, Places
-    from feedmux.wire.stream import StreamFormat
     # isort: on
 
-    encode = StreamFormat(
+    encode = stream_format(
         Places("mudrex", [Place("bybit.linear", "bybit", "linear", "futures", INTERVALS)])
     ).frame
     values = (EventKind.SNAPSHOT, EventKind.UPDATE)
@@ -113,7 +113,12 @@ def connect_feed(frames: Sequence[bytes], published: list[int]) -> Feed:
 
     link = _Wire()
     driver = Driver(
-        Bybit("linear"), Publisher(), make_link=link.attach, config=DriverConfig(), clock=_Clock()
+        Bybit("linear"),
+        Publisher(),
+        merging=merging(),
+        make_link=link.attach,
+        config=DriverConfig(),
+        clock=_Clock(),
     )
     kinds = {"tickers": "ticker", "publicTrade": "trade"}
     for name in sorted({msgspec.json.decode(frame, type=_Topic).topic for frame in frames}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from bench.system.native import SERVER_CORE, BenchError, pinned
 
@@ -76,6 +77,21 @@ class Gateway:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+    def stats(self) -> dict[str, Any]:
+        """What ``GET /stats`` answers.
+
+        Raises:
+            BenchError: it does not answer.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/stats")
+                answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            except (OSError, ValueError) as error:
+                raise BenchError(f"/stats of the gateway: {error}") from error
+        return answer
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_S

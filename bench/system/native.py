@@ -68,13 +68,20 @@ class Native:
         arguments: its command line.
         core: where it runs.
         descriptors: descriptors that it inherits.
+        program: what to start, where that is not the native tool of this name but one that behaves like it.
     """
 
     def __init__(
-        self, name: str, arguments: Sequence[object], *, core: int, descriptors: Sequence[int] = ()
+        self,
+        name: str,
+        arguments: Sequence[object],
+        *,
+        core: int,
+        descriptors: Sequence[int] = (),
+        program: Sequence[str] = (),
     ) -> None:
         self.name = name
-        command = [tool(name), *(str(argument) for argument in arguments)]
+        command = [*(program or [tool(name)]), *(str(argument) for argument in arguments)]
         with pinned(core):
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=descriptors
@@ -163,17 +170,26 @@ class Floor(Native):
     Args:
         client_bytes: about how long a message is to be.
         relay: the port of a venue that gives the ticks; None: its own clock does.
-        symbols: one message of each per tick, in one send.
+        symbols: what it has; on its own clock one message of each per tick, in one send.
+        topics: instead, so many topics S000USDT, S001USDT, ... with clients of their own each.
+        batch: as a relay, send what it read at once as one tick.
     """
 
     path = "/ws"
 
     def __init__(
-        self, *, client_bytes: int = 250, relay: int | None = None, symbols: Sequence[str] = ("BTCUSDT",)
+        self,
+        *,
+        client_bytes: int = 250,
+        relay: int | None = None,
+        symbols: Sequence[str] = ("BTCUSDT",),
+        topics: int = 0,
+        batch: bool = False,
     ) -> None:
-        options: list[object] = ["--client-bytes", client_bytes, "--symbols", ",".join(symbols)]
+        which = ["--topics", topics] if topics else ["--symbols", ",".join(symbols)]
+        options: list[object] = ["--client-bytes", client_bytes, *which]
         if relay is not None:
-            options += ["--relay", relay]
+            options += ["--relay", relay, *(["--batch"] if batch else [])]
         super().__init__("floor", options, core=SERVER_CORE)
         self.port: int = self.line(5)["port"]
 

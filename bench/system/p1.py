@@ -3,7 +3,8 @@
 Saturation is a closed loop: the venue has two messages under way, and each one that reached every
 client lets the next one go. The server never waits for work, and never has more than one message
 to put into a flush ("frames_per_read" near 1 shows it). The C loop is measured in the same way
-behind the same venue (relay), and on its own clock (floor), where it has nothing to read at all.
+behind the same venue (relay), and on its own clock (floor), where it has nothing to read at all;
+so are the rivals, which have no venue.
 
 The rate search then asks another question: how many messages a second does the gateway take
 without loss when it may form batches?
@@ -11,102 +12,57 @@ without loss when it may form batches?
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from bench.report import say, spread, table
-from bench.system.run import Sample, calm, clean, disturbed, floor_run, gateway_run, relay_run
+import msgspec
+
+from bench.report import say
+from bench.system.rates import highest_rate
+from bench.system.rivals import Rival, rival
+from bench.system.rounds import all_clean, all_ratios, alternate, print_ratios, print_saturation
+from bench.system.run import Sample, Workload, floor, gateway, relay
+from bench.system.run import run as run_once
 
 CLIENTS = 1_000
 BYTES = 420
 TARGET = 0.95
-_P99_BOUND_NS = 1_000_000_000  # a backlog that grows shows as latency before it shows as loss
+_FIRST_RATE = 100
 _HIGHEST_RATE = 40_000
 
 
-def run(*, seconds: float, quick: bool) -> dict[str, Any]:
+def run(*, seconds: float, quick: bool, rivals: Sequence[Rival] = ()) -> dict[str, Any]:
     """Measure alternating rounds, then search the highest rate without loss."""
+    venue = Workload(command="window 2", clients=CLIENTS, client_bytes=BYTES, seconds=seconds)
+    own = msgspec.structs.replace(venue, command="saturate")
     subjects = {
-        "gateway": partial(gateway_run, "window 2", clients=CLIENTS, seconds=seconds, client_bytes=BYTES),
-        "relay": partial(relay_run, "window 2", clients=CLIENTS, seconds=seconds, client_bytes=BYTES),
-        "floor": partial(floor_run, "saturate", clients=CLIENTS, seconds=seconds, client_bytes=BYTES),
+        "gateway": partial(run_once, gateway, venue),
+        "relay": partial(run_once, relay, venue),
+        "floor": partial(run_once, floor, own),
+        **{one.name: partial(run_once, rival(one), own) for one in rivals},
     }
-    samples: dict[str, list[Sample]] = {name: [] for name in subjects}
-    for number in range(2 if quick else 5):
-        for name, subject in subjects.items():
-            sample = calm(subject)
-            samples[name].append(sample)
-            say(f"p1 round {number + 1} {name}: {sample['deliveries_per_s']:,.0f} deliveries/s")
-    search = _highest_rate(min(seconds, 3.0), steps=3 if quick else 6)
+    samples = alternate("p1", subjects, 2 if quick else 5)
+
+    def trial(rate: float) -> Sample:
+        shorter = msgspec.structs.replace(venue, command=f"rate {rate:g}", seconds=min(seconds, 3.0))
+        return run_once(gateway, shorter)
+
+    found = highest_rate(
+        "p1", trial, first=_FIRST_RATE, highest=_HIGHEST_RATE, steps=3 if quick else 6, per_message=CLIENTS
+    )
     figures = {
         "clients": CLIENTS,
         "message_bytes": BYTES,
         "target_ratio_to_floor": TARGET,
-        "ratio_to_floor": spread(_ratios(samples, "floor")),
-        "ratio_to_relay": spread(_ratios(samples, "relay")),
-        "clean": all(clean(sample) for taken in samples.values() for sample in taken),
+        **all_ratios(samples),
+        "clean": all_clean(samples),
         "samples": samples,
-        "highest_rate": search,
+        "highest_rate": found,
     }
-    _print(samples, figures)
-    return figures
-
-
-def _ratios(samples: dict[str, list[Sample]], name: str) -> list[float]:
-    pairs = zip(samples["gateway"], samples[name], strict=True)
-    return [ours["deliveries_per_s"] / theirs["deliveries_per_s"] for ours, theirs in pairs]
-
-
-def _holds(sample: Sample, rate: float, seconds: float) -> bool:
-    wanted = rate * CLIENTS * seconds
-    return clean(sample) and sample["deliveries"] >= 0.98 * wanted and sample["p99_ns"] < _P99_BOUND_NS
-
-
-def _highest_rate(seconds: float, *, steps: int) -> dict[str, Any]:
-    """Double the rate until it does not hold, then halve the interval ``steps`` times."""
-    tried: list[dict[str, Any]] = []
-
-    def holds(rate: float) -> bool:
-        sample = gateway_run(f"rate {rate:g}", clients=CLIENTS, seconds=seconds, client_bytes=BYTES)
-        held = _holds(sample, rate, seconds)
-        tried.append({"rate": rate, "held": held, "sample": sample})
-        say(f"p1 {rate:g} msg/s: {'held' if held else 'not held'}, p99 {sample['p99_ns'] / 1e6:.1f} ms")
-        return held
-
-    low, high = 0.0, 100.0
-    while high <= _HIGHEST_RATE and holds(high):
-        low, high = high, high * 2
-    for _ in range(steps if high <= _HIGHEST_RATE else 0):
-        middle = round((low + high) / 2)
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return {"messages_per_s": low, "deliveries_per_s": low * CLIENTS, "tried": tried}
-
-
-def _print(samples: dict[str, list[Sample]], figures: dict[str, Any]) -> None:
-    rows = []
-    for name, taken in samples.items():
-        rate = spread([sample["deliveries_per_s"] for sample in taken])
-        cpu = spread([sample["cpu_us_per_delivery"] for sample in taken])
-        rows.append([
-            name, int(rate["median"]), int(rate["lowest"]), int(rate["highest"]), cpu["median"],
-            spread([sample["frames_per_read"] for sample in taken])["median"],
-            sum(sample["lost"] for sample in taken), sum(disturbed(sample) for sample in taken),
-        ])  # fmt: skip
-    columns = [
-        "P1 saturation",
-        "deliveries/s",
-        "lowest",
-        "highest",
-        "CPU µs each",
-        "frames/read",
-        "lost",
-        "disturbed",
-    ]
-    table(f"One topic, {CLIENTS:,} clients, {BYTES} bytes", columns, rows)
-    for name in ("floor", "relay"):
-        ratio = figures[f"ratio_to_{name}"]
-        say(f"gateway / {name}: {ratio['median']:.3f} ({ratio['lowest']:.3f} to {ratio['highest']:.3f})")
+    print_saturation(f"One topic, {CLIENTS:,} clients, {BYTES} bytes", "P1", samples)
+    print_ratios(figures, samples)
     say(f"target: gateway / floor at least {TARGET}")
-    found = figures["highest_rate"]
     say(f"highest rate without loss, batches allowed: {found['messages_per_s']:,g} msg/s, "
         f"{found['deliveries_per_s']:,g} deliveries/s")  # fmt: skip
+    return figures

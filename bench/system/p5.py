@@ -10,14 +10,16 @@ from functools import partial
 from typing import Any
 
 from bench.report import say, spread, table
-from bench.system.run import Sample, calm, clean, disturbed, floor_run, gateway_run, relay_run
+from bench.system.rounds import ratios
+from bench.system.run import Sample, Workload, calm, clean, disturbed, floor, gateway, relay
+from bench.system.run import run as run_once
 
 CLIENTS = 1_000
 RATE = 50
 BYTES = 420
 TARGETS = {"p50_ns": 1.1, "p99_ns": 1.2}
 TARGETS_OF_ONE_MS = {"p50_ns": 0.15, "p99_ns": 0.5}
-_RUNS = {"gateway": gateway_run, "floor": floor_run, "relay": relay_run}
+_SUBJECTS = {"gateway": gateway, "floor": floor, "relay": relay}
 
 
 def run(*, seconds: float, quick: bool) -> dict[str, Any]:
@@ -29,8 +31,8 @@ def run(*, seconds: float, quick: bool) -> dict[str, Any]:
         "clients": CLIENTS,
         "message_bytes": BYTES,
         "targets": {"ratio_to_floor": TARGETS, "one_client_ms": TARGETS_OF_ONE_MS},
-        "ratio_to_floor": {name: spread(_ratios(many, "floor", name)) for name in TARGETS},
-        "ratio_to_relay": {name: spread(_ratios(many, "relay", name)) for name in TARGETS},
+        "ratio_to_floor": {name: ratios(many, "floor", name) for name in TARGETS},
+        "ratio_to_relay": {name: ratios(many, "relay", name) for name in TARGETS},
         "one_client_ms": {name: spread(_milliseconds(one["gateway"], name)) for name in TARGETS},
         "clean": all(clean(sample) for group in (many, one) for taken in group.values() for sample in taken),
         "samples": {"many": many, "one": one},
@@ -40,21 +42,15 @@ def run(*, seconds: float, quick: bool) -> dict[str, Any]:
 
 
 def _rounds(clients: int, seconds: float, count: int) -> dict[str, list[Sample]]:
-    samples: dict[str, list[Sample]] = {name: [] for name in _RUNS}
+    work = Workload(command=f"rate {RATE}", clients=clients, client_bytes=BYTES, seconds=seconds)
+    samples: dict[str, list[Sample]] = {name: [] for name in _SUBJECTS}
     for number in range(count):
-        for name, subject in _RUNS.items():
-            sample = calm(
-                partial(subject, f"rate {RATE}", clients=clients, seconds=seconds, client_bytes=BYTES)
-            )
+        for name, subject in _SUBJECTS.items():
+            sample = calm(partial(run_once, subject, work))
             samples[name].append(sample)
             say(f"p5 round {number + 1} of {clients:,} {name}: p50 {sample['p50_ns'] / 1e6:.3f} ms, "
                 f"p99 {sample['p99_ns'] / 1e6:.3f} ms")  # fmt: skip
     return samples
-
-
-def _ratios(samples: dict[str, list[Sample]], name: str, percentile: str) -> list[float]:
-    pairs = zip(samples["gateway"], samples[name], strict=True)
-    return [ours[percentile] / theirs[percentile] for ours, theirs in pairs]
 
 
 def _milliseconds(samples: list[Sample], percentile: str) -> list[float]:

@@ -73,7 +73,7 @@ def test_config_print_shows_what_is_in_force_and_where_it_came_from(tmp_path: Pa
     assert (result.returncode, result.stderr) == (0, "")
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
     assert rows["PORT"][1:3] == ["9001", "feedmux.toml"]
-    assert rows["BRAND"][1:3] == ["acme", "flag"]
+    assert rows["BRAND"][1:3] == ["acme", "--set"]
     assert rows["REDIS_URL"][1:3] == ["***", "environment"]
     assert set(rows) >= {name.upper() for name in fields()}
     assert "hunter2" not in result.stdout

@@ -166,6 +166,26 @@ def test_delays_in_the_wrong_order_name_the_longest_even_if_it_is_the_default() 
     assert problem.startswith("BYBIT_RECONNECT_DELAY_MAX: 60.0 does not work")
 
 
+@pytest.mark.parametrize(
+    ("given", "missing", "expected"),
+    [
+        ("tls_cert", "TLS_KEY", "the path of its private key, because TLS_CERT is set"),
+        ("tls_key", "TLS_CERT", "the path of the certificate, because TLS_KEY is set"),
+    ],
+)
+def test_a_certificate_without_its_key_and_a_key_without_it_name_what_is_missing(
+    given: str, missing: str, expected: str
+) -> None:
+    assert problems({given: "/one.pem"}) == [f"{missing}: '' does not work; expected {expected}"]
+    assert load({"tls_cert": "/one.pem", "tls_key": "/one.pem"}).tls_cert == "/one.pem"
+
+
+def test_the_password_of_the_key_is_not_shown() -> None:
+    settings = load({"tls_key_password": "open sesame"})
+    assert "sesame" not in repr(settings)
+    assert settings.tls_key_password.reveal() == "open sesame"
+
+
 def test_a_name_like_no_setting_is_told_where_to_look(empty_place: Path) -> None:
     (empty_place / "feedmux.toml").write_text("xyzzy = 'secret'")
     assert problems() == [
@@ -193,7 +213,33 @@ def test_an_env_file_that_is_no_text_is_one_problem(empty_place: Path) -> None:
     assert problem.startswith(".env: '.env' does not work; expected a readable file")
 
 
-def test_pairs_are_flags() -> None:
+def test_pairs_are_overrides_and_flags_are_stronger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    assert load(pairs={"PORT": "2", "drain-grace": "3"}).port == 2
+    settings = load({"port": 4, "host": None}, pairs={"PORT": "2", "drain-grace": "3"})
+    assert (settings.port, settings.drain_grace) == (4, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("NOPE=1", "--set NOPE is not a setting; `feedmux config print` lists all of them"),
+        ("Prot=1", "--set Prot is not a setting; did you mean port?"),
+        ("drain-grase=1", "--set drain-grase is not a setting; did you mean drain_grace?"),
+        ("PORT=eighty", "--set PORT: 'eighty' does not work; expected a whole number from 0 to 65535"),
+        ("=1", "--set: '=1' does not work; expected NAME=VALUE"),
+        ("redis_ulr=redis://:hunter2@h", "--set redis_ulr is not a setting; did you mean redis_url?"),
+        ("redis_url=hunter2", "--set redis_url: *** does not work; expected a URL that begins with "
+         "redis://, rediss:// or unix://"),
+    ],
+)  # fmt: skip
+def test_a_wrong_pair_is_named_as_it_was_written(pair: str, said: str) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        load(pairs=parse_pairs([pair]))
+    assert str(caught.value) == said
+
+
+def test_pairs_are_read() -> None:
     assert parse_pairs(["PORT=1", "redis_url=redis://h?a=b"]) == {"PORT": "1", "redis_url": "redis://h?a=b"}
     with pytest.raises(InvalidConfiguration, match="--set: 'PORT' does not work; expected NAME=VALUE"):
         parse_pairs(["PORT"])

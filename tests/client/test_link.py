@@ -186,6 +186,8 @@ async def test_it_comes_back_and_restores_after_the_server_closed() -> None:
         user.on_opened = lambda: link.send("subscribe")
         async with running(link):
             await user.saw("received", 3)
+            await user.saw("lost", 3)
+            assert link.close_code == 1012
     closed = "the server closed the connection (1012: maintenance)"
     once = [("opened", None), ("received", b"data"), ("lost", closed), ("retrying", closed)]
     assert user.events[:8] == once * 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feedmux.client.link import LinkConfig
 from feedmux.client.subscriber import MAX_ARGS, Message, Subscriber, decode, requests
-from feedmux.model.errors import InvalidSetting, MalformedMessage
+from feedmux.model.errors import InvalidSetting, MalformedMessage, Refused
 from support.gateway import Gateway, until
 
 QUICK = LinkConfig(retry_delay_s=0.01, max_backoff_s=0.05, ping_interval_s=0.05, close_timeout_s=0.2)
@@ -136,6 +136,30 @@ async def test_a_server_that_is_not_there_is_tried_again() -> None:
         await until(lambda: diary.events.count("retrying") >= 2)
         async with Gateway(port=int(url.split(":")[2].removesuffix("/ws"))):
             await until(diary.streams)
+
+
+@pytest.mark.parametrize("code", [4500, 4999])
+async def test_a_close_code_that_does_not_invite_a_reconnect_ends_it(code: int) -> None:
+    diary = Diary()
+    async with Gateway() as gateway:
+        subscriber = Subscriber(gateway.url, ["ticker:BTCUSDT"], diary, config=QUICK)
+        running = asyncio.create_task(subscriber.run())
+        await until(diary.streams)
+        await gateway.cut(code, "never again")
+        with pytest.raises(Refused, match=rf"\({code}: never again\); this code says not to come back"):
+            async with asyncio.timeout(5):
+                await running
+    assert diary.events == ["connected", "disconnected"]
+    assert len(gateway.connections) == 1
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 4000, 4003, 4008, 4499])
+async def test_every_other_close_code_invites_one(code: int) -> None:
+    diary = Diary()
+    async with Gateway() as gateway, following(gateway.url, ["ticker:BTCUSDT"], diary):
+        await until(diary.streams)
+        await gateway.cut(code, "again")
+        await until(lambda: diary.events.count("connected") == 2)
 
 
 def test_a_url_that_cannot_work_is_refused_at_once() -> None:

@@ -560,7 +560,7 @@ class Desk(NamedTuple):
 def judged(desk: Desk, words: Iterable[str], *flags: str, config: str | None = None) -> str:
     """Load; ``words`` must stand in the refusal."""
     try:
-        settings = load(parse_pairs(flags), config=desk.folder / config if config else None)
+        settings = load(pairs=parse_pairs(flags), config=desk.folder / config if config else None)
     except InvalidConfiguration as refusal:
         assert all(word in str(refusal) for word in words), refusal
         return "refused"
@@ -604,7 +604,9 @@ def bad_files(desk: Desk) -> str:
 SETTINGS_TRIALS: dict[str, Callable[[Desk], str]] = {
     "a value of another type": on_the_command_line("port=x", "debug=perhaps", words=["port", "debug"]),
     "a number out of its range": on_the_command_line("port=70000", words=["0 to 65535"]),
-    "an unknown name on the command line": on_the_command_line("prot=1", words=["did you mean --port"]),
+    "an unknown name on the command line": on_the_command_line(
+        "prot=1", words=["--set prot", "did you mean port"]
+    ),
     "an unknown name in the TOML file": unknown_in_toml,
     "an unknown name in the environment or in `.env`": in_the_environment("PROT=1"),
     "an empty value in the environment or in `.env`": in_the_environment("PORT="),

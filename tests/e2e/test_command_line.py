@@ -178,7 +178,7 @@ async def test_every_wrong_setting_is_named_and_nothing_is_started(
     assert running.stdout == []
     for _, sentence in WRONG.values():
         assert f"feedmux: {sentence}" in running.stderr
-    assert any(line.startswith("feedmux: --clinets is not a setting") for line in running.stderr)
+    assert any(line.startswith("feedmux: --set clinets is not a setting") for line in running.stderr)
     assert len(running.stderr) == len(WRONG) + 1
 
 

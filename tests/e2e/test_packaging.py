@@ -260,6 +260,21 @@ def test_the_image_holds_the_package_itself_and_no_tests(image: Image) -> None:
     assert missing.returncode == 1
 
 
+def test_the_package_has_its_native_code_compiled_and_nothing_that_it_was_made_of(image: Image) -> None:
+    (native,) = image.root.glob("opt/feedmux/lib/python*/site-packages/feedmux/_native")
+    sources = (ROOT / "src/feedmux/_native").glob("*.pyx")
+    found = sorted(path.relative_to(native).as_posix() for path in native.rglob("*") if path.is_file())
+    compiled = [name for name in found if name.endswith(".so")]
+    assert [name.partition(".")[0] for name in compiled] == sorted(path.stem for path in sources)
+    assert {Path(name).suffix for name in found} <= {".so", ".py", ".pyc", ".pyi"}
+    tried = subprocess.run(
+        [*image.command[:1], "bench", "--clients", "5", "--rates", "20", "--seconds", "0.5", "--warmup", "0"],
+        cwd=image.cwd, env=image.env(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert tried.returncode == 0, tried.stderr
+    assert "deliveries" in tried.stdout
+
+
 async def test_the_images_command_is_ready_healthy_and_ends_on_sigterm(image: Image) -> None:
     port = free_port()
     env = image.env(PORT=str(port), BYBIT_WS_URL=NOWHERE, DRAIN_SECONDS="0.5")

@@ -278,7 +278,7 @@ async def test_values_of_a_client_that_does_not_read_are_conflated() -> None:
             assert edge.count("conflated") == 1000 - sum(map(len, arrived.values())) > 100
             last = edge.source.tick(ticker("BTCUSDT"), price=0)
             assert await read_until(slow, last) == [last]
-            await until(lambda: edge.count("stalled") == 0)
+            await until(lambda: edge.count("slow") == 0)
 
 
 @on_both_loops
@@ -354,6 +354,29 @@ async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted() -> No
 
 
 @on_both_loops
+async def test_who_reads_a_little_now_and_then_may_stay_until_it_is_too_far_behind() -> None:
+    config = msgspec.structs.replace(
+        NARROW, stall_timeout_s=0.5, max_lag_s=1.5, ping_interval_s=0.2, pong_timeout_s=0.2
+    )
+    async with Edge(config) as edge:
+        with await edge.client(receive_buffer=4096) as slow:
+            await slow.subscribe("trade:BTCUSDT")
+            edge.source.trade(trades(), "x" * 5_000_000)
+            await until(lambda: edge.count("slow"))
+            loop = asyncio.get_running_loop()
+            full = loop.time()
+            paces = set()
+            while not edge.count("closed_by_code"):
+                assert loop.time() - full < 8.0
+                slow.read_nowait(4000)
+                paces |= {pace for pace, count in edge.count("clients_by_pace").items() if count}
+                await asyncio.sleep(0.02)
+            assert loop.time() - full > 1.0, "neither a stall nor a pong that waits behind the data ends it"
+            assert edge.count("closed_by_code") == {"4008": 1}
+            assert "conflating" in paces
+
+
+@on_both_loops
 async def test_who_asks_and_asks_and_never_reads_is_aborted() -> None:
     config = msgspec.structs.replace(NARROW, max_control_bytes=10_000)
     async with Edge(config, FREE) as edge:
@@ -372,7 +395,7 @@ async def test_a_large_frame_under_way_does_not_count_as_answers_that_wait() -> 
         with await edge.client(receive_buffer=4096) as client:
             await client.subscribe("trade:BTCUSDT")
             edge.source.trade(trades(), "x" * 500_000)
-            await until(lambda: edge.count("stalled"))
+            await until(lambda: edge.count("slow"))
             await client.ask("ping")
             assert (await client.message())["data"] == "x" * 500_000
             assert (await client.message())["op"] == "pong"
@@ -443,7 +466,7 @@ async def test_pongs_and_answers_never_land_inside_a_frame_of_a_full_socket() ->
                         edge.source.trade(trades(), dice.choice(payloads))
                         sent += 1
                     await chatter.speak()
-                full += edge.count("stalled")
+                full += edge.count("slow")
                 await asyncio.sleep(0)
                 chatter.listen()
             expected = (sent, chatter.asked, chatter.pinged)

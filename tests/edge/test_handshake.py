@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
 import time
+from itertools import pairwise
 
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
+from feedmux.edge.http import Reply, Route
 from support.edge import CONFIG, Edge, parted
 from support.frames import TEXT, masked
 from support.loops import on_asyncio, on_both_loops
@@ -43,6 +46,35 @@ async def test_head_gets_the_headers_of_get_alone() -> None:
 async def test_http_1_0_is_served() -> None:
     async with Edge() as edge:
         assert (await edge.http(b"GET /ready HTTP/1.0\r\n\r\n"))[::2] == (200, b'{"ok": true}')
+
+
+def _raise() -> Reply:
+    raise LookupError("no such thing")
+
+
+@on_both_loops
+async def test_a_route_that_raises_is_a_500_and_its_traceback_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    routes: dict[str, Route] = {
+        "/ill": _raise,
+        "/odd": lambda: Reply(200, {"when": object()}),
+        "/well": lambda: Reply(200, {"ok": True}),
+    }
+    caplog.clear()
+    async with Edge(routes=routes) as edge:
+        for _ in range(3):
+            status, headers, body = await edge.http(GET % b"/ill")
+            assert (status, headers["content-type"]) == (500, "application/json")
+            assert json.loads(body) == {"error": "The server could not answer this request"}
+        assert (await edge.http(GET % b"/odd"))[0] == 500
+        assert (await edge.http(b"HEAD /odd HTTP/1.1\r\n\r\n"))[::2] == (500, b"")
+        assert (await edge.http(GET % b"/well"))[0] == 200
+        await until(lambda: edge.count("sockets") == 0)
+        assert edge.count("failed_requests") == 5
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.getMessage().split(" could ")[0] for record in errors] == ["GET /ill", "GET /odd"]
+    assert "LookupError: no such thing" in caplog.text
 
 
 @on_both_loops
@@ -221,3 +253,128 @@ async def test_another_library_finds_its_way_in() -> None:
         await client.send('{"op":"ping"}')
         assert json.loads(await client.recv())["op"] == "pong"
         await client.ping()
+
+
+@on_both_loops
+async def test_who_is_half_open_is_counted_from_the_first_moment_on_and_to_the_last() -> None:
+    async with Edge() as edge:
+        with await edge.connect() as mute, await edge.connect() as half:
+            await half.send(UPGRADE[:40])
+            await until(lambda: edge.count("half_open") == 2)
+            await half.send(UPGRADE[40:])
+            await half.upgrade_answer()
+            assert (edge.count("half_open"), edge.count("clients")) == (1, 1)
+            mute.close()
+            await until(lambda: edge.count("half_open") == 0)
+        assert await edge.http(GET % b"/ready")
+        await until(lambda: edge.count("sockets") == 0)
+        assert (edge.count("half_open"), edge.count("handshakes_timed_out")) == (0, 0)
+
+
+@on_asyncio
+async def test_heads_that_do_not_come_in_time_are_counted() -> None:
+    async with Edge(msgspec.structs.replace(CONFIG, handshake_timeout_s=0.1)) as edge:
+        with await edge.connect() as mute, await edge.connect() as slow:
+            await slow.send(UPGRADE[:-1])
+            for raw in (mute, slow):
+                assert parted(await raw.read_to_end())[0] == 408
+        await until(lambda: edge.count("half_open") == 0)
+        assert edge.count("handshakes_timed_out") == 2
+
+
+@on_both_loops
+async def test_handshakes_wait_for_their_turn_and_are_answered_in_order() -> None:
+    async with Edge(msgspec.structs.replace(CONFIG, handshake_turn_s=1e-9)) as edge:
+        raws = [await edge.connect() for _ in range(50)]
+        await until(lambda: edge.count("half_open") == 50)
+        for raw in raws:
+            await raw.send(UPGRADE + masked(TEXT, request("ping")))
+        seen = [edge.count("clients")]
+        while seen[-1] < 50:
+            await asyncio.sleep(0)
+            seen.append(edge.count("clients"))
+        assert max(later - earlier for earlier, later in pairwise(seen)) <= 2, "at most one in each turn"
+        for raw in raws:
+            await raw.upgrade_answer()
+            assert (await raw.message())["op"] == "pong"
+            raw.close()
+        assert edge.count("half_open") == 0
+        await until(lambda: edge.count("sockets") == 0)
+
+
+@on_both_loops
+async def test_who_goes_while_it_waits_for_its_turn_is_not_answered_and_not_missed() -> None:
+    async with Edge(msgspec.structs.replace(CONFIG, handshake_turn_s=0.005)) as edge:
+        raws = [await edge.connect() for _ in range(20)]
+        await until(lambda: edge.count("half_open") == 20)
+        for _ in range(6):
+            edge.server.house.doorway.ask(lambda: work(0.02))
+        for raw in raws:
+            await raw.send(UPGRADE)
+        for raw in raws[::2]:
+            raw.close()
+        for raw in raws[1::2]:
+            await raw.upgrade_answer()
+        await until(lambda: edge.count("clients") == 10 and edge.count("half_open") == 0)
+        for raw in raws[1::2]:
+            raw.close()
+        await until(lambda: edge.count("sockets") == 0)
+
+
+@on_both_loops
+async def test_no_room_for_another_half_open_one_is_no_harm_to_those_inside() -> None:
+    async with Edge(msgspec.structs.replace(CONFIG, max_half_open=20, handshake_timeout_s=0.5)) as edge:
+        with await edge.client() as client:
+            mutes = [await edge.connect() for _ in range(20)]
+            await until(lambda: edge.count("half_open") == 20)
+            with contextlib.suppress(ConnectionResetError), await edge.connect() as refused:
+                assert await refused.read() == b""
+            assert edge.count("refused_half_open") == 1
+            await client.ask("ping")
+            assert (await client.message())["op"] == "pong"
+            await until(lambda: edge.count("handshakes_timed_out") == 20, "places become free by themselves")
+            for mute in mutes:
+                mute.close()
+            await until(lambda: edge.count("half_open") == 0)
+            with await edge.client():
+                assert edge.count("clients") == 2
+
+
+def work(seconds: float) -> None:
+    """Hold the loop up, as handshakes do."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+@on_both_loops
+async def test_who_waits_for_our_turn_is_not_told_that_it_is_late() -> None:
+    config = msgspec.structs.replace(CONFIG, handshake_timeout_s=0.15, handshake_turn_s=1e-9)
+    async with Edge(config) as edge:
+        with await edge.connect() as raw:
+            await until(lambda: edge.count("half_open") == 1)
+            for _ in range(40):
+                edge.server.house.doorway.ask(lambda: work(0.01))
+            await raw.send(UPGRADE)
+            await raw.upgrade_answer()
+            assert edge.count("handshakes_timed_out") == 0
+
+
+@on_both_loops
+async def test_who_waits_for_our_turn_when_the_server_ends_is_gone_with_it() -> None:
+    async with Edge(msgspec.structs.replace(CONFIG, handshake_turn_s=1e-9)) as edge:
+        doorway = edge.server.house.doorway
+        with await edge.connect() as raw:
+            await until(lambda: edge.count("half_open") == 1)
+            for _ in range(20):
+                doorway.ask(lambda: work(0.001))
+            await raw.send(UPGRADE)
+            await until(lambda: doorway.waiting < 15)
+            await edge.server.stop()
+            await until(lambda: not doorway.waiting)
+            assert await raw.read() == b""
+            assert (edge.count("clients_lifetime"), edge.count("half_open"), edge.count("sockets")) == (
+                0,
+                0,
+                0,
+            )

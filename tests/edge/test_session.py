@@ -370,7 +370,7 @@ async def test_a_client_that_is_given_up_in_the_middle_of_its_requests_leaves_no
         with await edge.client(receive_buffer=1) as client:
             await client.subscribe("trade:A", "trade:B", "trade:C")
             edge.source.trade(trades("A"), "x" * 100_000)
-            await until(lambda: edge.count("stalled"))
+            await until(lambda: edge.count("slow"))
             requests = (
                 request("subscribe", "trade:SLOW"),
                 request("unsubscribe", "trade:A", "trade:B", "trade:C"),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
 
-from feedmux.feed.driver import DriverConfig
+from feedmux.client.clock import SystemClock
+from feedmux.client.link import Link, LinkUser
+from feedmux.core.stats import add_up
+from feedmux.feed.driver import RULES, Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
-from feedmux.model.event import EventKind, State
+from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import PUBLIC, Topic
-from support.feeds import feeding
+from feedmux.venue.bybit import Bybit
+from support.feeds import QUICK, feeding
+from support.peers import TEXT, frame, raw_server, says
 from support.waiting import until
 
 
@@ -277,3 +283,53 @@ async def test_statistics_count_what_happened() -> None:
         assert statistics["topics"] == 1
         assert statistics["published"] >= 2
         assert statistics["links"][0]["connected"]
+
+
+async def test_what_is_not_ours_is_counted_apart_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Silent:
+        def publish(self, envelope: Envelope, /) -> None:
+            raise AssertionError("nobody wants anything")
+
+    def link(user: LinkUser) -> Link:
+        return Link(f"ws://127.0.0.1:{port}/", user, config=QUICK, clock=SystemClock(), dice=random.Random(1))
+
+    foreign = [b'{"topic":"orderbook.50.BTCUSDT","data":{}}', b'{"op":"dance","success":true}'] * 2
+    async with raw_server(says(*(frame(TEXT, payload) for payload in foreign))) as port:
+        driver = Driver(Bybit("linear"), Silent(), make_link=link, config=DriverConfig(), clock=SystemClock())
+        running = asyncio.create_task(driver.run())
+        await until(lambda: driver.statistics()["foreign"] == 4)
+        assert (driver.statistics()["malformed"], driver.statistics()["messages"]) == (0, 4)
+        driver.close()
+        await asyncio.wait_for(running, 10)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [
+        "bybit.linear sent a message that nobody asked for: unknown topic: 'orderbook.50.BTCUSDT'"
+    ]
+
+
+async def test_what_a_connection_counted_is_kept_when_it_is_no_longer_needed() -> None:
+    many = [topic("ticker", f"LONGNAME{n:04}USDT") for n in range(900)]
+    async with feeding(DriverConfig(linger_s=0.1), any_symbol=True, rate=1.0) as feed:
+        for one in many:
+            feed.driver.want(one, "me")
+        await until(lambda: all(feed.state(one) is State.LIVE for one in many))
+        feed.sim.cut()
+        await until(lambda: feed.statistics()["cuts"] == 2)
+        assert len(feed.statistics()["links"]) == 2
+        before = feed.statistics()["messages"]
+        for one in many:
+            feed.driver.drop(one, "me")
+        await until(lambda: len(feed.statistics()["links"]) == 1)
+        after = feed.statistics()
+        assert after["messages"] >= before
+        assert after["cuts"] == 2
+
+
+async def test_statistics_add_up_by_their_rules() -> None:
+    async with feeding() as feed:
+        feed.driver.want(BTC, "me")
+        await until(lambda: feed.values(BTC))
+        one = feed.statistics()
+        total = add_up(one, one, RULES)
+        assert (total["venue"], total["topics"], len(total["links"])) == ("bybit", 2, 2)
+        assert total["messages"] == 2 * one["messages"] > 0

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from feedmux.core.ticker import Unmerged
-from feedmux.feed.writer import TopicWriter
+from feedmux.feed.writer import RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, Position, State
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.model.venue import Merge, Value
@@ -16,12 +16,12 @@ KLINE = Topic(PUBLIC, "v", "m", "kline", "A", "1")
 TRADE = Topic(PUBLIC, "v", "m", "trade", "A")
 
 
-def render(_topic: Topic, state: Mapping[str, str]) -> bytes:
+def render(state: Mapping[str, str]) -> bytes:
     return msgspec.json.encode(state)
 
 
 def writer(topic: Topic) -> TopicWriter:
-    return TopicWriter(topic, 100, render)
+    return TopicWriter(topic, 100, lambda _: RenderedMerge(render))
 
 
 def snapshot(order: int = 1, **fields: str) -> Merge:

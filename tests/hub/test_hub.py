@@ -337,3 +337,26 @@ def test_who_has_left_while_others_were_told_is_not_told(bus: ScriptedBus, hub: 
     bus.say(LIVE)
     assert first.fates == [(TICKER, None)]
     assert second.fates == []
+
+
+def test_the_oldest_value_that_was_offered_is_noted_until_a_flush_takes_it(
+    bus: ScriptedBus, hub: Hub
+) -> None:
+    joined(hub)
+    first, second, third = (value(TICKER, seq) for seq in (1, 2, 3))
+    bus.say(first, second)
+    assert bus.latency.oldest is first
+    bus.latency.flushed(0)
+    bus.say(third)
+    assert bus.latency.oldest is third
+
+
+def test_what_is_no_news_or_reaches_nobody_is_not_noted(bus: ScriptedBus, hub: Hub) -> None:
+    hub.attach(TICKER, Reader(), asker=0)
+    bus.say(LIVE, value(TICKER, 1))
+    assert bus.latency.oldest is None, "nobody has joined"
+    joined(hub)
+    bus.say(value(TICKER, 1), snapshot(TICKER, 2), status(TICKER, State.STALE), gap(TICKER, 2))
+    assert bus.latency.oldest is None, "known already, a late reader's, or no value"
+    bus.say(value(TICKER, 3))
+    assert bus.latency.oldest is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 import msgspec
@@ -12,10 +14,12 @@ import msgspec
 from feedmux._native.outbox import TopicRow
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
+from feedmux.core.latency import Latency
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.tls import Tls
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Outlet
@@ -89,7 +93,8 @@ class ScriptedSource:
         return self._seqs[topic]
 
     def _publish(self, topic: Topic, kind: EventKind, seq: int, payload: bytes, key: str) -> None:
-        self._bus.publish(Envelope(topic, 1, seq, kind, 1_700_000_000_000_000_000, 0, key, payload))
+        venue_ns, receive_ns = 1_700_000_000_000_000_000, time.time_ns()
+        self._bus.publish(Envelope(topic, 1, seq, kind, venue_ns, receive_ns, key, payload))
 
 
 class Edge:
@@ -98,15 +103,26 @@ class Edge:
     Args:
         config: of the server.
         rules: of its sessions.
+        routes: what plain HTTP paths answer.
+        tls: of its listener.
     """
 
-    def __init__(self, config: ServerConfig = CONFIG, rules: Rules = Rules()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        config: ServerConfig = CONFIG,
+        rules: Rules = Rules(),  # noqa: B008
+        routes: Mapping[str, Route] = ROUTES,
+        *,
+        tls: Tls | None = None,
+    ) -> None:
         self.config = config
         clock = SystemClock()
         bus = InprocBus()
         self.source = ScriptedSource(bus)
         bus.serve(self.source)
-        self.hub = hub = Hub(TopicRow, clock, asyncio.get_running_loop().call_later)
+        self.latency = Latency()
+        call_later = asyncio.get_running_loop().call_later
+        self.hub = hub = Hub(TopicRow, clock, call_later, latency=self.latency)
         hub.connect(bus.reader("hub", hub))
         layout = StreamFormat(PLACES)
 
@@ -116,7 +132,10 @@ class Edge:
             )
 
         loop = asyncio.get_running_loop()
-        self.server = Server(House(config, make_session=make_session, routes=ROUTES, clock=clock, loop=loop))
+        house = House(
+            config, make_session=make_session, routes=routes, clock=clock, loop=loop, latency=self.latency
+        )
+        self.server = Server(house, tls)
 
     async def __aenter__(self) -> Self:
         await self.server.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
+CONTINUATION: Final = 0
 TEXT: Final = 1
 BINARY: Final = 2
 CLOSE: Final = 8

@@ -51,10 +51,10 @@ class Gateway:
         """Return the args of every subscribe request so far."""
         return [request["args"] for request in self.requests if request["op"] == "subscribe"]
 
-    async def cut(self) -> None:
+    async def cut(self, code: int = 1001, reason: str = "maintenance") -> None:
         """Close every connection."""
         for connection in self.connections:
-            await connection.close(1001, "maintenance")
+            await connection.close(code, reason)
 
     async def _serve(self, connection: ServerConnection) -> None:
         self.connections.append(connection)

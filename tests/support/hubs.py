@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from feedmux.core.latency import Latency
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.hub import Hub
 from feedmux.hub.table import RowMaker
@@ -108,7 +109,8 @@ class ScriptedBus:
 
     def __init__(self, make_row: RowMaker = TopicRow) -> None:
         self.time = ScriptedTime()
-        self.hub = Hub(make_row, self.time, self.time.call_later)
+        self.latency = Latency()
+        self.hub = Hub(make_row, self.time, self.time.call_later, self.latency)
         self.hub.connect(self)
         self.answers: dict[Topic, list[Envelope]] = {}
         self.asked: list[tuple[str, Topic]] = []

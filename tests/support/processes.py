@@ -156,7 +156,7 @@ class Stage:
         running = await self.run(
             "serve", *options, env=env | {key: str(value) for key, value in settings.items()}
         )
-        match = await running.line(r"Listening on ws://127\.0\.0\.1:(\d+)/ws")
+        match = await running.line(r"Listening on wss?://127\.0\.0\.1:(\d+)/ws")
         return Gateway(running, int(match[1]))
 
     async def client(self, gateway: Gateway, **options: Any) -> Client:

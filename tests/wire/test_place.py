@@ -102,3 +102,7 @@ def test_plain_args_mean_the_first_place() -> None:
     topic = places.parse("ticker:BTC-PERPETUAL")
     assert topic.venue == "deribit"
     assert places.stream(topic) == "acme.deribit.ticker.BTC-PERPETUAL"
+
+
+def test_what_many_name_is_one_topic() -> None:
+    assert PLACES.parse("trade:SOLUSDT") is PLACES.parse("trade:SOLUSDT")

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from feedmux._native import text
 from feedmux.model.event import Envelope, EventKind
 from feedmux.model.topic import Topic
+from feedmux.wire import frame
 from feedmux.wire.frame import text_frame
-from feedmux.wire.stream import StreamFormat
+from feedmux.wire.stream import DataFrame, StreamFormat
 from support.places import PLACES
 
 TICKER = PLACES.parse("ticker:BTCUSDT")
@@ -41,25 +43,25 @@ def event(kind: EventKind, payload: bytes, topic: Topic = TICKER, venue_ns: int 
     ],
     ids=["update", "snapshot", "kline", "gap", "status"],
 )  # fmt: skip
-def test_each_kind_of_event_is_one_message(envelope: Envelope, message: bytes) -> None:
-    layout = StreamFormat(PLACES)
-    assert layout.message(envelope) == message
-    assert layout.message(envelope) == message, "what is kept for the topic changes nothing"
-    assert layout.frame(envelope) == text_frame(message)
+@pytest.mark.parametrize("twin", [frame.data_frame, text.data_frame], ids=["python", "native"])
+def test_each_kind_of_event_is_one_message(twin: DataFrame, envelope: Envelope, message: bytes) -> None:
+    layout = StreamFormat(PLACES, data_frame=twin)
+    for _ in range(2):  # what is kept for the topic changes nothing
+        assert layout.frame(envelope) == text_frame(message)
 
 
 @pytest.mark.parametrize("kind", EventKind)
 def test_a_client_that_cannot_bear_statuses_gets_all_the_rest(kind: EventKind) -> None:
-    frame = StreamFormat(PLACES, statuses=False).frame(event(kind, b"{}"))
-    assert (frame is None) == (kind is EventKind.STATUS)
+    built = StreamFormat(PLACES, statuses=False).frame(event(kind, b"{}"))
+    assert (built is None) == (kind is EventKind.STATUS)
 
 
 def test_topics_do_not_share_what_is_kept_for_them_and_it_can_be_forgotten() -> None:
     layout = StreamFormat(PLACES)
-    first = layout.message(event(EventKind.UPDATE, b"{}"))
-    assert layout.message(event(EventKind.UPDATE, b"{}", KLINE)) != first
+    first = layout.frame(event(EventKind.UPDATE, b"{}"))
+    assert layout.frame(event(EventKind.UPDATE, b"{}", KLINE)) != first
     assert layout.statistics() == {"prefixes": 2, "field_sets": 0}
     layout.forget(TICKER)
     layout.forget(TICKER)
     assert layout.statistics() == {"prefixes": 1, "field_sets": 0}
-    assert layout.message(event(EventKind.UPDATE, b"{}")) == first
+    assert layout.frame(event(EventKind.UPDATE, b"{}")) == first

@@ -10,6 +10,7 @@ from feedmux.model.topic import PUBLIC, Topic
 from feedmux.wire.place import Places
 from feedmux.wire.stream import StreamFormat
 from support.examples import EXAMPLES
+from support.frames import FrameReader
 from support.places import LINEAR
 
 
@@ -27,7 +28,10 @@ def test_a_message_is_json_whatever_the_names_are(
     places = Places(brand, [LINEAR])
     topic = Topic(PUBLIC, "bybit", "linear", "ticker", instrument)
     payload = json.dumps(data).encode()
-    told = json.loads(StreamFormat(places).message(Envelope(topic, 7, seq, kind, 0, 5_000_000, "", payload)))
+    frame = StreamFormat(places).frame(Envelope(topic, 7, seq, kind, 0, 5_000_000, "", payload))
+    assert frame is not None
+    (read,) = FrameReader().feed(frame)
+    told = json.loads(read.payload)
     assert list(told)[:5] == ["stream", "type", "data", "timestamp", "source"]
     assert told["stream"] == f"{brand}.futures.ticker.{instrument}"
     assert (told["type"], told["data"], told["timestamp"]) == (kind.name.lower(), data, 5)

@@ -1,1 +1,1 @@
-"""Native twins of pure modules, in Cython; each names its specification."""
+"""What is compiled, in Cython and C; a native twin of a pure module names its specification."""

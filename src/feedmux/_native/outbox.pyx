@@ -472,7 +472,7 @@ cdef class Flush:
     Args:
         call_soon: the event loop's.
         most: outboxes that are drained in one turn.
-        after: is called when a turn's outboxes are drained.
+        after: is called when all that was listed at one moment is drained.
     """
 
     cdef object _call_soon
@@ -480,6 +480,7 @@ cdef class Flush:
     cdef object _run
     cdef list _dirty
     cdef Py_ssize_t _next
+    cdef Py_ssize_t _left
     cdef Py_ssize_t _most
     cdef bint _scheduled
     cdef Pointer *_batch
@@ -507,14 +508,16 @@ cdef class Flush:
 
     def run(self):
         """Drain what is listed, at most ``most``; the rest has its turn after everybody else's."""
-        cdef Py_ssize_t end = PyList_GET_SIZE(self._dirty)
+        cdef Py_ssize_t most = self._most
         cdef Outbox outbox
-        if end - self._next > self._most:
-            end = self._next + self._most
+        if self._left == 0:
+            self._left = PyList_GET_SIZE(self._dirty) - self._next
         try:
-            while self._next < end:
+            while self._left and most:
                 outbox = <Outbox>PyList_GET_ITEM(self._dirty, self._next)
                 self._next += 1
+                self._left -= 1
+                most -= 1
                 outbox._drain()
         finally:
             self._forget_batch()
@@ -524,7 +527,7 @@ cdef class Flush:
             self._scheduled = PyList_GET_SIZE(self._dirty) > self._next
             if self._scheduled:
                 self._call_soon(self._run)
-        if self._after is not None:
+        if self._after is not None and self._left == 0:
             self._after()
 
     cdef int _mark(self, Outbox outbox) except -1:

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     ),
     "tail": Entry("feedmux.app.commands.tail", "Follow streams of a gateway in the terminal."),
     "sim": Entry("feedmux.app.commands.sim", "Run a simulated venue."),
+    "bench": Entry("feedmux.app.commands.bench", "Load a gateway with clients and measure it."),
     "config": Entry("feedmux.app.commands.config", "Show and check the settings."),
 }
 

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,9 +28,16 @@ from feedmux.model.errors import InvalidSetting, LocalError
 
 TOML_FILE: Final = "feedmux.toml"
 ENV_FILE: Final = ".env"
+SET: Final = "--set"
 BYBIT_DOMAINS: Final = ("bybit.com", "bybit.tr", "bybit.id", "bybit.kz", "bybitgeorgia.ge", "manepa.jp")
 """Bybit's own domains. Source: Bybit V5 documentation, WebSocket connect, 2026-07-24."""
 BYBIT_TESTNET_HOST: Final = "stream-testnet.bybit.com"
+TOGETHER: Final = {
+    "bybit_reconnect_delay_max": "a number not below BYBIT_RECONNECT_DELAY_INITIAL",
+    "tls_cert": "the path of the certificate, because TLS_KEY is set",
+    "tls_key": "the path of its private key, because TLS_CERT is set",
+}
+"""What is expected of a setting that is right by itself, and wrong beside another one."""
 
 
 class UnknownSetting(InvalidSetting):
@@ -72,59 +80,82 @@ class Layer(NamedTuple):
     """The settings of one source.
 
     Args:
-        origin: where they stand: ``flag``, ``environment``, ``.env`` or the TOML file's path.
+        origin: where they stand: ``flag``, ``--set``, ``environment``, ``.env`` or the TOML file's path.
         values: attribute name to value, unchecked; unknown names may be among them.
+        spelt: attribute name to what was written for it, where that may differ.
     """
 
     origin: str
     values: Mapping[str, Any]
+    spelt: Mapping[str, str] = MappingProxyType({})
 
     def word(self, name: str) -> str:
         """Return ``name`` as the user of this source writes it: ``--port``, ``PORT``, ``port``."""
+        if name in self.spelt:
+            return self.spelt[name]
         if self.origin == "flag":
             return "--" + {"venues": "venue"}.get(name, name).replace("_", "-")
         return name.upper() if self.origin in {"environment", ENV_FILE} else name
 
     def place(self, name: str) -> str:
-        """Return where ``name`` is to be corrected: its word, and the file it stands in."""
+        """Return where ``name`` is to be corrected: its word, and the file or option it stands in."""
+        if self.origin == SET:
+            return f"{SET} {self.word(name)}"
         in_file = self.origin not in {"flag", "environment"}
         return f"{self.origin}: {self.word(name)}" if in_file else self.word(name)
 
 
-def load(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> Settings:
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    pairs: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> Settings:
     """Read all sources and return the settings.
 
     Args:
         flags: overrides by setting name, in any case; a value of None was not given.
+        pairs: what :func:`parse_pairs` read; flags are stronger.
         config: the TOML file; without it ``feedmux.toml`` of the working directory, if there.
 
     Raises:
         InvalidConfiguration: names everything that is wrong, not only the first.
     """
-    return build(read_layers(flags, config=config))
+    return build(read_layers(flags, pairs=pairs, config=config))
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=VALUE`` words of a command line into flags.
+    """Read the ``NAME=VALUE`` words of ``--set``; of a name that comes twice the last one counts.
 
     Raises:
-        InvalidConfiguration: a word has no ``=``.
+        InvalidConfiguration: a word has no name or no ``=``.
     """
-    wrong = [InvalidSetting("--set", pair, "NAME=VALUE") for pair in pairs if "=" not in pair]
+    wrong = [InvalidSetting(SET, pair, "NAME=VALUE") for pair in pairs if pair.find("=") < 1]
     if wrong:
         raise InvalidConfiguration(wrong)
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def read_layers(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) -> tuple[Layer, ...]:
+def read_layers(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    pairs: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> tuple[Layer, ...]:
     """Read the sources without judging their values; strongest first. Blocks on small files.
+
+    Args:
+        flags: see :func:`load`.
+        pairs: see :func:`load`.
+        config: see :func:`load`.
 
     Raises:
         InvalidConfiguration: a file cannot be read.
     """
-    given = {name.lower().replace("-", "_"): v for name, v in (flags or {}).items() if v is not None}
+    given = {_attribute(name): value for name, value in (flags or {}).items() if value is not None}
     return (
         Layer("flag", given),
+        _set_layer(pairs or {}),
         Layer("environment", EnvSettingsSource(Settings, case_sensitive=False, env_ignore_empty=True)()),
         Layer(ENV_FILE, _read_env_file(Path(ENV_FILE))),
         _read_toml(config),
@@ -228,6 +259,15 @@ def _belongs(host: str, domain: str) -> bool:
     return host == domain or host.endswith("." + domain)
 
 
+def _attribute(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
+
+
+def _set_layer(pairs: Mapping[str, str]) -> Layer:
+    values = {_attribute(name): value for name, value in pairs.items()}
+    return Layer(SET, values, {_attribute(name): name.strip() for name in pairs})
+
+
 def _stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
@@ -277,7 +317,7 @@ def _problems(details: Sequence[ErrorDetails], layers: Sequence[Layer]) -> Itera
     """Translate pydantic's findings, one per setting."""
     known, seen = fields(), set[str]()
     for detail in details:
-        name = str(detail["loc"][0]) if detail["loc"] else "bybit_reconnect_delay_max"
+        name = str(detail["loc"][0]) if detail["loc"] else str(detail["ctx"]["error"])
         if name not in seen and detail["type"] != "default_factory_not_called":
             seen.add(name)
             yield _problem(name, known[name], layers, whole=bool(detail["loc"]))
@@ -288,5 +328,5 @@ def _problem(name: str, field: FieldInfo, layers: Sequence[Layer], *, whole: boo
     value = field.default if layer is None else layer.values[name]
     if field.annotation is Secret and not isinstance(value, Secret):
         value = Secret(str(value))
-    want = expected(field) if whole else "a number not below BYBIT_RECONNECT_DELAY_INITIAL"
+    want = expected(field) if whole else TOGETHER[name]
     return InvalidSetting(layer.place(name) if layer else name.upper(), value, want)

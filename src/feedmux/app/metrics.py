@@ -6,23 +6,50 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from feedmux.core.stats import Histogram
 
 DOWN_AFTER_S = 60.0
 """A venue that could not be reached for this long counts as gone: one longest wait between tries."""
+
+SLOW = "4008"
+"""The close code of a client that was too slow."""
 
 COUNTERS = {
     "clients_lifetime": "Clients that were admitted since the start",
     "messages_sent": "Data messages written to clients",
     "conflated": "Values replaced by newer ones because their client was slow",
+    "refused_half_open": "Connections that were reset because too many were half open",
+    "handshakes_timed_out": "Connections that did not send their request in time",
+    "tls_failed": "TLS handshakes that were begun and came to nothing",
+    "gaps_sent": "Gap messages that told a slow client what it missed",
+    "lost": "Values that a slow client did not get, and that a gap message names",
+    "failed_requests": "Plain HTTP requests answered with 500",
 }
 GAUGES = {
     "clients": "Clients that are connected",
+    "half_open": "Connections that are no WebSockets yet",
     "streams": "Subscriptions of all clients",
-    "stalled": "Clients whose socket is full",
     "waiting_bytes": "Bytes that wait for slow clients",
 }
+VENUE_COUNTERS = {
+    "messages": ("messages", "Messages that a venue sent"),
+    "values": ("published", "Values that a feed published"),
+    "malformed": ("malformed", "Messages of a venue that could not be read"),
+    "reconnects": ("cuts", "Connections to a venue that were lost, and had to be made again"),
+}
+HISTOGRAMS = {
+    "receive_to_send": "From receiving a value to having written it to its clients, once per batch",
+    "venue_to_send": "From the venue's own time of a value to having written it, once per batch",
+    "loop_lag": "How late a timer of the event loop came",
+}
+BOUNDS_NS = tuple(bound for power in range(13, 35) for bound in (1 << power, 3 << (power - 1)))
+"""Two for each power of two, from 8 µs to 26 s; all of them begin a step of a histogram."""
+
+
+HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "tls_failed")
 
 
 class Snapshot(NamedTuple):
@@ -31,12 +58,14 @@ class Snapshot(NamedTuple):
     Args:
         server: of the edge.
         hub: of the hub.
+        latency: histograms of what passed through.
         feeds: of each venue's feed.
         states: how many held topics there are, by state.
     """
 
     server: Mapping[str, Any]
     hub: Mapping[str, Any]
+    latency: Mapping[str, Any]
     feeds: Sequence[Mapping[str, Any]]
     states: Mapping[str, int]
 
@@ -78,8 +107,18 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
             "clients": {feed["market"]: _upstream(feed) for feed in now.feeds},
         },
         "pubsub": {"total_subscriptions": hub["subscriptions"], "active_channels": hub["topics"]},
-        "slow_clients": {key: server[key] for key in ("stalled", "conflated", "waiting_bytes")},
+        "slow_clients": {
+            "now": server["slow"],
+            "by_pace": server["clients_by_pace"],
+            "conflated": server["conflated"],
+            "waiting_bytes": server["waiting_bytes"],
+            "gaps_sent": server["gaps_sent"],
+            "lost": server["lost"],
+            "closed": _slow_closes(now),
+        },
+        "seconds": {name: _percentiles(histogram) for name, histogram in _histograms(now)},
         "closed_by_code": server["closed_by_code"],
+        "handshakes": {key: server[key] for key in HANDSHAKES},
         "topics_by_state": dict(now.states),
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
     }
@@ -98,9 +137,17 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for name, text in COUNTERS.items():
-            yield CounterMetricFamily(f"feedmux_{name}", text, value=self._now.server[name])
+            yield CounterMetricFamily(f"feedmux_{name}", text, value=self._now.server.get(name, 0))
         for name, text in GAUGES.items():
             yield GaugeMetricFamily(f"feedmux_{name}", text, value=self._now.server[name])
+        paces = GaugeMetricFamily(
+            "feedmux_clients_by_pace", "Clients, by how they take what they are sent", labels=["pace"]
+        )
+        for pace, count in self._now.server["clients_by_pace"].items():
+            paces.add_metric([pace], count)
+        yield paces
+        slow = "Clients that were closed because they read too slowly"
+        yield CounterMetricFamily("feedmux_slow_closes", slow, value=_slow_closes(self._now))
         closed = CounterMetricFamily(
             "feedmux_closed", "Clients that were closed, by close code", labels=["code"]
         )
@@ -112,23 +159,53 @@ class _Collector(Collector):
             states.add_metric([state], count)
         yield states
         yield from self._feeds()
+        for name, histogram in _histograms(self._now):
+            yield _family(f"feedmux_{name}_seconds", HISTOGRAMS[name], histogram)
 
     def _feeds(self) -> Iterator[Metric]:
+        feeds = {f"{feed['venue']}.{feed['market']}": feed for feed in self._now.feeds}
         up = GaugeMetricFamily("feedmux_venue_up", "Whether every link to a venue is open", labels=["venue"])
-        published = CounterMetricFamily(
-            "feedmux_venue_values", "Values that a feed published", labels=["venue"]
+        age = GaugeMetricFamily(
+            "feedmux_venue_last_message_age_seconds", "Time since a venue's last message", labels=["venue"]
         )
-        malformed = CounterMetricFamily(
-            "feedmux_venue_malformed", "Messages of a venue that could not be read", labels=["venue"]
-        )
-        for feed in self._now.feeds:
-            name = f"{feed['venue']}.{feed['market']}"
-            up.add_metric([name], int(_down_for(feed) == 0))
-            published.add_metric([name], feed["published"])
-            malformed.add_metric([name], feed["malformed"])
+        for venue, feed in feeds.items():
+            up.add_metric([venue], int(_down_for(feed) == 0))
+            if (seconds := _last_message_ago(feed)) is not None:
+                age.add_metric([venue], seconds)
         yield up
-        yield published
-        yield malformed
+        yield age
+        for name, (key, text) in VENUE_COUNTERS.items():
+            counter = CounterMetricFamily(f"feedmux_venue_{name}", text, labels=["venue"])
+            for venue, feed in feeds.items():
+                counter.add_metric([venue], feed[key])
+            yield counter
+
+
+def _histograms(now: Snapshot) -> Iterator[tuple[str, Histogram]]:
+    plain = {**now.latency, **now.server}
+    for name in HISTOGRAMS:
+        yield name, Histogram.from_plain(plain[name])
+
+
+def _family(name: str, text: str, histogram: Histogram) -> Metric:
+    """A histogram for Prometheus, whose buckets count what is not above their bounds: off by 1 ns."""
+    below = zip(BOUNDS_NS, histogram.below(*BOUNDS_NS), strict=True)
+    buckets: list[tuple[str, float]] = [(repr(bound / 1e9), count) for bound, count in below]
+    buckets.append(("+Inf", histogram.count))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum / 1e9)
+
+
+def _percentiles(histogram: Histogram) -> dict[str, Any]:
+    """What a look needs: half of the values took no longer than ``p50``, and so on."""
+    shown = {"p50": 50, "p99": 99, "p99_9": 99.9, "p100": 100}
+    found = {name: histogram.percentile(percent) for name, percent in shown.items()}
+    return {"count": histogram.count} | {
+        name: None if value is None else round(value / 1e9, 6) for name, value in found.items()
+    }
+
+
+def _slow_closes(now: Snapshot) -> int:
+    return int(now.server["closed_by_code"].get(SLOW, 0))
 
 
 def _reasons(now: Snapshot) -> Iterable[str]:
@@ -147,11 +224,15 @@ def _down_for(feed: Mapping[str, Any]) -> float:
     return max((link["down_for"] for link in feed["links"]), default=0.0)
 
 
-def _venue(feed: Mapping[str, Any]) -> dict[str, Any]:
+def _last_message_ago(feed: Mapping[str, Any]) -> float | None:
     ages = [link["last_message_ago"] for link in feed["links"] if link["last_message_ago"] is not None]
+    return round(min(ages), 3) if ages else None
+
+
+def _venue(feed: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "state": "disconnected" if _down_for(feed) else "connected",
-        "last_message_ago": round(min(ages), 3) if ages else None,
+        "last_message_ago": _last_message_ago(feed),
     }
 
 
@@ -161,7 +242,7 @@ def _upstream(feed: Mapping[str, Any]) -> dict[str, Any]:
         "connected": all(link["connected"] for link in links),
         "category": feed["market"],
         "subscribed_count": sum(link["subscribed_count"] for link in links),
-        "messages_received": sum(link["messages"] for link in links),
-        "reconnect_count": sum(link["cuts"] for link in links),
-        "last_message_ago": _venue(feed)["last_message_ago"],
+        "messages_received": feed["messages"],
+        "reconnect_count": feed["cuts"],
+        "last_message_ago": _last_message_ago(feed),
     }

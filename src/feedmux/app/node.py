@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 
 import uvloop
 
@@ -24,6 +25,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         CannotListen: the address is taken, or not ours.
+        InvalidCertificate: the files of TLS cannot be used.
     """
     factory = uvloop.new_event_loop if settings.uvloop else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -33,7 +35,8 @@ def run(settings: Settings) -> None:
 async def serve(settings: Settings, beside: Beside | None = None) -> None:
     """Serve until SIGTERM or SIGINT: then drain the clients, close the port, end the feeds.
 
-    A second signal ends the process at once.
+    A second signal ends the process at once. SIGHUP reads the certificate again; with something
+    ``beside``, which has a terminal, it keeps its meaning that the terminal is gone.
 
     Args:
         settings: all of them.
@@ -42,11 +45,12 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
     stop = asyncio.Event()
     gateway = build(settings, loop=asyncio.get_running_loop())
     await gateway.server.start()
-    with _signals_set(stop):
+    scheme = "ws" if gateway.server.tls is None else "wss"
+    with _signals_set(stop, None if beside is not None else partial(_reload, gateway)):
         async with asyncio.TaskGroup() as tasks:
             for driver in gateway.drivers:
                 tasks.create_task(driver.run())
-            log.info("Listening on ws://%s:%d/ws", settings.host, gateway.server.port)
+            log.info("Listening on %s://%s:%d/ws", scheme, settings.host, gateway.server.port)
             companion = tasks.create_task(beside(stop)) if beside is not None else None
             await stop.wait()
             if companion is not None:
@@ -63,14 +67,18 @@ async def _end(gateway: Gateway, settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _signals_set(stop: asyncio.Event) -> Iterator[None]:
+def _signals_set(stop: asyncio.Event, reload: Callable[[], None] | None) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    for number in numbers:
         loop.add_signal_handler(number, _signalled, stop, number)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        numbers.append(signal.SIGHUP)
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 
@@ -78,3 +86,10 @@ def _signalled(stop: asyncio.Event, number: int) -> None:
     if stop.is_set():
         os._exit(128 + number)
     stop.set()
+
+
+def _reload(gateway: Gateway) -> None:
+    if gateway.server.tls is None:
+        log.info("SIGHUP changes nothing: there is no TLS certificate to read again")
+    else:
+        gateway.server.tls.reload()

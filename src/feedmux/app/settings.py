@@ -154,6 +154,21 @@ class Server(Section):
     uvloop: bool = key(True, "Use the uvloop event loop where it is installed.")
 
 
+class Security(Section):
+    """TLS"""
+
+    tls_cert: str = key(
+        "",
+        "PEM file of the certificate that the listener shows, followed by those up to its authority; "
+        "empty serves without TLS.",
+        expected="a path, together with TLS_KEY",
+    )
+    tls_key: str = key(
+        "", "PEM file of the private key of TLS_CERT.", expected="a path, together with TLS_CERT"
+    )
+    tls_key_password: Secret = key(Secret(""), "Password of TLS_KEY, if it is encrypted.")
+
+
 class Clients(Section):
     """Clients and their limits"""
 
@@ -189,6 +204,24 @@ class Clients(Section):
     outbox_max_bytes: int = key(
         1_048_576, "How much may wait for one client.", between=(65536, 1 << 30), unit="bytes"
     )
+    client_max_lag: float = key(
+        60.0,
+        "A client whose socket is full for so long is closed with 4008, even if it reads a little.",
+        between=(0.1, 86_400),
+        unit="s",
+    )
+    send_buffer_bytes: int = key(
+        262_144,
+        "Size of each client's buffer in the kernel, where nothing is replaced any more; 0 leaves it to it.",
+        between=(0, 1 << 30),
+        unit="bytes",
+    )
+    unsent_bytes: int = key(
+        131_072,
+        "How much of it may wait there for a client that takes no more; 0 leaves it to the kernel.",
+        between=(0, 1 << 30),
+        unit="bytes",
+    )
     slow_policy: Literal["gap", "close"] = key(
         "gap",
         "What happens when too much waits for a client: gap lets values go that nothing replaces (trades)"
@@ -202,6 +235,16 @@ class Clients(Section):
     )
     handshake_timeout: float = key(
         5.0, "How long a new connection may take to send its request.", between=(0.1, 300), unit="s"
+    )
+    max_half_open: int = key(
+        4096,
+        "How many connections may be there that are no WebSockets yet; the next one is reset.",
+        between=(16, 1_000_000),
+    )
+    accept_backlog: int = key(
+        4096,
+        "How many connections the kernel holds until they are accepted; the system may hold fewer.",
+        between=(16, 65535),
     )
     close_timeout: float = key(
         5.0, "How long a client may take to answer a close.", between=(0.1, 300), unit="s"
@@ -312,16 +355,22 @@ class Cluster(Section):
     redis_retry_on_timeout: bool = key(True, "Accepted, not used yet: see REDIS_URL.", idle=NO_CLUSTER)
 
 
-SECTIONS: tuple[type[Section], ...] = (Server, Clients, Upstream, Logging, Cluster)
+SECTIONS: tuple[type[Section], ...] = (Server, Security, Clients, Upstream, Logging, Cluster)
 
 
-class Settings(Cluster, Logging, Upstream, Clients, Server):
+class Settings(Cluster, Logging, Upstream, Clients, Security, Server):
     """Every setting of a gateway, as flat attributes; frozen."""
 
     @model_validator(mode="after")
     def _delays_are_in_order(self) -> Self:
         if self.bybit_reconnect_delay_max < self.bybit_reconnect_delay_initial:
             raise ValueError("bybit_reconnect_delay_max")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_and_key_come_together(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_key" if self.tls_cert else "tls_cert")
         return self
 
 

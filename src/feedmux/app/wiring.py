@@ -11,23 +11,28 @@ from typing import NamedTuple
 
 from feedmux import __version__
 from feedmux._native.outbox import TopicRow
+from feedmux._native.text import MergedText, ObjectText, data_frame
 from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig, LinkUser
+from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
 from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.tls import Tls, TlsFiles
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Sources
+from feedmux.feed.writer import MakeMerge
 from feedmux.hub.hub import Hub
 from feedmux.model.ports import Clock, Outlet, Publisher
 from feedmux.venue.bybit import INTERVALS, Bybit
+from feedmux.venue.bybit_data import TICKER_PLAN
 from feedmux.wire.place import Place, Places
 from feedmux.wire.stream import StreamFormat
 
@@ -40,31 +45,54 @@ class Gateway(NamedTuple):
 
     server: Server
     hub: Hub
+    latency: Latency
     drivers: tuple[Driver, ...]
 
 
 def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
-    """Connect venues, bus, hub and edge as ``settings`` say."""
+    """Connect venues, bus, hub and edge as ``settings`` say.
+
+    Raises:
+        InvalidCertificate: the files of TLS cannot be used.
+    """
     clock = SystemClock()
     bus = InprocBus()
     markets = [name.partition(".")[2] for name in settings.venues]
     drivers = {market: _driver(settings, market, bus, clock) for market in markets}
     bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
-    hub = Hub(TopicRow, clock, loop.call_later)
+    latency = Latency()
+    hub = Hub(TopicRow, clock, loop.call_later, latency=latency)
     hub.connect(bus.reader("hub", hub))
     places = Places(settings.brand, [_place(market) for market in markets])
-    layout = StreamFormat(places, statuses=settings.status_messages)
+    layout = stream_format(places, statuses=settings.status_messages)
     rules = _rules(settings)
 
     def make_session(peer: Peer, outlet: Outlet) -> Session:
         return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
 
     routes: dict[str, Route] = {}
-    house = House(_server_config(settings), make_session=make_session, routes=routes, clock=clock, loop=loop)
-    server = Server(house)
-    gateway = Gateway(server, hub, tuple(drivers.values()))
+    house = House(
+        _server_config(settings),
+        make_session=make_session,
+        routes=routes,
+        clock=clock,
+        loop=loop,
+        latency=latency,
+    )
+    gateway = Gateway(Server(house, tls(settings)), hub, latency, tuple(drivers.values()))
     routes.update(_routes(gateway, settings))
     return gateway
+
+
+def tls(settings: Settings) -> Tls | None:
+    """Read the listener's certificate; None when there is to be no TLS.
+
+    Raises:
+        InvalidCertificate: the files cannot be used.
+    """
+    if not settings.tls_cert:
+        return None
+    return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
 def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock) -> Driver:
@@ -79,7 +107,20 @@ def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock)
         ),
     )
     make_link = partial(_link, venue_url(settings, market), _link_config(settings), clock)
-    return Driver(Bybit(market), publisher, make_link=make_link, config=config, clock=clock)
+    return Driver(
+        Bybit(market), publisher, make_link=make_link, config=config, clock=clock, merging=merging()
+    )
+
+
+def merging() -> MakeMerge:
+    """How tickers of Bybit are merged and written."""
+    how = ObjectText(TICKER_PLAN)
+    return lambda topic: MergedText(how, topic.instrument)
+
+
+def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
+    """The format of a data message as a gateway runs it."""
+    return StreamFormat(places, statuses=statuses, data_frame=data_frame)
 
 
 def _link(url: str, config: LinkConfig, clock: Clock, user: LinkUser) -> Link:
@@ -117,11 +158,16 @@ def _server_config(settings: Settings) -> ServerConfig:
         max_message_bytes=settings.client_max_message_bytes,
         max_frames=2 * settings.max_message_rate_per_client,
         handshake_timeout_s=settings.handshake_timeout,
+        max_half_open=settings.max_half_open,
+        backlog=settings.accept_backlog,
         close_timeout_s=settings.close_timeout,
         ping_interval_s=settings.client_ping_interval,
         pong_timeout_s=settings.client_ping_timeout,
         idle_timeout_s=settings.client_idle_timeout,
         stall_timeout_s=settings.fanout_callback_timeout,
+        max_lag_s=settings.client_max_lag,
+        send_buffer_bytes=settings.send_buffer_bytes,
+        unsent_bytes=settings.unsent_bytes,
         outbox=OutboxLimits(
             settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
         ),
@@ -158,6 +204,7 @@ def _snapshot(gateway: Gateway) -> metrics.Snapshot:
     return metrics.Snapshot(
         server=gateway.server.statistics(),
         hub=gateway.hub.statistics(),
+        latency=gateway.latency.statistics(),
         feeds=[driver.statistics() for driver in gateway.drivers],
         states=states,
     )

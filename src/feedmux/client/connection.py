@@ -111,6 +111,8 @@ class Connection(WSListener):
         self._abort_timer: asyncio.TimerHandle | None = None
         self.messages = 0
         """How many whole messages came."""
+        self.close_code: int | None = None
+        """With what code the server closed it; None when it did not, or gave none."""
 
     @property
     def is_open(self) -> bool:
@@ -308,9 +310,11 @@ class Connection(WSListener):
         self.end(f"the server broke the protocol: {what}", WSCloseCode.PROTOCOL_ERROR)
 
     def _answer_close(self, payload: bytes) -> None:
-        code = int.from_bytes(payload[:2], "big") if payload else "no code"
+        code = int.from_bytes(payload[:2], "big") if payload else None
+        if self._reason is None:
+            self.close_code = code
         text = self._endpoint.scrub(payload[2:].decode(errors="replace"))
-        self._cease(f"the server closed the connection ({code}{': ' if text else ''}{text})")
+        self._cease(f"the server closed the connection ({code or 'no code'}{': ' if text else ''}{text})")
         if self._transport is not None:
             if not self._transport.is_close_frame_sent:
                 self._transport.send(WSMsgType.CLOSE, payload[:2])

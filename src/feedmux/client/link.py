@@ -118,12 +118,21 @@ class Link:
         self._wake: asyncio.Future[None] | None = None
         self._told: set[str] = set()
         self._reason = ""
+        self._close_code: int | None = None
         self._attempts = self._opens = self._messages = self._user_errors = 0
 
     @property
     def state(self) -> State:
         """Where the link is."""
         return self._machine.state
+
+    @property
+    def close_code(self) -> int | None:
+        """With what code the server closed the latest connection; None when it did not, or gave none.
+
+        What it means is the user's to know, who may :meth:`close` the link in ``lost``.
+        """
+        return self._close_code
 
     async def run(self) -> None:
         """Keep the connection until :meth:`close`; the owner awaits this, once.
@@ -268,6 +277,7 @@ class Link:
         self._heartbeat.stop()
         if self._connection is not None:
             self._messages += self._connection.messages
+            self._close_code = self._connection.close_code
             self._connection = None
         self._reason = reason
         self._machine.apply(Event.LOST)

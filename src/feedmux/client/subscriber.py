@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Iterator
+from ssl import SSLContext
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from feedmux.client.clock import SystemClock
 from feedmux.client.link import Link, LinkConfig
-from feedmux.model.errors import LinkLost, MalformedMessage
+from feedmux.model.errors import LinkLost, MalformedMessage, Refused
 from feedmux.model.ports import Clock, Dice, Statistics
 
 Message = dict[str, Any]
 
 MAX_ARGS: Final = 100
 """So many streams go into one request; a gateway allows no more per client by default."""
+FINAL_CODES: Final = range(4500, 5000)
+"""Close codes of a gateway that do not invite a reconnect."""
 PATIENT: Final = LinkConfig(connect_timeout_s=45.0)
 """Waits for a server that must wake up first: 45 s for a connection, then 1 to 60 s between attempts."""
 
@@ -61,9 +64,10 @@ class Subscriber:
         config: bounds and deadlines of the link.
         clock: the machine's by default.
         dice: for the jitter of the waits; the machine's by default.
+        ssl: how to check a ``wss`` gateway; by default against the system's certificates.
 
     Raises:
-        InvalidSetting: the URL cannot work.
+        InvalidSetting: the URL cannot work, or ``ssl`` is given for ``ws``.
     """
 
     def __init__(
@@ -75,17 +79,30 @@ class Subscriber:
         config: LinkConfig = PATIENT,
         clock: Clock | None = None,
         dice: Dice | None = None,
+        ssl: SSLContext | None = None,
     ) -> None:
         self._wanted = dict.fromkeys(args)
         self._reader = reader
         self._messages = self._malformed = 0
+        self._refusal: Refused | None = None
         self._link = Link(
-            url, self, config=config, clock=clock or SystemClock(), dice=dice or random.SystemRandom()
+            url,
+            self,
+            config=config,
+            clock=clock or SystemClock(),
+            dice=dice or random.SystemRandom(),
+            ssl=ssl,
         )
 
     async def run(self) -> None:
-        """Follow until :meth:`close`; the owner awaits this, once. Cancellation cuts the connection."""
+        """Follow until :meth:`close`; the owner awaits this, once. Cancellation cuts the connection.
+
+        Raises:
+            Refused: the gateway closed the connection with one of :data:`FINAL_CODES`.
+        """
         await self._link.run()
+        if self._refusal is not None:
+            raise self._refusal
 
     def close(self) -> None:
         """End for good; :meth:`run` returns soon."""
@@ -144,7 +161,10 @@ class Subscriber:
         self._reader.take(message, payload)
 
     def lost(self, reason: str) -> None:
-        """Tell the reader that the connection ended."""
+        """Tell the reader that the connection ended; come back, unless the gateway says not to."""
+        if self._link.close_code in FINAL_CODES:
+            self._refusal = Refused("the connection", f"{reason}; this code says not to come back")
+            self._link.close()
         self._reader.disconnected(reason)
 
     def retrying(self, reason: str, wait_s: float) -> None:

@@ -23,7 +23,7 @@ class Flush:
     Args:
         call_soon: the event loop's.
         most: outboxes that are drained in one turn.
-        after: is called when a turn's outboxes are drained.
+        after: is called when all that was listed at one moment is drained, however many turns it took.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Flush:
         self._after = after
         self._dirty: deque[Outbox] = deque()
         self._scheduled = False
+        self._left = 0
 
     def mark(self, outbox: Outbox, /) -> None:
         """``outbox`` has something to drain."""
@@ -47,12 +48,14 @@ class Flush:
 
     def run(self) -> None:
         """Drain what is listed, at most ``most``; the rest has its turn after everybody else's."""
+        self._left = self._left or len(self._dirty)
         try:
-            for _ in range(min(len(self._dirty), self._most)):
+            for _ in range(min(self._left, self._most)):
+                self._left -= 1
                 self._dirty.popleft().drain()
         finally:
             self._scheduled = bool(self._dirty)
             if self._dirty:
                 self._call_soon(self.run)
-        if self._after is not None:
+        if self._after is not None and not self._left:
             self._after()

@@ -9,7 +9,8 @@ open      a message                the session answers it
 open      the protocol is broken   the close code that RFC 6455 names, *closing*
 open      a ping is not answered   1011, *closing*
 open      no streams, and silent   4000, *closing*
-open      stalled, or outbox full  4008, *closing*
+open      stalled, or far behind,  4008, *closing*
+          or outbox full
 open      too many answers wait    aborted, because a close would wait behind them
 open      too many frames          left unread until the second is over
 closing   the peer follows         the socket is closed
@@ -32,8 +33,6 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from feedmux._native.outbox import Outbox
 from feedmux.core.limits import RateWindow
@@ -41,9 +40,12 @@ from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
 from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
+from feedmux.edge.joined import send_joined
+from feedmux.edge.parser import Parser
 from feedmux.edge.session import Session
+from feedmux.edge.slowness import Pace, Slowness, taken_bytes
 from feedmux.wire import op
-from feedmux.wire.frame import text_frame
+from feedmux.wire.frame import ping_frame, text_frame
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ IDLE: Final = 4000
 FULL_HOUSE: Final = 4003
 SLOW: Final = 4008
 
+_PING: Final = ping_frame()
+
 PIECE_BYTES: Final = 2048
 """How much is parsed before a flood can be noticed; some 340 of the smallest frames."""
 
@@ -63,27 +67,26 @@ class Connection(Deadlines, asyncio.Protocol):
 
     Args:
         house: where it belongs; holds what all connections share.
-        protocol: the sans-I/O protocol, open.
     """
 
     __slots__ = tuple(
-        "_closing _control_bytes _deadline _frames _heard _house _message _paused_at _pinged"
-        " _protocol _reading_held _transport _unread outbox session".split()
+        "_closing _control_bytes _deadline _frames _heard _house _message _parser"
+        " _pinged _reading_held _slow _transport _unread outbox session".split()
     )
 
-    def __init__(self, house: House, protocol: ServerProtocol) -> None:
+    def __init__(self, house: House) -> None:
         super().__init__(house)
         self._house = house
         self.session: Session | None = None
         self.outbox: Outbox | None = None
-        self._protocol = protocol
+        self._parser: Parser | None = None
         self._message: Assembly | None = None
         self._closing = False
         self._frames = RateWindow(house.config.max_frames)
         self._reading_held = False
         self._unread = b""
         self._control_bytes = 0
-        self._paused_at = NEVER
+        self._slow: Slowness | None = None
         self._pinged = NEVER
         self._heard = house.clock.monotonic()
         self._deadline = self._heard + house.config.ping_interval_s
@@ -109,14 +112,19 @@ class Connection(Deadlines, asyncio.Protocol):
             self._read()
 
     def pause_writing(self) -> None:
-        self._paused_at = self._house.clock.monotonic()
+        config, now = self._house.config, self._house.clock.monotonic()
+        self._slow = slow = Slowness(
+            now, taken_bytes(self._transport), stall_s=config.stall_timeout_s, lag_s=config.max_lag_s
+        )
         if self.outbox is not None:
             self.outbox.pause()
-            self.remind(self._house.config.stall_timeout_s)
+            self.remind(slow.next_look(now))
 
     def resume_writing(self) -> None:
-        self._paused_at = NEVER
+        self._slow = None
         self._control_bytes = 0
+        if self._pinged != NEVER:  # the ping waited behind all the rest
+            self._pinged = self._house.clock.monotonic()
         if self.outbox is not None:
             self.outbox.resume()
 
@@ -127,23 +135,24 @@ class Connection(Deadlines, asyncio.Protocol):
         self._begin_closing()
         self._house.gone(self)
         self.retire()
-        self._unread, self._message = b"", None
-        del self._protocol  # the wheel may keep this object for a while, but not the heavy part
+        # The wheel may keep this object for a while, but not the heavy parts.
+        self._unread, self._message, self._parser = b"", None, None
+
+    @property
+    def pace(self) -> Pace:
+        """How the client takes what it is sent."""
+        return Pace.OK if self._slow is None else self._slow.pace(self._house.clock.monotonic())
 
     # The outbox's writer
 
     def write(self, frames: Sequence[bytes], /) -> int:
         """Send data frames where there is no descriptor to lend; see :class:`~feedmux.model.ports.Writer`."""
-        for done, frame in enumerate(frames):
-            if self._paused_at != NEVER or self._transport.is_closing():
-                return done
-            self._transport.write(frame)
-        return len(frames)
+        return send_joined(self._transport, frames, lambda: self._slow is None)
 
     def rest(self, data: bytes, /) -> bool:
         """Send the rest of a frame; see :class:`~feedmux.model.ports.DirectWriter`."""
         self._transport.write(data)
-        return self._paused_at == NEVER
+        return self._slow is None
 
     def broken(self) -> None:
         """The peer is gone; the transport has not noticed yet."""
@@ -176,10 +185,10 @@ class Connection(Deadlines, asyncio.Protocol):
         """Start the closing handshake; the socket is aborted when the peer does not follow."""
         if not self._closing:
             self._house.count_close(code)
-            if self._protocol.state is State.OPEN:
-                self._protocol.send_close(code, reason)
+            parser = self._parser = self._parser or self._house.parsers.take()
+            parser.close(code, reason)
             self._begin_closing()
-            self._send_protocol()
+            self._say(parser)
 
     def abort(self) -> None:
         self._transport.abort()
@@ -187,14 +196,17 @@ class Connection(Deadlines, asyncio.Protocol):
     def _read(self) -> None:
         """Parse what has come in, in pieces; what is left of a flood waits until its second is over."""
         data, self._unread = self._unread, b""
+        parser = self._parser = self._parser or self._house.parsers.take()
         for start in range(0, len(data), PIECE_BYTES):
             if self._reading_held:
                 self._unread = data[start:]
                 return
-            self._protocol.receive_data(data[start : start + PIECE_BYTES])
-            for event in self._protocol.events_received():
-                self._take(cast(Frame, event))
-            self._send_protocol()
+            for frame in parser.feed(data[start : start + PIECE_BYTES]):
+                self._take(frame)
+            self._say(parser)
+        if parser.is_between:
+            self._parser = None
+            self._house.parsers.give_back(parser)
 
     def _take(self, frame: Frame) -> None:
         now = self._house.clock.monotonic()
@@ -240,7 +252,7 @@ class Connection(Deadlines, asyncio.Protocol):
         """Write through the transport: behind a frame under way, ahead of the outbox."""
         if self._transport.is_closing():
             return
-        if self._paused_at != NEVER:
+        if self._slow is not None:
             self._control_bytes += len(frame)
         self._transport.write(frame)
         if self._control_bytes > self._house.config.max_control_bytes:
@@ -253,18 +265,18 @@ class Connection(Deadlines, asyncio.Protocol):
             self._begin_closing()
         self._transport.abort()
 
-    def _send_protocol(self) -> None:
-        """Write what the protocol wants to say; an empty text means that it has said all."""
-        for data in self._protocol.data_to_send():
+    def _say(self, parser: Parser) -> None:
+        """Write what the parser wants to say; an empty text means that it has said all."""
+        for data in parser.to_send():
             if data:
                 self._control(data)
             else:
-                self._end()
+                self._end(parser)
 
-    def _end(self) -> None:
+    def _end(self, parser: Parser) -> None:
         """Both have said all, or the peer broke the protocol: it was sent a close, and closes."""
         if not self._closing:
-            sent = self._protocol.close_sent
+            sent = parser.close_sent
             assert sent is not None, "only an end of the stream, which is not fed, has no close"
             self._house.count_close(sent.code)
             self._begin_closing()
@@ -305,9 +317,10 @@ class Connection(Deadlines, asyncio.Protocol):
             self._heard = now  # who has streams need not say anything
         if self._closing:
             return
-        if now - self._paused_at >= config.stall_timeout_s:
-            self.close(SLOW, f"Too slow: nothing was read for {config.stall_timeout_s:g} s")
-        elif now - self._pinged >= config.pong_timeout_s:
+        too_slow = self._verdict(self._slow, now) if self._slow is not None else ""
+        if too_slow:
+            self.close(SLOW, too_slow)
+        elif self._slow is None and now - self._pinged >= config.pong_timeout_s:
             self.close(KEEPALIVE, "keepalive ping timeout")
         elif now - self._heard >= config.idle_timeout_s:
             self.close(IDLE, "Idle timeout")
@@ -315,21 +328,27 @@ class Connection(Deadlines, asyncio.Protocol):
             self._ping_if_due(now)
             self.remind(self._next_check(now))
 
+    def _verdict(self, slow: Slowness, now: float) -> str:
+        """Why a client that does not keep up must go; empty: it may stay."""
+        slow.look(now, taken_bytes(self._transport))
+        return slow.verdict(now)
+
     def _ping_if_due(self, now: float) -> None:
-        if self._pinged == NEVER and now >= self._deadline:
+        if self._slow is None and self._pinged == NEVER and now >= self._deadline:
             self._pinged = now
             self._deadline = now + self._house.config.ping_interval_s
-            self._protocol.send_ping(b"")
-            self._send_protocol()
+            self._control(_PING)
 
     def _next_check(self, now: float) -> float:
         config, session = self._house.config, self.session
-        pinged = self._pinged != NEVER
-        waits = [(self._pinged + config.pong_timeout_s if pinged else self._deadline) - now]
+        waits = [self._slow.next_look(now) if self._slow is not None else self._next_ping(now)]
         if session is not None:
             waits.append(session.next_deadline - now)
             if not session.subscriptions:
                 waits.append(self._heard + config.idle_timeout_s - now)
-        if self._paused_at != NEVER:
-            waits.append(self._paused_at + config.stall_timeout_s - now)
         return max(0.0, min(waits))
+
+    def _next_ping(self, now: float) -> float:
+        """Seconds until a ping is due, or the answer to one."""
+        pinged = self._pinged != NEVER
+        return (self._pinged + self._house.config.pong_timeout_s if pinged else self._deadline) - now

@@ -6,20 +6,28 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from feedmux._native.outbox import Flush, Outbox
+from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
+from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.doorway import Doorway
 from feedmux.edge.http import Route
+from feedmux.edge.parser import Parsers
 from feedmux.edge.session import Peer, Session
+from feedmux.edge.slowness import Pace
 from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
 
 _TICK_S = 0.1
 _SLOTS = 1024
+
+RULES: Final[Rules] = {"draining": Rule.MOST, "loop_lag": Rule.HISTOGRAM}
+"""Of :meth:`House.statistics`."""
 
 SessionMaker = Callable[[Peer, Outlet], Session]
 
@@ -42,10 +50,15 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         pong_timeout_s: for the answer to a ping, else 1011.
         idle_timeout_s: a client without streams that sends nothing is closed with 4000.
         stall_timeout_s: a client that reads nothing is closed with 4008.
+        max_lag_s: so is one whose socket is full for so long, whatever it reads.
         outbox: bounds of a client's outbox.
         send_buffer_bytes: of each socket in the kernel, where nothing can be conflated any more;
             0 leaves it to the system.
+        unsent_bytes: of these, what may wait there although the peer's window has no room for it; 0
+            leaves it to the system.
         backlog: connections that the kernel holds until they are accepted.
+        max_half_open: connections that are no WebSockets yet; the next one is reset.
+        handshake_turn_s: how long handshakes may take of one turn of the loop.
         drained_per_turn: clients that are written to before reading and accepting have their turn.
     """
 
@@ -62,9 +75,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     pong_timeout_s: float = 10.0
     idle_timeout_s: float = 300.0
     stall_timeout_s: float = 5.0
+    max_lag_s: float = 60.0
     outbox: OutboxLimits = OutboxLimits()
     send_buffer_bytes: int = 0
+    unsent_bytes: int = 0
     backlog: int = 4096
+    max_half_open: int = 4096
+    handshake_turn_s: float = 0.002
     drained_per_turn: int = 512
 
 
@@ -73,6 +90,10 @@ class Guest(Protocol):
 
     outbox: Outbox | None
     session: Session | None
+
+    @property
+    def pace(self) -> Pace:
+        """How it takes what it is sent."""
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""
@@ -87,6 +108,7 @@ class House:
         routes: what plain HTTP paths answer.
         clock: time.
         loop: the event loop that everything runs in.
+        latency: is told when what was offered has been written.
     """
 
     def __init__(
@@ -97,23 +119,30 @@ class House:
         routes: Mapping[str, Route],
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        latency: Latency | None = None,
     ) -> None:
         self.config = config
         self.make_session = make_session
         self.routes = routes
         self.clock = clock
         self.loop = loop
+        self.path = config.path.encode()
         self.draining = False
         self.shut = False
         self.sockets: dict[Deadlines, None] = {}
         self.guests: dict[Guest, None] = {}
         self.empty = asyncio.Event()
         self.empty.set()
+        self.doorway = Doorway(config.max_half_open, config.handshake_turn_s, clock=clock, loop=loop)
         self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
-        self._flush = Flush(loop.call_soon, config.drained_per_turn)
+        self.parsers = Parsers(config.max_message_bytes, self.protocol_log)
+        self._flush = Flush(loop.call_soon, config.drained_per_turn, self._flushed)
         self._lifetime = 0
+        self._latency = latency or Latency()
+        self._lag = Histogram()
+        self._failures: Counter[str] = Counter()
         self._closes: Counter[int] = Counter()
         self._sent = 0
         self._conflated = 0
@@ -157,6 +186,11 @@ class House:
         """A client is closed by us."""
         self._closes[code] += 1
 
+    def count_failure(self, path: str) -> int:
+        """A route raised instead of answering; how often that one did."""
+        self._failures[path] += 1
+        return self._failures[path]
+
     def descriptor(self, transport: asyncio.Transport) -> int:
         """The descriptor that frames may be written to directly; -1 where only the transport may."""
         if transport.get_extra_info("sslcontext") is not None:
@@ -169,7 +203,16 @@ class House:
         now = self.clock.monotonic()
         for sock in self.wheel.advance(now):
             sock.due(now)
-        self._tick = self.loop.call_later(_TICK_S, self.turn)
+        self._latency.tick()
+        self._tick = self.loop.call_later(_TICK_S, self._turn_again, self.clock.monotonic() + _TICK_S)
+
+    def _turn_again(self, due: float) -> None:
+        """Turn, and note how late: whatever holds the loop up holds this up too."""
+        self._lag.record(int((self.clock.monotonic() - due) * 1e9))
+        self.turn()
+
+    def _flushed(self) -> None:
+        self._latency.flushed(self.clock.time_ns())
 
     def stop(self) -> None:
         """Abort what is left, and what comes later; no deadline is looked after any more."""
@@ -179,8 +222,12 @@ class House:
         if self._tick is not None:
             self._tick.cancel()
 
+    def _paces(self) -> dict[str, int]:
+        paces = Counter(guest.pace for guest in self.guests)
+        return {str(pace): paces[pace] for pace in Pace}
+
     def statistics(self) -> Statistics:
-        """Counters of all connections that are and were."""
+        """Counters of all connections that are and were; they add up by :data:`RULES`."""
         boxes = [guest.outbox for guest in self.guests if guest.outbox is not None]
         sessions = [guest.session for guest in self.guests if guest.session is not None]
         return {
@@ -193,8 +240,12 @@ class House:
             "conflated": self._conflated + sum(box.conflated for box in boxes),
             "gaps_sent": self._gaps + sum(box.gaps for box in boxes),
             "lost": self._lost + sum(box.lost for box in boxes),
-            "stalled": sum(1 for box in boxes if box.paused),
+            "clients_by_pace": self._paces(),
+            "slow": sum(1 for box in boxes if box.paused),
             "waiting_bytes": sum(box.waiting_bytes for box in boxes),
             "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
+            "failed_requests": self._failures.total(),
+            "loop_lag": self._lag.plain(),
             "draining": self.draining,
+            **self.doorway.statistics(),
         }

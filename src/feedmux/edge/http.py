@@ -33,12 +33,14 @@ METHOD_NOT_ALLOWED: Final = Reply(
     405, {"error": "Only GET and HEAD are served here"}, (("Allow", "GET, HEAD"),)
 )
 HEAD_TOO_LARGE: Final = Reply(431, {"error": "The request head is too large"})
+FAILED: Final = Reply(500, {"error": "The server could not answer this request"})
 TIMEOUT: Final = Reply(408, {"error": "The request head did not come in time"})
 GOING_AWAY: Final = Reply(503, {"error": "The server is going away"}, (("Retry-After", "1"),))
 VERSION: Final = ("Sec-WebSocket-Version", "13")
 """Goes with every handshake that is refused (RFC 6455 §4.4)."""
 
 BAD_REQUEST: Final = Reply(400, {"error": "This is not an HTTP request"})
+NOT_TLS: Final = Reply(400, {"error": "This port speaks TLS; use https:// or wss://"})
 
 
 def encode(reply: Reply, *, head: bool = False) -> bytes:

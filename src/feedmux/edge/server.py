@@ -12,6 +12,9 @@ from typing import Final
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
 from feedmux.edge.house import House
+from feedmux.edge.listener import Listener
+from feedmux.edge.tls import Tls
+from feedmux.edge.tls_transport import TlsTransport
 from feedmux.model.errors import LocalError
 from feedmux.model.ports import Statistics
 
@@ -46,17 +49,18 @@ class Server:
 
     Args:
         house: what all accepted sockets share.
+        tls: what they are secured with; None serves plain HTTP and WebSockets.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, tls: Tls | None = None) -> None:
         self.house = house
-        self._listener: asyncio.Server | None = None
+        self.tls = tls
+        self._listener = Listener(self._make, doorway=house.doorway, loop=house.loop)
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        assert self._listener is not None
-        return int(self._listener.sockets[0].getsockname()[1])
+        return self._listener.port
 
     @property
     def clients(self) -> int:
@@ -76,14 +80,15 @@ class Server:
         """
         config, house = self.house.config, self.house
         try:
-            self._listener = await house.loop.create_server(
-                lambda: Handshake(house), config.host, config.port, backlog=config.backlog
+            await self._listener.start(
+                config.host,
+                config.port,
+                backlog=config.backlog,
+                send_buffer_bytes=config.send_buffer_bytes,
+                unsent_bytes=config.unsent_bytes,
             )
         except OSError as error:
             raise CannotListen(config.host, config.port, _why(error)) from None
-        if config.send_buffer_bytes:
-            for sock in self._listener.sockets:  # what they accept inherits it
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
         house.turn()
 
     async def drain(self, grace_s: float, spread_s: float) -> None:
@@ -110,15 +115,20 @@ class Server:
 
     async def stop(self) -> None:
         """Close the listener and abort what is left."""
-        if self._listener is not None:
-            self._listener.close()
+        self._listener.close()
         self.house.stop()
-        if self._listener is not None:
-            await self._listener.wait_closed()
+        await self._listener.wait_closed()
 
     def statistics(self) -> Statistics:
         """Counters of all connections that are and were."""
-        return self.house.statistics()
+        return {**self.house.statistics(), "tls_failed": self.tls.failed if self.tls is not None else 0}
+
+    def _make(self) -> asyncio.Protocol:
+        """Make the protocol of an accepted socket."""
+        handshake = Handshake(self.house)
+        if self.tls is None:
+            return handshake
+        return TlsTransport(self.tls, handshake, doorway=self.house.doorway, loop=self.house.loop)
 
 
 def _why(error: OSError) -> str:

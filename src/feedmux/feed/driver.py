@@ -31,21 +31,26 @@ A name that cannot be an instrument never goes upstream.
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from functools import partial
+from typing import Any, Final, cast
 
 import msgspec
 
 from feedmux.core.demand import Demand
 from feedmux.core.sequence import Epochs
+from feedmux.core.stats import Rule, Rules, add_up
 from feedmux.core.ticker import Unmerged
 from feedmux.feed.shard import LinkMaker, Shard, ShardConfig
-from feedmux.feed.writer import TopicWriter
+from feedmux.feed.writer import MakeMerge, RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Clock, Publisher, Statistics
 from feedmux.model.topic import Mode, Topic
 from feedmux.model.venue import Merge, Value, Venue
 
 _TICK_S = 0.2
+
+RULES: Final[Rules] = {"venue": Rule.SAME, "market": Rule.SAME, "links": Rule.JOIN}
+"""Of :meth:`Driver.statistics`."""
 
 
 class DriverConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,14 +76,23 @@ class Driver:
         make_link: makes a link for a user of it.
         config: see :class:`DriverConfig`.
         clock: time.
+        merging: makes what merges and writes a topic that comes in parts; the codec writes it if absent.
     """
 
     def __init__(
-        self, venue: Venue, publisher: Publisher, *, make_link: LinkMaker, config: DriverConfig, clock: Clock
+        self,
+        venue: Venue,
+        publisher: Publisher,
+        *,
+        make_link: LinkMaker,
+        config: DriverConfig,
+        clock: Clock,
+        merging: MakeMerge | None = None,
     ) -> None:
         self._venue = venue
         self._publish = publisher.publish
         self._make_link = make_link
+        self._make_merge = merging or (lambda topic: RenderedMerge(partial(venue.render, topic)))
         self._config = config
         self._clock = clock
         self._time_ns = clock.time_ns
@@ -92,6 +106,8 @@ class Driver:
         self._counts = {"gaps": 0, "refused": 0, "repeated": 0, "resynchronised": 0}
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
+        self._ended: dict[str, Any] = {}
+        """What the connections counted that are no longer needed: a sum must not fall with them."""
         self._shards = [self._new_shard()]
 
     async def run(self) -> None:
@@ -130,7 +146,7 @@ class Driver:
             if snapshot is not None:
                 self._publish(snapshot)
             return
-        writer = TopicWriter(topic, self._epochs.begin(self._clock.time_ns()), self._venue.render)
+        writer = TopicWriter(topic, self._epochs.begin(self._clock.time_ns()), self._make_merge)
         self._writers[topic] = writer
         shard = self._homes[topic] = self._room_for(topic)
         self._publish(writer.standing(self._clock.time_ns()))
@@ -217,7 +233,10 @@ class Driver:
             self._publish(writer.status(State.LIVE, "", self._clock.time_ns()))
 
     def statistics(self) -> Statistics:
-        """Counters of the feed, and those of each connection."""
+        """Counters of the feed, of its connections together, and of each; they add up by :data:`RULES`."""
+        counts = self._ended
+        for shard in self._shards:
+            counts = add_up(counts, shard.counts)
         return {
             "venue": self._venue.name,
             "market": self._venue.market,
@@ -226,7 +245,7 @@ class Driver:
             "remembered_refusals": len(self._refused),
             "published": self._published,
             **self._counts,
-            "malformed": sum(shard.malformed for shard in self._shards),
+            **counts,
             "links": [shard.statistics() for shard in self._shards],
         }
 
@@ -269,6 +288,7 @@ class Driver:
         for shard in self._shards[1:]:
             if not len(shard):
                 self._shards.remove(shard)
+                self._ended = add_up(self._ended, shard.counts)
                 shard.link.close()
         for shard in self._shards:
             shard.check(now)

@@ -100,7 +100,7 @@ class Shard:
         self._proven = False
         self._last_message: float | None = None
         self._down_since = clock.monotonic()
-        self._counts = {"malformed": 0, "late": 0, "cuts": 0}
+        self._counts = {"malformed": 0, "foreign": 0, "late": 0, "cuts": 0}
         self.characters = 0
         self.link = make_link(self)
 
@@ -108,9 +108,9 @@ class Shard:
         return len(self._wishes)
 
     @property
-    def malformed(self) -> int:
-        """How many messages could not be read."""
-        return self._counts["malformed"]
+    def counts(self) -> Statistics:
+        """What only grows; it adds up over the connections of a feed."""
+        return {"messages": self._messages, **self._counts}
 
     @property
     def connected(self) -> bool:
@@ -208,8 +208,7 @@ class Shard:
             "subscribed_count": len(self._wishes),
             "last_message_ago": age,
             "argument_characters": self.characters,
-            "messages": self._messages,
-            **self._counts,
+            **self.counts,
             "link": self.link.statistics(),
         }
 
@@ -258,10 +257,12 @@ class Shard:
             self._prove()
 
     def _malformed(self, event: Malformed) -> None:
-        self._counts["malformed"] += 1
-        level = logging.WARNING if self._counts["malformed"] == 1 else logging.DEBUG
+        kind = "foreign" if event.foreign else "malformed"
+        self._counts[kind] += 1
+        level = logging.WARNING if self._counts[kind] == 1 else logging.DEBUG
+        what = "that nobody asked for" if event.foreign else "that cannot be read"
         venue = f"{self._venue.name}.{self._venue.market}"
-        log.log(level, "%s sent a message that cannot be read: %s", venue, event.reason)
+        log.log(level, "%s sent a message %s: %s", venue, what, event.reason)
         if event.foreign:
             return
         if event.topic is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol, cast
 
 import msgspec
 
@@ -12,7 +13,43 @@ from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Stat
 from feedmux.model.topic import Mode, Topic
 from feedmux.model.venue import Merge, Value
 
-Render = Callable[[Topic, Mapping[str, str]], bytes]
+
+class Merging(Protocol):
+    """One ticker's state: merged from parts, and written."""
+
+    def apply(self, snapshot: bool, order: int, fields: dict[str, str], /) -> bytes | Unmerged:
+        """Take one part; the whole state's JSON text, or why there is none.
+
+        See :meth:`feedmux.core.ticker.TickerMerge.apply`.
+        """
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+
+Render = Callable[[Mapping[str, str]], bytes]
+MakeMerge = Callable[[Topic], Merging]
+
+
+class RenderedMerge:
+    """A ticker whose state is written anew with every part.
+
+    Args:
+        render: writes the JSON text of a state.
+    """
+
+    __slots__ = ("_merge", "_render", "clear")
+
+    def __init__(self, render: Render) -> None:
+        self._merge = TickerMerge()
+        self._render = render
+        self.clear = self._merge.clear
+
+    def apply(self, snapshot: bool, order: int, fields: dict[str, str], /) -> bytes | Unmerged:
+        """Take one part; see :class:`Merging`."""
+        state = self._merge.apply(snapshot, order, fields)
+        return state if isinstance(state, Unmerged) else self._render(state)
+
 
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
 _SNAPSHOT, _UPDATE = EventKind.SNAPSHOT, EventKind.UPDATE
@@ -27,7 +64,7 @@ class TopicWriter:
     Args:
         topic: the topic.
         epoch: where it starts.
-        render: the venue's JSON text of a merged state.
+        make_merge: makes what merges and writes a state that comes in parts.
     """
 
     __slots__ = (
@@ -36,22 +73,20 @@ class TopicWriter:
         "_last",
         "_merge",
         "_mode",
-        "_render",
         "_seen",
         "reason",
         "state",
         "topic",
     )
 
-    def __init__(self, topic: Topic, epoch: int, render: Render) -> None:
+    def __init__(self, topic: Topic, epoch: int, make_merge: MakeMerge) -> None:
         self.topic = topic
         self.state = State.PENDING
         self.reason = ""
         self._mode = topic.mode
         self._key = topic.text
         self._counter = Counter(epoch)
-        self._merge = TickerMerge()
-        self._render = render
+        self._merge = make_merge(topic)
         self._last: Envelope | None = None
         self._seen: Value | None = None
 
@@ -62,11 +97,10 @@ class TopicWriter:
             The event to publish; or why there is none: nothing is known yet, or the venue's
             order is broken and the topic must be asked for anew.
         """
-        state = self._merge.apply(event.snapshot, event.order, event.fields)
-        if isinstance(state, Unmerged):
-            return state
+        payload = self._merge.apply(event.snapshot, event.order, event.fields)
+        if type(payload) is not bytes:
+            return cast(Unmerged, payload)
         kind = _SNAPSHOT if event.snapshot else _UPDATE
-        payload = self._render(self.topic, state)
         return self._write(kind, event.venue_ns, receive_ns, self._key, payload)
 
     def take(self, event: Value, receive_ns: int) -> Envelope | None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import msgspec
 
+from feedmux.core.latency import Latency
 from feedmux.hub.table import Entry, RowMaker
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.options import DEFAULTS, Options
@@ -32,7 +33,7 @@ from feedmux.model.ports import Bus, CallLater, Clock, Format, Statistics, Subsc
 from feedmux.model.topic import Topic
 
 # An enum's member costs a search each time it is named (Python 3.11); this runs per message.
-_STATUS = EventKind.STATUS
+_STATUS, _UPDATE = EventKind.STATUS, EventKind.UPDATE
 
 _decode_status = msgspec.json.Decoder(Status).decode
 
@@ -44,12 +45,16 @@ class Hub:
         make_row: makes a row for each topic and format.
         clock: time.
         call_later: sets timers, for clients that asked for a pace.
+        latency: is told which value is the oldest that was offered and not sent.
     """
 
-    def __init__(self, make_row: RowMaker, clock: Clock, call_later: CallLater) -> None:
+    def __init__(
+        self, make_row: RowMaker, clock: Clock, call_later: CallLater, latency: Latency | None = None
+    ) -> None:
         self._make_row = make_row
         self._clock = clock
         self._call_later = call_later
+        self._latency = latency or Latency()
         self._bus: Bus | None = None
         self._entries: dict[Topic, Entry] = {}
         self._formats: set[Format] = set()
@@ -141,6 +146,9 @@ class Hub:
         elif envelope.kind is _STATUS:
             self._take_status(entry, envelope)
         else:
+            latency = self._latency
+            if latency.oldest is None and envelope.kind is _UPDATE and entry.rows:
+                latency.oldest = envelope
             entry.offer(envelope)
 
     def statistics(self) -> Statistics:

@@ -7,11 +7,15 @@ connection; the feed does (which topics are confirmed, what was merged so far).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from feedmux.model.topic import Topic
+
+ObjectPlan = tuple[tuple[Any, ...], ...]
+"""How a JSON object is written from a state of texts, member by member, in this order: our name and
+the state's; or these and a function that converts the text; or our name and the plan of an object."""
 
 
 class Value(msgspec.Struct, frozen=True, gc=False):

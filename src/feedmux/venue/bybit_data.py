@@ -18,6 +18,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, ValidationError, json
 
+from feedmux.model.venue import ObjectPlan
+
 Milliseconds = Annotated[int, Meta(gt=0, le=9_223_372_036_854)]
 """Unix milliseconds that still fit a signed 64-bit number of nanoseconds (until 2262)."""
 Order = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -276,3 +278,24 @@ def percent(ratio: str) -> str:
         return ""
     hundredfold = Decimal(ratio, _EXACT).scaleb(2, _EXACT).quantize(_HUNDREDTH, context=_EXACT)
     return f"{hundredfold:f}" if hundredfold else "0.00"
+
+
+TICKER_PLAN: Final[ObjectPlan] = (
+    ("price", "lastPrice"),
+    ("markPrice", "markPrice"),
+    ("indexPrice", "indexPrice"),
+    ("high24h", "highPrice24h"),
+    ("low24h", "lowPrice24h"),
+    ("prevPrice24h", "prevPrice24h"),
+    ("volume24h", "volume24h"),
+    ("turnover24h", "turnover24h"),
+    ("change24hPercent", "price24hPcnt", percent),
+    ("tickDirection", "tickDirection"),
+    ("bid", (("price", "bid1Price"), ("size", "bid1Size"))),
+    ("ask", (("price", "ask1Price"), ("size", "ask1Size"))),
+    ("openInterest", "openInterest"),
+    ("openInterestValue", "openInterestValue"),
+    ("fundingRate", "fundingRate"),
+    ("nextFundingTime", "nextFundingTime"),
+)
+"""What :func:`write_ticker` writes after the symbol, for a twin that is built from it."""

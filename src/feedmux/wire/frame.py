@@ -35,6 +35,19 @@ def text_frame(payload: bytes, /) -> bytes:
     return _large(FIN_TEXT, 127, size) + payload
 
 
+def data_frame(prefix: bytes, payload: bytes, milliseconds: int, source: bytes, seq: int, /) -> bytes:
+    """Frame one data message: prefix + payload + the rest of the object.
+
+    Args:
+        prefix: ``{"stream":…,"type":…,"data":``.
+        payload: the JSON text of ``data``.
+        milliseconds: ``timestamp``.
+        source: ``,"source":…``.
+        seq: ``seq``.
+    """
+    return text_frame(b'%b%b,"timestamp":%d%b,"seq":%d}' % (prefix, payload, milliseconds, source, seq))
+
+
 def ping_frame(payload: bytes = b"", /) -> bytes:
     """Frame a ping of at most 125 bytes."""
     return _control(FIN_PING, payload)

@@ -7,6 +7,7 @@ the first place. Stream names are ``<brand>.<label>.<kind>[.<param>].<instrument
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -15,6 +16,8 @@ from feedmux.model.topic import PUBLIC, Topic
 
 KINDS: Final = ("kline", "ticker", "trade")
 MAX_ARG_CHARACTERS: Final = 128
+REMEMBERED: Final = 8192
+"""Arguments whose topics are remembered."""
 WILDCARDS: Final = (
     "Wildcards (e.g. tickers.*) are not supported. "
     "Use specific symbols like tickers.BTCUSDT or ticker:ETHUSDT."
@@ -56,9 +59,10 @@ class Places:
         self._default = places[0]
         self._by_name = {place.name: place for place in places}
         self._by_market = {(place.venue, place.market): place for place in places}
+        self._read = lru_cache(REMEMBERED)(self._parse)
 
     def parse(self, arg: str) -> Topic:
-        """Read one argument of a subscribe request.
+        """Read one argument of a subscribe request; what many name is one topic, held once in memory.
 
         Accepts ``tickers.SYMBOL``, ``ticker:SYMBOL``, ``trade:SYMBOL`` and
         ``kline:INTERVAL:SYMBOL``, each with an optional ``@place``.
@@ -66,6 +70,9 @@ class Places:
         Raises:
             Rejected: it names no stream; the text says why.
         """
+        return self._read(arg)
+
+    def _parse(self, arg: str) -> Topic:
         if len(arg) > MAX_ARG_CHARACTERS:
             raise Rejected(
                 f"Invalid stream format: {arg[:32]}… is longer than {MAX_ARG_CHARACTERS} characters"

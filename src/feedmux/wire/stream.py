@@ -7,14 +7,18 @@ per topic and kind, so that a message costs two joins.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from feedmux.model.event import Envelope, EventKind
 from feedmux.model.ports import Format, Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire.fields import Dissection, FieldsFormat
-from feedmux.wire.frame import text_frame
+from feedmux.wire.frame import data_frame, text_frame
 from feedmux.wire.place import Places
+
+DataFrame = Callable[[bytes, bytes, int, bytes, int], bytes]
+"""See :func:`feedmux.wire.frame.data_frame`."""
 
 _NS_PER_MS = 1_000_000
 
@@ -28,6 +32,7 @@ class StreamFormat:
     Args:
         places: names of streams.
         statuses: False leaves status messages out, for clients that cannot bear them.
+        data_frame: puts an update together; a native twin may.
 
     Attributes:
         fields: empty: whole messages.
@@ -35,8 +40,9 @@ class StreamFormat:
 
     fields: frozenset[str] = frozenset()
 
-    def __init__(self, places: Places, *, statuses: bool = True) -> None:
+    def __init__(self, places: Places, *, statuses: bool = True, data_frame: DataFrame = data_frame) -> None:
         self._places = places
+        self._data_frame = data_frame
         self._statuses = statuses
         self._source = f',"source":{json.dumps(places.brand)}'.encode()
         self._updates: dict[Topic, bytes] = {}
@@ -46,24 +52,18 @@ class StreamFormat:
 
     def frame(self, envelope: Envelope, /) -> bytes | None:
         """One shared frame for all clients of this format; None when they are not to get it."""
-        if not self._statuses and envelope.kind is _STATUS:
-            return None
-        return text_frame(self.message(envelope))
-
-    def message(self, envelope: Envelope) -> bytes:
-        """The message's JSON text.
-
-        ``timestamp`` is the venue's time in milliseconds, or ours where the venue gave none.
-        """
-        topic = envelope.topic
+        kind = envelope.kind
+        # The venue's time, or ours where the venue gave none.
         milliseconds = (envelope.venue_ns or envelope.receive_ns) // _NS_PER_MS
-        if envelope.kind is _UPDATE:
+        if kind is _UPDATE:
+            topic = envelope.topic
             prefix = self._updates.get(topic)
             if prefix is None:
                 prefix = self._updates[topic] = self._prefix(topic, "update")
-            beginning = (prefix, envelope.payload, milliseconds, self._source, envelope.seq)
-            return b'%b%b,"timestamp":%d%b,"seq":%d}' % beginning
-        return self._rare(envelope, milliseconds)
+            return self._data_frame(prefix, envelope.payload, milliseconds, self._source, envelope.seq)
+        if kind is _STATUS and not self._statuses:
+            return None
+        return text_frame(self._rare(envelope, milliseconds))
 
     def only(self, fields: frozenset[str], /) -> Format:
         """The same messages with these fields of ``data`` alone; one format for each set in use."""

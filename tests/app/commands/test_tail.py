@@ -126,6 +126,22 @@ async def test_a_lost_connection_is_told_and_made_again(start: Start) -> None:
     assert back == b"feedmux: connected\n"
 
 
+async def test_a_gateway_that_says_not_to_come_back_is_not_asked_again(start: Start) -> None:
+    async with Gateway() as gateway:
+        process = await start("--url", gateway.url)
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            await process.stdout.readline()
+            await gateway.cut(4501, "no such user")
+        code, _, err = await finish(process)
+    assert (code, err) == (
+        1,
+        "feedmux: the connection was refused: the server closed the connection (4501: no such user); "
+        "this code says not to come back\n",
+    )
+    assert len(gateway.connections) == 1
+
+
 async def test_ctrl_c_ends_it_without_a_traceback(start: Start) -> None:
     async with Gateway() as gateway:
         process = await start("--url", gateway.url)

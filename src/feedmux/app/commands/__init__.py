@@ -1,1 +1,1 @@
-"""One module per command."""
+"""One module per command; what a long one is made of stands beside it."""

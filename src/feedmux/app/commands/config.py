@@ -13,6 +13,7 @@ from feedmux.app.config import Layer, build, notices, origin, parse_pairs, read_
 from feedmux.app.config_text import as_env, as_markdown, as_toml, shown
 from feedmux.app.options import ConfigFile, Pairs
 from feedmux.app.settings import SECTIONS, Settings, note
+from feedmux.app.wiring import tls
 
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True, add_completion=False)
 
@@ -36,7 +37,7 @@ def print_(
     if form is Format.MARKDOWN:
         sys.stdout.write(as_markdown())
         return
-    layers = read_layers(parse_pairs(pairs or []), config=config)
+    layers = read_layers(pairs=parse_pairs(pairs or []), config=config)
     settings = build(layers)
     if form is Format.TABLE:
         _print_table(settings, layers)
@@ -47,8 +48,9 @@ def print_(
 @app.command()
 def check(config: ConfigFile = None, pairs: Pairs = None) -> None:
     """Say whether the settings can work; exit with 2 and name every problem if they cannot."""
-    layers = read_layers(parse_pairs(pairs or []), config=config)
+    layers = read_layers(pairs=parse_pairs(pairs or []), config=config)
     settings = build(layers)
+    tls(settings)
     for line in notices(settings):
         sys.stdout.write(f"note: {line}\n")
     origins = ", ".join(layer.origin for layer in layers if layer.values) or "defaults only"

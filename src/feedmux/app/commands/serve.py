@@ -26,12 +26,8 @@ def serve(
     pairs: Pairs = None,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C; then clients are sent away before it ends."""
-    flags = parse_pairs(pairs or []) | {
-        name: value
-        for name, value in {"host": host, "port": port, "venues": ",".join(venue or ()) or None}.items()
-        if value is not None
-    }
-    settings = load(flags, config=config)
+    flags = {"host": host, "port": port, "venues": ",".join(venue or ()) or None}
+    settings = load(flags, pairs=parse_pairs(pairs or []), config=config)
     log.configure(settings)
     for line in notices(settings):
         _LOG.warning(line)

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -19,7 +21,7 @@ from rich.live import Live
 from feedmux.app.table import PriceTable
 from feedmux.client.clock import SystemClock
 from feedmux.client.subscriber import Message, Subscriber
-from feedmux.model.errors import FeedmuxError, Refused
+from feedmux.model.errors import FeedmuxError, InvalidSetting, Refused
 
 FRAMES_PER_SECOND: Final = 8
 
@@ -172,19 +174,29 @@ def tail(
     count: Annotated[
         int | None, typer.Option(help="Stop after so many messages.", min=1, show_default=False)
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file of the authority that a wss gateway is checked against.",
+            show_default="the system's",
+        ),
+    ] = None,
     status: Annotated[bool, typer.Option("--status/--no-status", help="Show status messages.")] = True,
 ) -> None:
     """Follow streams of a gateway: a live table in a terminal, JSON lines in a pipe.
 
     A connection that fails is tried again for ever, with growing waits; streams are asked for again.
+    Only a gateway that closes it with a code from 4500 to 4999 is not asked again.
     """
     display = Screen(url, SystemClock()) if sys.stdout.isatty() else Lines()
     follower = Follower(display, limit=count, with_status=status)
-    subscriber = Subscriber(url, args or ["ticker:BTCUSDT"], follower)
+    subscriber = Subscriber(
+        url, args or ["ticker:BTCUSDT"], follower, ssl=None if ca is None else _trusting(ca)
+    )
     follower.stop = subscriber.close
     _show_defects(display)
     try:
-        asyncio.run(_follow(subscriber, display, seconds))
+        asyncio.run(_follow(subscriber, follower, display, seconds))
     finally:
         if isinstance(display, Screen):
             Console().print(display)
@@ -192,7 +204,9 @@ def tail(
         raise follower.failure
 
 
-async def _follow(subscriber: Subscriber, display: Display, seconds: float | None) -> None:
+async def _follow(
+    subscriber: Subscriber, follower: Follower, display: Display, seconds: float | None
+) -> None:
     """Run the subscriber, draw beside it, and leave the terminal as it was."""
     loop = asyncio.get_running_loop()
     timer = None if seconds is None else loop.call_later(seconds, subscriber.close)
@@ -200,7 +214,10 @@ async def _follow(subscriber: Subscriber, display: Display, seconds: float | Non
         with _drawn(display) as live:
             async with asyncio.TaskGroup() as group:
                 drawing = None if live is None else group.create_task(_draw(live))
-                await subscriber.run()
+                try:
+                    await subscriber.run()
+                except Refused as refusal:
+                    follower.failure = refusal
                 if drawing is not None:
                     drawing.cancel()
     finally:
@@ -235,6 +252,15 @@ def _refusal(message: Message) -> Refused | None:
         return None
     what = ", ".join(str(one.get("arg")) for one in rejected)
     return Refused(what, "; ".join(dict.fromkeys(str(one.get("reason")) for one in rejected)))
+
+
+def _trusting(ca: Path) -> ssl.SSLContext:
+    """Check servers against one authority, and nobody else's word."""
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except OSError as error:  # an ssl.SSLError, too: then the file is there and holds none
+        reason = "is no certificate in PEM format" if isinstance(error, ssl.SSLError) else error.strerror
+        raise InvalidSetting("--ca", str(ca), f"the PEM file of a certificate ({reason})") from None
 
 
 def _show_defects(display: Display) -> None:

@@ -2,8 +2,8 @@
  *
  * Not a general implementation: no fragmentation, no extensions, messages up to 64 MB.
  */
-#ifndef BENCH_WS_H
-#define BENCH_WS_H
+#ifndef SWARM_WS_H
+#define SWARM_WS_H
 
 #include "net.h"
 

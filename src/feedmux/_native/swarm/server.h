@@ -3,8 +3,8 @@
  * The program that includes this defines `on_text` (one text message of a client) and `on_gone`
  * (the connection is about to be freed).
  */
-#ifndef BENCH_SERVER_H
-#define BENCH_SERVER_H
+#ifndef SWARM_SERVER_H
+#define SWARM_SERVER_H
 
 #include "ws.h"
 
@@ -12,6 +12,7 @@ struct conn {
     int fd;
     bool upgraded, subscribed, blocked, gone, touched;
     struct bytes in, out;
+    void *own; /* what the program keeps for it, and frees in on_gone */
     struct conn *next_gone;
 };
 

@@ -1,9 +1,9 @@
-/* Sockets, clocks, growing buffers, schedules and command lines: what the three native tools share.
+/* Sockets, clocks, growing buffers, schedules and command lines: what the native tools share.
  *
  * Everything is single-threaded, non-blocking and driven by one epoll instance.
  */
-#ifndef BENCH_NET_H
-#define BENCH_NET_H
+#ifndef SWARM_NET_H
+#define SWARM_NET_H
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -12,11 +12,11 @@
  *                     venue waits for a command
  *   --burst B         messages per tick (default: 1 up to 2,000/s, then ticks of 0.5 ms)
  *   --window W        closed loop instead of a rate: W messages at once, then one for each byte
- *                     that arrives on --credit-fd
+ *                     that arrives on --credit-fd, --burst of them together
  *   --topics LIST     send only for these (comma-separated); default: for all that are subscribed
  *   --client-bytes N  pad the id so that the gateway's message to its client has about N bytes
  *
- * Prints {"port":N}; takes the commands `rate R [B]`, `window W`, `stop`, `stats`, `quit` on standard
+ * Prints {"port":N}; takes the commands `rate R [B]`, `window W [B]`, `stop`, `stats`, `quit` on standard
  * input, ends with it, and prints its statistics for `stats` and at the end.
  * Nothing is skipped when the gateway does not read: the messages wait and go out late.
  */
@@ -42,7 +42,7 @@ static struct subscription *subs;
 static size_t sub_count, sub_room, next_sub;
 static struct schedule schedule;
 static int wanted_bytes, pad, credit_fd = -1;
-static unsigned window;
+static unsigned window, credits;
 static bool in_order = true, started;
 static const char *only_topics;
 static uint64_t dice = 88172645463325252ULL, sent, order_number = 1000000000, first_ns, last_ns, latest_by;
@@ -70,13 +70,14 @@ static size_t trade_text(char *out, size_t room, const char *symbol)
                             symbol, 0, 0, symbol, 0, n, filler);
 }
 
+/* The turnover stands for the intended time: the gateway hands it on as it is. */
 static size_t delta_text(char *out, size_t room, const char *symbol)
 {
     return (size_t)snprintf(out, room,
                             "{\"topic\":\"tickers.%s\",\"type\":\"delta\",\"data\":{\"symbol\":\"%s\","
-                            "\"tickDirection\":\"PlusTick\",\"lastPrice\":\"80682.00\",\"markPrice\":\"80680.10\"},"
-                            "\"cs\":1000000000,\"ts\":%013d}",
-                            symbol, symbol, 0);
+                            "\"tickDirection\":\"PlusTick\",\"lastPrice\":\"80682.00\",\"markPrice\":\"80680.10\","
+                            "\"turnover24h\":\"%017d\"},\"cs\":1000000000,\"ts\":%013d}",
+                            symbol, symbol, 0, 0);
 }
 
 static struct template make_template(const char *topic)
@@ -89,7 +90,7 @@ static struct template make_template(const char *topic)
     int head = (int)(t.length - length);
     t.frame = malloc(t.length);
     memcpy(t.frame, frame, t.length);
-    t.ns = trade ? head + place_of(text, "\"i\":\"") : -1;
+    t.ns = head + place_of(text, trade ? "\"i\":\"" : "\"turnover24h\":\"");
     t.ms = head + place_of(text, "\"ts\":");
     t.ms_again = trade ? head + place_of(text, "\"T\":") : -1;
     t.order = head + place_of(text, trade ? "\"seq\":" : "\"cs\":");
@@ -104,8 +105,7 @@ static void queue_message(struct subscription *s, uint64_t intended, uint64_t ms
     memcpy(at, t->frame, t->length);
     put_digits(at + t->ms, ms, 13);
     put_digits(at + t->order, ++order_number, 10);
-    if (t->ns >= 0)
-        put_digits(at + t->ns, intended, NS_DIGITS);
+    put_digits(at + t->ns, intended, NS_DIGITS);
     if (t->ms_again >= 0)
         put_digits(at + t->ms_again, ms, 13);
     put_digits(at + t->price, order_number % 10000, 4); /* so no two messages are alike */
@@ -343,9 +343,10 @@ static void obey(char *line)
     if (sscanf(line, "rate %lf %u", &rate, &b) >= 1) {
         restart();
         schedule_start(&schedule, rate, b);
-    } else if (sscanf(line, "window %u", &window) == 1) {
+    } else if (sscanf(line, "window %u %u", &window, &burst) >= 1) {
         restart();
         schedule_stop(&schedule);
+        credits = 0;
         if (sub_count)
             send_messages(window, now_ns());
     } else if (!strcmp(line, "stop")) {
@@ -367,8 +368,14 @@ static void take_credit(void)
     ssize_t got = read(credit_fd, spent, sizeof spent);
     if (got == 0)
         watch(poll_fd, EPOLL_CTL_DEL, credit_fd, 0, NULL);
-    if (got > 0 && window && sub_count)
-        send_messages((unsigned)got, now_ns());
+    if (got <= 0 || !window || !sub_count)
+        return;
+    unsigned together = burst ? burst : 1;
+    credits += (unsigned)got;
+    if (credits < together)
+        return;
+    send_messages(credits - credits % together, now_ns());
+    credits %= together;
 }
 
 static void turn(int listener)
@@ -392,7 +399,7 @@ static void turn(int listener)
     free_gone();
 }
 
-int main(int argc, char **argv)
+int venue_main(int argc, char **argv)
 {
     check_options(argc, argv,
                   " --port --rate --burst --window --seconds --pad --client-bytes --topics --order --seed --sndbuf"
