@@ -81,22 +81,22 @@ def test_conflation_says_what_may_be_replaced_and_what_may_be_let_go(
     assert (parcel.row.gap is not None) is told
 
 
-# The pace
+# The rate
 
 
 def test_the_first_value_goes_at_once_and_then_the_newest_at_its_pace(bus: ScriptedBus, hub: Hub) -> None:
-    paced, fast = joined(hub, FOUR), joined(hub)
+    slow, fast = joined(hub, FOUR), joined(hub)
     bus.say(*(value(TICKER, seq) for seq in range(1, 6)))
     assert fast.got(*(value(TICKER, seq) for seq in range(1, 6)))
-    assert paced.got(value(TICKER, 1))
+    assert slow.got(value(TICKER, 1))
     bus.time.goes(0.24)
-    assert paced.got()
+    assert slow.got()
     bus.time.goes(0.01)
-    assert paced.got(value(TICKER, 5))
+    assert slow.got(value(TICKER, 5))
     bus.time.goes(10)
-    assert paced.got()
+    assert slow.got()
     bus.say(value(TICKER, 6), value(TICKER, 7))
-    assert paced.got(value(TICKER, 6))
+    assert slow.got(value(TICKER, 6))
 
 
 def test_a_timer_is_set_only_while_something_waits(bus: ScriptedBus, hub: Hub) -> None:

@@ -13,7 +13,7 @@ from support.hubs import FULL, QUIET, TICKER, TRADE, Reader, status, value
 
 
 def never(delay: float, callback: object) -> Timer:
-    raise AssertionError("nothing waits without a pace")
+    raise AssertionError("nothing waits without a rate")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ state is the same, because updates do not name their epoch. A pending status is 
 subscriber that waits, not for clients: their answer names what is pending. A topic that is
 refused after clients joined it ends for them: they get the status, then it is revoked.
 
-A member may *change* its options. What waits for it is kept, and what the pace of its former lane
+A member may *change* its options. What waits for it is kept, and what the throttle of its former lane
 held back is offered at once, so that it misses nothing and sees nothing twice; only a snapshot
 that it asks for repeats a position.
 """
@@ -44,7 +44,7 @@ class Hub:
     Args:
         make_row: makes a row for each topic and format.
         clock: time.
-        call_later: sets timers, for clients that asked for a pace.
+        call_later: sets timers, for clients that asked for a rate.
         latency: is told which value is the oldest that was offered and not sent.
     """
 

@@ -1,10 +1,11 @@
-"""A row whose clients asked for more than a format: another conflation, or a pace.
+"""A row whose clients asked for more than a format: another conflation, or a rate.
 
 Theory of operation
 -------------------
 A lane gives its row what its topic's mode would not: values that replace each other where the
 mode keeps all of them, values that are kept where it does not, and at most so many per second.
-While a value waits for the pace (:mod:`feedmux.core.pace`), one timer is set, and none otherwise.
+While a value waits for its throttle (:mod:`feedmux.core.throttle`), one timer is set, and none
+otherwise.
 
 What may not wait (a status, a gap, a closed candle) lets what is held go first, so that order
 holds. A held snapshot that is replaced by an update makes that one a snapshot: updates do not
@@ -25,7 +26,7 @@ from math import ceil
 
 import msgspec
 
-from feedmux.core.pace import Pace
+from feedmux.core.throttle import Throttle
 from feedmux.model.event import Envelope, EventKind
 from feedmux.model.ports import CallLater, Clock, Format, Outlet, Row, Subscriber, Timer
 from feedmux.model.topic import Mode, Topic
@@ -74,7 +75,17 @@ class Lane:
         call_later: sets the timer.
     """
 
-    __slots__ = ("_call_later", "_clock", "_key", "_mode", "_newcomers", "_pace", "_timer", "_variant", "row")
+    __slots__ = (
+        "_call_later",
+        "_clock",
+        "_key",
+        "_mode",
+        "_newcomers",
+        "_throttle",
+        "_timer",
+        "_variant",
+        "row",
+    )
 
     def __init__(
         self, topic: Topic, variant: Variant, row: Row, *, clock: Clock, call_later: CallLater
@@ -85,14 +96,14 @@ class Lane:
         self._key = topic.text
         self._clock = clock
         self._call_later = call_later
-        self._pace: Pace[Envelope] | None = Pace(variant.rate) if variant.rate else None
+        self._throttle: Throttle[Envelope] | None = Throttle(variant.rate) if variant.rate else None
         self._newcomers: dict[Outlet, Subscriber] = {}
         self._timer: Timer | None = None
 
     @property
     def held(self) -> Envelope | None:
-        """The value that waits for the pace, if one does; it is the topic's newest."""
-        return self._pace.held if self._pace is not None else None
+        """The value that waits for the throttle, if one does; it is the topic's newest."""
+        return self._throttle.held if self._throttle is not None else None
 
     def lacks(self, outlet: Outlet) -> Envelope | None:
         """The newest value, if ``outlet`` is in the row and waits for it."""
@@ -125,19 +136,19 @@ class Lane:
         yield from self._newcomers.values()
 
     def take(self, envelope: Envelope) -> None:
-        """Pass the next event on, now or when the pace allows it."""
+        """Pass the next event on, now or when the throttle allows it."""
         may_wait = self._may_wait(envelope)
-        if self._pace is not None and not may_wait:
-            self._send_held(self._pace.release)
+        if self._throttle is not None and not may_wait:
+            self._send_held(self._throttle.release)
         if self._newcomers:
             self._admit()
-        if self._pace is not None:
+        if self._throttle is not None:
             now = self._clock.monotonic()
             if may_wait:
-                self._offer_paced(self._pace, envelope, now)
+                self._offer_throttled(self._throttle, envelope, now)
                 return
             if envelope.kind is _UPDATE or envelope.kind is _SNAPSHOT:
-                self._pace.spend(now)
+                self._throttle.spend(now)
         self._offer(envelope)
 
     def close(self) -> None:
@@ -162,28 +173,28 @@ class Lane:
         for outlet, subscriber in newcomers.items():
             self.row.add(outlet, subscriber)
 
-    def _offer_paced(self, pace: Pace[Envelope], envelope: Envelope, now: float) -> None:
-        held = pace.held
+    def _offer_throttled(self, throttle: Throttle[Envelope], envelope: Envelope, now: float) -> None:
+        held = throttle.held
         is_held_snapshot = held is not None and held.kind is _SNAPSHOT
         if is_held_snapshot and envelope.kind is _UPDATE and self._mode in _STATES:
             envelope = msgspec.structs.replace(envelope, kind=_SNAPSHOT)
-        if pace.offer(envelope, now):
+        if throttle.offer(envelope, now):
             self.close()
             self._offer(envelope)
         elif self._timer is None:
-            self._set_timer(pace, now)
+            self._set_timer(throttle, now)
 
-    def _set_timer(self, pace: Pace[Envelope], now: float) -> None:
-        self._timer = self._call_later(ceil(pace.wait_s(now) * _TICKS) / _TICKS, self._due)
+    def _set_timer(self, throttle: Throttle[Envelope], now: float) -> None:
+        self._timer = self._call_later(ceil(throttle.wait_s(now) * _TICKS) / _TICKS, self._due)
 
     def _due(self) -> None:
         """The timer's call; it may come early, by a clock that is not ours."""
         self._timer = None
-        pace = self._pace
-        assert pace is not None, "only a pace sets a timer"
-        self._send_held(pace.due)
-        if pace.held is not None:
-            self._set_timer(pace, self._clock.monotonic())
+        throttle = self._throttle
+        assert throttle is not None, "only a throttle sets a timer"
+        self._send_held(throttle.due)
+        if throttle.held is not None:
+            self._set_timer(throttle, self._clock.monotonic())
 
     def _send_held(self, let_out: Callable[[float], Envelope | None]) -> None:
         held = let_out(self._clock.monotonic())

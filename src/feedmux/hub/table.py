@@ -1,7 +1,7 @@
 """Which topics are held, by whom, in which formats: topic to rows.
 
 Who asks for nothing special is in the row of its format; so is who asks for some fields only,
-for these are a format of their own. Who asks for another conflation or for a pace is in a lane
+for these are a format of their own. Who asks for another conflation or for a rate is in a lane
 (:mod:`feedmux.hub.lane`). Only of those who are not in the row of their own format is it
 remembered where they are.
 """
@@ -122,7 +122,7 @@ class Entry:
         """Put a member where its new options belong; it loses nothing that waits for it.
 
         Returns:
-            The newest value, if it waited for the pace of the former lane.
+            The newest value, if it waited for the throttle of the former lane.
         """
         place, former = self._choose(subscriber, options), self._place_of(subscriber)
         row, missing = self._row(former), None

@@ -6,16 +6,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from feedmux.core.pace import Pace
+from feedmux.core.throttle import Throttle
 from support.examples import EXAMPLES
 
 
-class PaceModel(RuleBasedStateMachine):
-    """Numbers in rising order against a list of what went, when, and whether the pace let it."""
+class ThrottleModel(RuleBasedStateMachine):
+    """Numbers in rising order against a list of what went, when, and whether the throttle let it."""
 
     @initialize(rate=st.sampled_from([0.5, 1, 2, 4, 8]))
     def begin(self, rate: float) -> None:
-        self.pace: Pace[int] = Pace(rate)
+        self.throttle: Throttle[int] = Throttle(rate)
         self.interval = 1 / Fraction(rate)
         self.now = Fraction(1000)
         self.count = 0
@@ -31,35 +31,35 @@ class PaceModel(RuleBasedStateMachine):
     @rule()
     def offer(self) -> None:
         self.count += 1
-        if self.pace.offer(self.count, float(self.now)):
+        if self.throttle.offer(self.count, float(self.now)):
             self.go(self.count, paced=True)
 
     @rule()
     def look(self) -> None:
-        value = self.pace.due(float(self.now))
+        value = self.throttle.due(float(self.now))
         if value is not None:
             self.go(value, paced=True)
-        assert self.pace.held is None or self.pace.wait_s(float(self.now)) > 0
+        assert self.throttle.held is None or self.throttle.wait_s(float(self.now)) > 0
 
     @rule()
     def let_out(self) -> None:
-        value = self.pace.release(float(self.now))
+        value = self.throttle.release(float(self.now))
         if value is not None:
             self.go(value, paced=False)
-        assert self.pace.held is None
+        assert self.throttle.held is None
 
     @rule()
     def go_unasked(self) -> None:
         """What may not be held lets out what is, and goes."""
         self.let_out()
         self.count += 1
-        self.pace.spend(float(self.now))
+        self.throttle.spend(float(self.now))
         self.go(self.count, paced=False)
 
     @rule()
     def wait_as_long_as_it_says(self) -> None:
-        self.now += Fraction(self.pace.wait_s(float(self.now)))
-        held, value = self.pace.held, self.pace.due(float(self.now))
+        self.now += Fraction(self.throttle.wait_s(float(self.now)))
+        held, value = self.throttle.held, self.throttle.due(float(self.now))
         assert value == held
         if value is not None:
             self.go(value, paced=True)
@@ -72,7 +72,7 @@ class PaceModel(RuleBasedStateMachine):
     @invariant()
     def the_newest_value_went_or_waits(self) -> None:
         if self.count:
-            assert (self.pace.held or self.went[-1][1]) == self.count
+            assert (self.throttle.held or self.went[-1][1]) == self.count
 
     @invariant()
     def what_the_pace_lets_go_is_an_interval_behind_what_went_before(self) -> None:
@@ -80,5 +80,5 @@ class PaceModel(RuleBasedStateMachine):
             assert not paced or at - before >= self.interval
 
 
-TestPaceModel = PaceModel.TestCase
-TestPaceModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
+TestThrottleModel = ThrottleModel.TestCase
+TestThrottleModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)

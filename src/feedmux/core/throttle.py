@@ -17,7 +17,7 @@ any       something went unasked    *resting*, from now on
 Invariants: two values that go are at least an interval apart, unless one was let out or went
 unasked; the newest value always goes or waits, and what goes is never older than what went.
 
-Deliberately absent: the timer (whoever holds the pace asks :meth:`Pace.wait_s` for how long),
+Deliberately absent: the timer (whoever has the throttle asks :meth:`Throttle.wait_s` for how long),
 and a burst: a client that asks for four values in a second wants them apart.
 """
 
@@ -28,8 +28,8 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Pace(Generic[Value]):
-    """The pace of one stream.
+class Throttle(Generic[Value]):
+    """What one stream has sent, and what it holds back.
 
     Args:
         rate: values per second at most, above 0.
