@@ -25,7 +25,8 @@ RowMaker = Callable[[GapFrame | None], Row]
 Place = Format | Variant
 """Where a subscriber is: the row of a format, or the lane of a variant."""
 
-_GAP, _STATUS = EventKind.GAP, EventKind.STATUS
+# An enum's member costs a search each time it is named (Python 3.11); these run per message.
+_SNAPSHOT, _UPDATE = EventKind.SNAPSHOT, EventKind.UPDATE
 _LOSABLE = frozenset({Mode.DISTINCT, Mode.RAW, Mode.BOOK})
 
 _encode = msgspec.json.Encoder().encode
@@ -148,7 +149,7 @@ class Entry:
     def offer(self, envelope: Envelope) -> None:
         """Build the frame of each format once and offer it to its row."""
         kind = envelope.kind
-        seq = 0 if kind is _GAP or kind is _STATUS else envelope.seq
+        seq = envelope.seq if kind is _UPDATE or kind is _SNAPSHOT else 0
         for layout, row in self.rows.items():
             frame = layout.frame(envelope)
             if frame is not None:
@@ -225,7 +226,7 @@ class Entry:
 
         def frame(epoch: int, first: int, last: int) -> bytes:
             payload = _encode(Gap(first, last, GapReason.SLOW))
-            hole = Envelope(self.topic, epoch, last, _GAP, 0, self._clock.time_ns(), "", payload)
+            hole = Envelope(self.topic, epoch, last, EventKind.GAP, 0, self._clock.time_ns(), "", payload)
             told = layout.frame(hole)
             assert told is not None, "every format tells of holes"
             return told
