@@ -544,14 +544,13 @@ async def test_a_pace_is_kept_while_another_client_gets_everything() -> None:
         with await edge.client() as slow, await edge.client() as fast:
             await wish(slow, "ticker:BTCUSDT", max_rate=20)
             await fast.subscribe("ticker:BTCUSDT")
+            loop = asyncio.get_running_loop()
+            began = loop.time()
             for price in range(10):
                 edge.source.tick(BTC, price=price)
             assert [(await fast.message())["seq"] for _ in range(10)] == list(range(1, 11))
-            loop = asyncio.get_running_loop()
-            assert (await slow.message())["seq"] == 1
-            began = loop.time()
-            assert (await slow.message())["seq"] == 10
-            assert loop.time() - began > 0.03
+            assert [(await slow.message())["seq"] for _ in range(2)] == [1, 10]
+            assert loop.time() - began > 0.048
             edge.source.tick(BTC)
             edge.source.say(BTC, State.STALE)
             assert [(await slow.message())["type"] for _ in range(2)] == ["update", "status"]
