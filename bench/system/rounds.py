@@ -11,7 +11,7 @@ from bench.system.run import Sample, calm, clean, disturbed
 Subjects = Mapping[str, Callable[[], Sample]]
 Samples = dict[str, list[Sample]]
 
-OURS = ("gateway", "relay", "floor")
+OURS = ("gateway", "relay", "floor", "single", "single relay")
 """What must be measured; a rival that fails is said to have failed, and left out."""
 
 
