@@ -76,7 +76,7 @@ class Switchboard(Protocol):
 
 
 class _Subscribe:
-    """A subscribe request that waits; ``fates`` holds a reason for each arg that was rejected."""
+    """A subscribe request that waits; each arg has its topic, or the reason of its rejection."""
 
     __slots__ = ("args", "building", "deadline", "open", "wish")
 
