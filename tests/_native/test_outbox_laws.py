@@ -39,10 +39,9 @@ class Wire:
 
     def put(self, data: bytes) -> None:
         """Write as a transport does: at once if it can, else behind what waits."""
-        empty = not self.buffer
+        waiting = bool(self.buffer)
         self.buffer += data
-        self.pump()
-        if empty and self.buffer:
+        if not waiting and not self.pump():
             self.outbox.pause()
 
     def pump(self) -> bool:
