@@ -459,8 +459,8 @@ async def test_pongs_and_answers_never_land_inside_a_frame_of_a_full_socket() ->
             await client.subscribe("trade:BTCUSDT")
             chatter = Chatter(client)
             sent = full = 0
-            while chatter.messages < 50_000:
-                bound = 200_000 if chatter.messages // 5000 % 2 else 1  # much waits, or only a rest
+            while chatter.messages < 20_000:
+                bound = 200_000 if chatter.messages // 2000 % 2 else 1  # much waits, or only a rest
                 if edge.count("waiting_bytes") < bound:
                     for _ in range(dice.randrange(8)):
                         edge.source.trade(trades(), dice.choice(payloads))
@@ -471,7 +471,7 @@ async def test_pongs_and_answers_never_land_inside_a_frame_of_a_full_socket() ->
                 chatter.listen()
             expected = (sent, chatter.asked, chatter.pinged)
             await until(lambda: chatter.listen() == expected, f"{expected} trades, answers and pongs")
-            assert full > 1000, "the socket was full most of the time"
+            assert full > 400, "the socket was full most of the time"
 
 
 @on_both_loops
