@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import random
 import struct
@@ -11,9 +12,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from feedmux._native.outbox import Outbox
 from feedmux.core.outbox import OutboxLimits
-from feedmux.edge.connection import PIECE_BYTES
+from feedmux.edge.connection import PIECE_BYTES, Connection
+from feedmux.edge.handshake import Handshake
 from feedmux.edge.house import ServerConfig
+from feedmux.edge.session import Session
 from support.edge import CONFIG, FREE, Edge, ticker, trades
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, masked
 from support.loops import on_asyncio, on_both_loops
@@ -28,6 +32,7 @@ def changed(**fields: object) -> ServerConfig:
     return msgspec.structs.replace(CONFIG, **fields)
 
 
+PARTS = {Connection, Handshake, Session, Outbox}
 NARROW = changed(send_buffer_bytes=4096, max_frames=1_000_000_000, stall_timeout_s=60.0)
 """Sockets that are full after a few kilobytes."""
 
@@ -472,6 +477,24 @@ async def test_pongs_and_answers_never_land_inside_a_frame_of_a_full_socket() ->
             expected = (sent, chatter.asked, chatter.pinged)
             await until(lambda: chatter.listen() == expected, f"{expected} trades, answers and pongs")
             assert full > 400, "the socket was full most of the time"
+
+
+@on_both_loops
+async def test_clients_that_go_leave_nothing_for_the_collector_of_circles() -> None:
+    async with Edge() as edge:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                with await edge.client() as client:
+                    await client.subscribe("ticker:BTCUSDT", "trade:BTCUSDT")
+                    edge.source.tick(ticker())
+                    await client.message()
+            await until(lambda: edge.count("sockets") == 0)
+            left = [kind for thing in gc.get_objects() if (kind := type(thing)) in PARTS]
+        finally:
+            gc.enable()
+        assert left == []
 
 
 @on_both_loops

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from weakref import ref
 
 import pytest
 
@@ -28,14 +29,16 @@ class Keeper:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.wheel: Wheel[Deadlines] = Wheel(0.1, 1024, self.clock.now)
+        self.wheel: Wheel[ref[Deadlines]] = Wheel(0.1, 1024, self.clock.now)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass in ticks."""
         for _ in range(round(seconds / 0.1)):
             self.clock.now += 0.1
-            for alarm in self.wheel.advance(self.clock.now):
-                alarm.due(self.clock.now)
+            for reference in self.wheel.advance(self.clock.now):
+                alarm = reference()
+                if alarm is not None:
+                    alarm.due(self.clock.now)
 
 
 class Alarm(Deadlines):

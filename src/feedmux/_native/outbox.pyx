@@ -23,7 +23,8 @@ A callback may come back (a transport that is given the rest of a frame says tha
 the middle of the write), so a drain first takes what waits out of the outbox and holds it itself.
 
 An outbox owns one reference to each parcel that waits; the collector of circles does not see
-these, and :meth:`Outbox.drop`, with which every client ends, lets go of them.
+these. :meth:`Outbox.drop`, with which every client ends, lets go of them and of its writer, so that a
+client leaves no circle at all.
 
 *Cohorts.* Clients that hold the same streams hold the same parcels when they are drained, one
 after the other. So a flush keeps the parcels of the last outbox that took more than one; another
@@ -212,7 +213,7 @@ cdef class Outbox:
         cdef Pointer *parcels = self._parcels
         cdef Py_ssize_t count = self._count
         self._parcels, self._count, self._room, self._bytes = NULL, 0, 0, 0
-        self._waiting = self._holes = None
+        self._waiting = self._holes = self._writer = self._owner = None
         self._descriptor = -1
         self._full = self._paused = True
         release(parcels, count)
@@ -378,8 +379,9 @@ cdef class Outbox:
             self._waiting[parcel] = parcel
         self._bytes += PyBytes_GET_SIZE(parcel.frame)
         if self._is_over() and not self._relieve():
+            writer = self._writer
             self.drop()
-            self._writer.overflow()
+            writer.overflow()
         return 0
 
     cdef inline bint _is_over(self):

@@ -135,7 +135,6 @@ class Connection(Deadlines, asyncio.Protocol):
         self._begin_closing()
         self._house.gone(self)
         self.retire()
-        # The wheel may keep this object for a while, but not the heavy parts.
         self._unread, self._message, self._parser = b"", None, None
 
     @property

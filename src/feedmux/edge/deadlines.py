@@ -1,9 +1,15 @@
-"""What a socket owes to time: it asks a timing wheel to look at it again."""
+"""What a socket owes to time: it asks a timing wheel to look at it again.
+
+The wheel only refers to sockets: one that is gone leaves nothing behind but a reference to nobody,
+however far away its deadline was. In a storm of clients that come and go this is what keeps memory
+in bounds.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import Final, Protocol
+from weakref import ref
 
 from feedmux.core.wheel import Wheel
 from feedmux.model.ports import Clock
@@ -19,7 +25,7 @@ class Timekeeper(Protocol):
     def clock(self) -> Clock: ...
 
     @property
-    def wheel(self) -> Wheel[Deadlines]: ...
+    def wheel(self) -> Wheel[ref[Deadlines]]: ...
 
 
 class Deadlines(ABC):
@@ -29,7 +35,7 @@ class Deadlines(ABC):
         time: who owns the wheel.
     """
 
-    __slots__ = ("_next_due", "_time")
+    __slots__ = ("__weakref__", "_next_due", "_time")
 
     def __init__(self, time: Timekeeper) -> None:
         self._time = time
@@ -40,7 +46,7 @@ class Deadlines(ABC):
         at = self._time.clock.monotonic() + delay
         if at < self._next_due:
             self._next_due = at
-            self._time.wheel.add(self, at)
+            self._time.wheel.add(ref(self), at)
 
     def due(self, now: float) -> None:
         """The wheel's turn: do what time brings about, unless this entry is out of date."""

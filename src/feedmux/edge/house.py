@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
+from weakref import ref
 
 import msgspec
 
@@ -134,7 +135,7 @@ class House:
         self.empty = asyncio.Event()
         self.empty.set()
         self.doorway = Doorway(config.max_half_open, config.handshake_turn_s, clock=clock, loop=loop)
-        self.wheel: Wheel[Deadlines] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
+        self.wheel: Wheel[ref[Deadlines]] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
         self.parsers = Parsers(config.max_message_bytes, self.protocol_log)
@@ -201,8 +202,10 @@ class House:
     def turn(self) -> None:
         """Look after all deadlines, now and then again, until :meth:`stop`."""
         now = self.clock.monotonic()
-        for sock in self.wheel.advance(now):
-            sock.due(now)
+        for reference in self.wheel.advance(now):
+            sock = reference()
+            if sock is not None:
+                sock.due(now)
         self._latency.tick()
         self._tick = self.loop.call_later(_TICK_S, self._turn_again, self.clock.monotonic() + _TICK_S)
 
