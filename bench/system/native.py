@@ -202,10 +202,17 @@ class Load(Native):
         clients: how many.
         credit: the writing end of the closed loop's pipe, where there is one.
         arguments: further options of its command line.
+        yielding: leave the core to others that want it, so that they are not slowed by what is beside them.
     """
 
     def __init__(
-        self, port: int, *, clients: int, credit: int | None = None, arguments: Sequence[object] = ()
+        self,
+        port: int,
+        *,
+        clients: int,
+        credit: int | None = None,
+        arguments: Sequence[object] = (),
+        yielding: bool = False,
     ) -> None:
         pipe = () if credit is None else (credit,)
         options = [
@@ -216,7 +223,8 @@ class Load(Native):
             *(["--credit-fd", credit] if pipe else []),
             *arguments,
         ]
-        super().__init__("load", options, core=LOAD_CORE, descriptors=pipe)
+        program = ["nice", "-n", "19", tool("load")] if yielding else []
+        super().__init__("load", options, core=LOAD_CORE, descriptors=pipe, program=program)
         self.clients = clients
 
     def ready(self, timeout_s: float = 65.0) -> dict[str, Any]:

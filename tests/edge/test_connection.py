@@ -480,6 +480,24 @@ async def test_pongs_and_answers_never_land_inside_a_frame_of_a_full_socket() ->
 
 
 @on_both_loops
+async def test_who_has_to_wait_for_his_turn_to_speak_is_answered_in_order_and_not_read_meanwhile() -> None:
+    async with Edge(changed(requests_turn_s=1e-9), FREE) as edge:
+        clients = [await edge.client() for _ in range(10)]
+        with contextlib.ExitStack() as stack:
+            for client in clients:
+                stack.enter_context(client)
+            for number in range(20):
+                for client in clients:
+                    await client.send(masked(TEXT, request("subscribe", f"ticker:S{number}USDT")))
+            gone = clients.pop()
+            gone.close()
+            for client in clients:
+                for number in range(20):
+                    assert (await client.message())["args"] == [f"ticker:S{number}USDT"]
+            await until(lambda: edge.count("sockets") == 9)
+
+
+@on_both_loops
 async def test_clients_that_go_leave_nothing_for_the_collector_of_circles() -> None:
     async with Edge() as edge:
         gc.collect()

@@ -13,6 +13,7 @@ open      stalled, or far behind,  4008, *closing*
           or outbox full
 open      too many answers wait    aborted, because a close would wait behind them
 open      too many frames          left unread until the second is over
+open      all talk at once         left unread until it is its turn
 closing   the peer follows         the socket is closed
 closing   it does not in time      the socket is aborted
 ========  =======================  ========================================================
@@ -70,7 +71,7 @@ class Connection(Deadlines, asyncio.Protocol):
     """
 
     __slots__ = tuple(
-        "_closing _control_bytes _deadline _frames _heard _house _message _parser"
+        "_closing _control_bytes _deadline _frames _heard _house _in_line _message _parser"
         " _pinged _reading_held _slow _transport _unread outbox session".split()
     )
 
@@ -84,6 +85,7 @@ class Connection(Deadlines, asyncio.Protocol):
         self._closing = False
         self._frames = RateWindow(house.config.max_frames)
         self._reading_held = False
+        self._in_line = False
         self._unread = b""
         self._control_bytes = 0
         self._slow: Slowness | None = None
@@ -108,8 +110,9 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
-        if not self._reading_held:
-            self._read()
+        if not self._reading_held and not self._in_line and not self._house.desk.ask(self._read):
+            self._in_line = True
+            self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         config, now = self._house.config, self._house.clock.monotonic()
@@ -194,6 +197,11 @@ class Connection(Deadlines, asyncio.Protocol):
 
     def _read(self) -> None:
         """Parse what has come in, in pieces; what is left of a flood waits until its second is over."""
+        if self._in_line:
+            self._in_line = False
+            if self._transport.is_closing():
+                return
+            self._transport.resume_reading()
         data, self._unread = self._unread, b""
         parser = self._parser = self._parser or self._house.parsers.take()
         for start in range(0, len(data), PIECE_BYTES):

@@ -16,12 +16,9 @@ holds those who come, and nobody who speaks is ever reset because others were fa
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections import deque
-from collections.abc import Callable
 
+from feedmux.edge.turnstile import Step, Turnstile
 from feedmux.model.ports import Clock, Statistics
-
-Step = Callable[[], None]
 
 
 class Doorway:
@@ -29,19 +26,14 @@ class Doorway:
 
     Args:
         room: how many there may be.
-        turn_s: how long handshakes may take of one turn of the loop; the last one may exceed it.
+        turn_s: how long handshakes may take of one turn of the loop.
         clock: time.
         loop: whose turns are counted.
     """
 
     def __init__(self, room: int, turn_s: float, *, clock: Clock, loop: AbstractEventLoop) -> None:
         self._room = room
-        self._turn_s = turn_s
-        self._clock = clock
-        self._loop = loop
-        self._waiting: deque[Step] = deque()
-        self._spent_s = 0.0
-        self._is_turning = False
+        self._turnstile = Turnstile(turn_s, clock=clock, loop=loop)
         self._half_open = 0
         self.refused = 0
         """Connections that were reset because there was no room."""
@@ -56,7 +48,7 @@ class Doorway:
     @property
     def waiting(self) -> int:
         """How many steps wait for their turn."""
-        return len(self._waiting)
+        return self._turnstile.waiting
 
     def enter(self) -> None:
         """A connection was accepted."""
@@ -67,19 +59,8 @@ class Doorway:
         self._half_open -= 1
 
     def ask(self, step: Step) -> bool:
-        """Take a step of a handshake, now or in a later turn.
-
-        Args:
-            step: does it; has to find out by itself whether the connection is still there.
-
-        Returns:
-            Whether it was taken now.
-        """
-        if self._waiting or self._spent_s >= self._turn_s:
-            self._waiting.append(step)
-            return False
-        self._take(step)
-        return True
+        """Take a step of a handshake, now or in a later turn; see :meth:`Turnstile.ask`."""
+        return self._turnstile.ask(step)
 
     def statistics(self) -> Statistics:
         """Return the present, and counters since the start."""
@@ -88,20 +69,3 @@ class Doorway:
             "refused_half_open": self.refused,
             "handshakes_timed_out": self.timed_out,
         }
-
-    def _take(self, step: Step) -> None:
-        if not self._is_turning:
-            self._is_turning = True
-            self._loop.call_soon(self._turn)
-        began = self._clock.monotonic()
-        try:
-            step()
-        finally:
-            self._spent_s += self._clock.monotonic() - began
-
-    def _turn(self) -> None:
-        """The next turn of the loop."""
-        self._is_turning = False
-        self._spent_s = 0.0
-        while self._waiting and self._spent_s < self._turn_s:
-            self._take(self._waiting.popleft())

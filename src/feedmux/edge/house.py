@@ -22,6 +22,7 @@ from feedmux.edge.http import Route
 from feedmux.edge.parser import Parsers
 from feedmux.edge.session import Peer, Session
 from feedmux.edge.slowness import Pace
+from feedmux.edge.turnstile import Turnstile
 from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
 
 _TICK_S = 0.1
@@ -60,6 +61,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         backlog: connections that the kernel holds until they are accepted.
         max_half_open: connections that are no WebSockets yet; the next one is reset.
         handshake_turn_s: how long handshakes may take of one turn of the loop.
+        requests_turn_s: so may what clients say.
         drained_per_turn: clients that are written to before reading and accepting have their turn.
     """
 
@@ -82,7 +84,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     unsent_bytes: int = 0
     backlog: int = 4096
     max_half_open: int = 4096
-    handshake_turn_s: float = 0.002
+    handshake_turn_s: float = 0.001
+    requests_turn_s: float = 0.001
     drained_per_turn: int = 512
 
 
@@ -135,6 +138,7 @@ class House:
         self.empty = asyncio.Event()
         self.empty.set()
         self.doorway = Doorway(config.max_half_open, config.handshake_turn_s, clock=clock, loop=loop)
+        self.desk = Turnstile(config.requests_turn_s, clock=clock, loop=loop)
         self.wheel: Wheel[ref[Deadlines]] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
