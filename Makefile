@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo run test unit laws models asan e2e lint bench soak rivals clean
+.PHONY: install demo run test unit laws models asan e2e peers lint bench soak rivals clean
 
 install: $(STAMP)
 
@@ -47,8 +47,20 @@ asan: $(STAMP)
 		$(BIN)/python -m pytest -o pythonpath="$(SANITIZED) tests" \
 		tests/_native tests/core/test_outbox.py tests/core/test_outbox_laws.py tests/core/test_flush.py tests/edge/test_connection.py
 
-e2e: $(STAMP)
+# A foreign client of the stories; CONTRIBUTING.md says what it needs.
+PEERS := tests/peers
+PEERS_STAMP := $(PEERS)/node_modules/.installed
+$(PEERS_STAMP): $(PEERS)/package.json $(PEERS)/package-lock.json
+	@command -v npm >/dev/null || \
+		{ echo "The stories need Node.js 18 or newer with npm; install both (Debian: apt-get install nodejs npm)."; exit 1; }
+	@cd $(PEERS) && npm ci --silent
+	@touch $@
+
+e2e: $(STAMP) $(PEERS_STAMP)
 	@$(BIN)/python -m pytest -m e2e
+
+peers: $(STAMP) $(PEERS_STAMP)
+	@FEEDMUX_PEER_MESSAGES=1000000 $(BIN)/python -m pytest tests/e2e/test_peers.py
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -65,4 +77,4 @@ rivals: $(STAMP)
 	@$(BIN)/python -m bench.rivals.install
 
 clean:
-	rm -rf $(VENV) bench/rivals/.cache bench/rivals/servers/node_modules build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/rivals/.cache bench/rivals/servers/node_modules $(PEERS)/node_modules build dist *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

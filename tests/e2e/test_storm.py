@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from websockets.exceptions import InvalidMessage
 
 from support.processes import DEADLINE_S, Client, Gateway, Stage
 from support.raw import UPGRADE
@@ -52,6 +53,20 @@ async def crowd(gateway: Gateway, count: int, words: bytes = b"") -> AsyncIterat
     finally:
         for sock in socks:
             sock.close()
+
+
+async def let_in(stage: Stage, gateway: Gateway) -> tuple[Client, int]:
+    """A client that tries until there is room; how often it was reset.
+
+    Who has closed makes room when the gateway sees it: perhaps after who comes next.
+    """
+    refused = 0
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                return await stage.client(gateway), refused
+            except (OSError, InvalidMessage):
+                refused += 1
 
 
 async def follower(stage: Stage, gateway: Gateway) -> Client:
@@ -129,11 +144,11 @@ async def test_more_half_open_sockets_than_there_is_room_for_are_reset(stage: St
         async with asyncio.timeout(DEADLINE_S):
             ends = await asyncio.gather(*(is_reset(sock) for sock in socks))
         assert sum(ends) == 200, "a hundred were told that they are too late"
-    late = await stage.client(gateway)
+    late, refused = await let_in(stage, gateway)
     body = await gateway.shows(lambda body: body["handshakes"]["half_open"] == 1, "there is room again")
     assert body["handshakes"] == {
         "half_open": 1,
-        "refused_half_open": 200,
+        "refused_half_open": 200 + refused,
         "handshakes_timed_out": 100,
         "tls_failed": 0,
     }

@@ -43,6 +43,18 @@ def test_values_are_numbered_from_one_in_their_epoch() -> None:
     assert second.key == TICKER.text
 
 
+def test_nothing_replaces_the_first_value_of_an_epoch_which_names_it() -> None:
+    ticker = writer(TICKER)
+
+    def keys() -> list[str]:
+        values = [ticker.merge(snapshot(a="1"), 9), ticker.merge(snapshot(2, a="2"), 9)]
+        return [value.key for value in values if isinstance(value, Envelope)]
+
+    assert keys() == ["", TICKER.text]
+    ticker.restart(200)
+    assert keys() == ["", TICKER.text]
+
+
 def test_a_change_without_a_snapshot_gives_nothing() -> None:
     assert writer(TICKER).merge(delta(1, a="1"), 9) is Unmerged.WAITING
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import struct
 from typing import Any, Self
 
 from support.tap import frames
@@ -18,6 +19,7 @@ _REQUEST = (
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 _TEXT, _CLOSE = 1, 8
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Deaf:
@@ -54,10 +56,10 @@ class Deaf:
         frame = bytes([0x80 | _TEXT, 0x80 | len(text)]) + mask + masked
         await asyncio.get_running_loop().sock_sendall(self.sock, frame)
 
-    async def read(self) -> None:
-        """Read once: what the socket has, or what comes next."""
+    async def read(self, most: int = 65_536) -> None:
+        """Read once, so many bytes at most: what the socket has, or what comes next."""
         try:
-            chunk = await asyncio.get_running_loop().sock_recv(self.sock, 65_536)
+            chunk = await asyncio.get_running_loop().sock_recv(self.sock, most)
         except ConnectionResetError:
             chunk = b""
         self.ended = not chunk
@@ -76,6 +78,11 @@ class Deaf:
         async with asyncio.timeout(deadline_s):
             while not self.ended:
                 await self.read()
+
+    def reset(self) -> None:
+        """Drop the socket with a RST, whatever is still on its way."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.sock.close()
 
     def close(self) -> None:
         """Drop the socket."""

@@ -108,6 +108,10 @@ class Running:
         assert found is not None
         return int(found[1]) * 1024
 
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
     def cpu_seconds(self) -> float:
         """The processor time that it used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()

@@ -101,7 +101,9 @@ class TopicWriter:
         if type(payload) is not bytes:
             return cast(Unmerged, payload)
         kind = _SNAPSHOT if event.snapshot else _UPDATE
-        return self._write(kind, event.venue_ns, receive_ns, self._key, payload)
+        # The first value of an epoch names it: for a slow reader no later one may take its place.
+        key = self._key if self._counter.seq else ""
+        return self._write(kind, event.venue_ns, receive_ns, key, payload)
 
     def take(self, event: Value, receive_ns: int) -> Envelope | None:
         """Number a value; None when it repeats the last one, or is an older candle."""
