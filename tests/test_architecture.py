@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "feedmux"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -93,7 +91,20 @@ def resolve(module: str) -> Path | None:
     return None
 
 
-by_name = pytest.mark.parametrize("path", MODULES, ids=name_of)
+def by_name(rule: Callable[[Path], None]) -> Callable[[], None]:
+    """Make one test of a rule for modules: it names every module that breaks it."""
+
+    def test() -> None:
+        broken = []
+        for path in MODULES:
+            try:
+                rule(path)
+            except AssertionError as error:
+                broken.append(f"{name_of(path)}: {error}")
+        assert not broken, "\n".join(broken)
+
+    test.__name__, test.__doc__ = rule.__name__, rule.__doc__
+    return test
 
 
 @by_name
