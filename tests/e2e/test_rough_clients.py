@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from websockets.asyncio.client import connect
 
 from support.frames import PING, TEXT, masked
-from support.processes import Client, Gateway, Message, Stage
+from support.processes import Gateway, Message, Stage
 from support.raw import request
+from support.running import environment
 from support.streams import judge, of
 from support.waiting import eventually
 
 MEGABYTE = 1024 * 1024
 SYMBOLS = ("BTC", "ETH", "SOL", "XRP", "DOGE")
+STREAMS = ("mudrex.futures.ticker.BTCUSDT", "mudrex.futures.trade.BTCUSDT")
 TRADES = [f"trade:{symbol}USDT" for symbol in SYMBOLS]
 ALL = [f"{kind}:{symbol}USDT" for kind in ("ticker", "trade", "kline:1m") for symbol in SYMBOLS]
 SMALL = {"SEND_BUFFER_BYTES": 16_384, "UNSENT_BYTES": 8192, "OUTBOX_MAX_BYTES": 131_072}
@@ -49,21 +54,45 @@ async def footprint(gateway: Gateway) -> Footprint:
 
 
 @asynccontextmanager
-async def bystander(stage: Stage, gateway: Gateway) -> AsyncIterator[Client]:
-    """A client that misses nothing meanwhile; then the gateway holds as much as it did before."""
-    client = await stage.client(gateway)
-    await client.subscribe("ticker:BTCUSDT", "trade:BTCUSDT")
-    streams = ["mudrex.futures.ticker.BTCUSDT", "mudrex.futures.trade.BTCUSDT"]
-    for stream in streams:
-        await client.data(stream, count=10)
-    before = await footprint(gateway)
-    yield client
-    await eventually(lambda: footprint(gateway), before.__eq__, f"as before: {before}")
-    for stream in streams:
-        await client.data(stream, seen=client.seen, count=10)
-        (run,) = judge(client.messages, stream)
+async def bystander(gateway: Gateway) -> AsyncIterator[None]:
+    """A client that misses nothing meanwhile; then the gateway holds as much as it did before.
+
+    It is a process that writes into a file, so that nothing that the test does makes it slow.
+    """
+    with tempfile.NamedTemporaryFile() as file:
+        command = ("-m", "feedmux", "tail", "ticker:BTCUSDT", "trade:BTCUSDT", "--url", gateway.url)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, env=environment()
+        )
+        try:
+            await told(file.name, [], "it has begun")
+            before = await footprint(gateway)
+            yield
+            await eventually(lambda: footprint(gateway), before.__eq__, f"as before: {before}")
+            messages = await told(file.name, read(file.name), "it goes on")
+        finally:
+            process.terminate()
+            await process.wait()
+    for stream in STREAMS:
+        (run,) = judge(messages, stream)
         assert run.values[-1]["seq"] - run.values[0]["seq"] == len(run.values) - 1
-    assert client.closed is None
+
+
+def read(name: str) -> list[Message]:
+    """The whole lines of a file."""
+    return [json.loads(line) for line in Path(name).read_text().splitlines(keepends=True) if line[-1] == "\n"]
+
+
+async def told(name: str, before: Sequence[Message], what: str) -> list[Message]:
+    """Wait until there are ten more messages of each stream."""
+
+    async def now() -> list[Message]:
+        return read(name)
+
+    def more(messages: list[Message]) -> bool:
+        return all(len(of(messages, stream)) >= len(of(before, stream)) + 10 for stream in STREAMS)
+
+    return await eventually(now, more, what)
 
 
 def in_order(messages: Sequence[Message], stream: str) -> int:
@@ -82,7 +111,7 @@ async def test_one_that_reads_a_byte_at_a_time_gets_whole_frames_and_is_told_wha
 ) -> None:
     venue = await stage.venue(*BUSY)
     gateway = await stage.gateway(venue.url, **SMALL)
-    async with bystander(stage, gateway):
+    async with bystander(gateway):
         crumbs = await stage.deaf(gateway, *TRADES)
         streams = [f"mudrex.futures.trade.{symbol}USDT" for symbol in SYMBOLS]
         read = gaps = 0
@@ -101,7 +130,7 @@ async def test_one_that_reads_a_byte_at_a_time_gets_whole_frames_and_is_told_wha
 async def test_resets_in_the_middle_of_frames_leave_nothing_behind(stage: Stage) -> None:
     venue = await stage.venue(*BUSY)
     gateway = await stage.gateway(venue.url, UNSUBSCRIBE_LINGER=0.5, **SMALL)
-    async with bystander(stage, gateway):
+    async with bystander(gateway):
         memory = 0
         for _ in range(8):
             crowd = await asyncio.gather(*(stage.deaf(gateway, *TRADES) for _ in range(25)))
@@ -114,17 +143,17 @@ async def test_resets_in_the_middle_of_frames_leave_nothing_behind(stage: Stage)
             await gateway.shows(lambda body: body["connections"]["active_connections"] == 1, "they are gone")
             memory = memory or gateway.running.memory_bytes()
         assert gateway.running.memory_bytes() - memory < 4 * MEGABYTE
+        await venue.carries("publicTrade.BTCUSDT", "tickers.BTCUSDT")
     body = await gateway.stats()
     assert body["connections"]["total_connections_lifetime"] == 201
     assert body["closed_by_code"] == {}
-    await venue.carries("publicTrade.BTCUSDT", "tickers.BTCUSDT")
 
 
 async def test_one_that_talks_a_byte_at_a_time_between_its_data_is_understood(stage: Stage) -> None:
     venue = await stage.venue(*BUSY)
     gateway = await stage.gateway(venue.url, MAX_MESSAGE_RATE_PER_CLIENT=1_000_000, **SMALL)
     loop = asyncio.get_running_loop()
-    async with bystander(stage, gateway):
+    async with bystander(gateway):
         talker = await stage.deaf(gateway, *TRADES)
         words = b"".join(masked(TEXT, request("ping")) + masked(PING, b"%d" % n) for n in range(300))
         async with asyncio.timeout(30):
@@ -169,7 +198,7 @@ async def change_minds(gateway: Gateway, count: int, *, most: int) -> Counter[st
 async def test_changes_of_mind_beyond_the_rate_are_errors_and_cost_the_venue_little(stage: Stage) -> None:
     venue = await stage.venue(*BUSY)
     gateway = await stage.gateway(venue.url, UNSUBSCRIBE_LINGER=0.5)
-    async with bystander(stage, gateway):
+    async with bystander(gateway):
         told = await change_minds(gateway, 700, most=700)
         assert told["RATE_LIMIT_EXCEEDED"] > 300
         assert told["subscribe"] > 5
@@ -181,7 +210,7 @@ async def test_changes_of_mind_beyond_the_rate_are_errors_and_cost_the_venue_lit
 async def test_thousands_of_changes_of_mind_leave_nothing_behind(stage: Stage) -> None:
     venue = await stage.venue(*BUSY)
     gateway = await stage.gateway(venue.url, MAX_MESSAGE_RATE_PER_CLIENT=1_000_000, UNSUBSCRIBE_LINGER=0.5)
-    async with bystander(stage, gateway):
+    async with bystander(gateway):
         await change_minds(gateway, 2000, most=8)
         await venue.carries("publicTrade.BTCUSDT", "tickers.BTCUSDT")
         memory = gateway.running.memory_bytes()
