@@ -575,7 +575,7 @@ async def test_pongs_answers_and_trades_keep_their_order_on_a_full_socket(secure
                         traded += 1
                         assert message["seq"] == traded
 
-            while sent + pinged < 8000:
+            while sent + pinged < 4000:
                 if edge.count("waiting_bytes") < 200_000:
                     for _ in range(dice.randrange(8)):
                         edge.source.trade(trades(), "x" * dice.choice((10, 300, 300, 2000, 20_000)))
