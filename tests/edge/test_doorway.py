@@ -2,58 +2,39 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from feedmux.client.clock import SystemClock
 from feedmux.edge.doorway import Doorway
 from support.loops import on_both_loops
+from support.waiting import until
 
 
-class HandClock:
-    """Stands still unless it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time_ns(self) -> int:
-        return int(self.now * 1e9)
-
-
-class Steps:
-    """Steps that take 1 ms each, by the clock of the doorway that they are asked of.
-
-    Args:
-        turn_s: of the doorway.
-    """
-
-    def __init__(self, turn_s: float = 0.003) -> None:
-        self.clock = HandClock()
-        self.doorway = Doorway(3, turn_s, clock=self.clock, loop=asyncio.get_running_loop())
-        self.taken: list[int] = []
-
-    def ask(self, number: int) -> bool:
-        return self.doorway.ask(lambda: self._take(number))
-
-    def _take(self, number: int) -> None:
-        self.clock.now += 0.001
-        self.taken.append(number)
+def doorway(turn_s: float) -> Doorway:
+    return Doorway(3, turn_s, clock=SystemClock(), loop=asyncio.get_running_loop())
 
 
 @on_both_loops
-async def test_steps_are_taken_at_once_while_the_turn_has_time() -> None:
-    steps = Steps()
-    assert [steps.ask(number) for number in range(5)] == [True, True, True, False, False]
-    assert steps.taken == [0, 1, 2]
-    assert steps.doorway.waiting == 2
+async def test_the_first_step_is_taken_at_once_and_what_a_turn_has_no_time_for_waits() -> None:
+    taken: list[int] = []
+    door = doorway(turn_s=1e-9)
+    assert door.ask(lambda: taken.append(1))
+    assert not door.ask(lambda: taken.append(2))
+    assert (taken, door.waiting) == ([1], 1)
+    await until(lambda: not door.waiting)
+    assert taken == [1, 2]
 
 
+@pytest.mark.parametrize("gone", [1, 3])
 @on_both_loops
-async def test_there_is_room_for_so_many_and_again_when_they_leave() -> None:
-    doorway = Steps().doorway
+async def test_there_is_room_for_so_many_and_again_when_they_leave(gone: int) -> None:
+    door = doorway(turn_s=0.001)
     for _ in range(3):
-        assert not doorway.is_full
-        doorway.enter()
-    assert doorway.is_full
-    assert doorway.statistics() == {"half_open": 3, "refused_half_open": 0, "handshakes_timed_out": 0}
-    doorway.leave()
-    assert not doorway.is_full
+        assert not door.is_full
+        door.enter()
+    assert door.is_full
+    assert door.statistics() == {"half_open": 3, "refused_half_open": 0, "handshakes_timed_out": 0}
+    for _ in range(gone):
+        door.leave()
+    assert not door.is_full
+    assert door.statistics()["half_open"] == 3 - gone
