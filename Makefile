@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml setup.py $(wildcard src/feedmux/_native/*.pyx src/feedmux/_native/*/*.[ch])
+$(STAMP): pyproject.toml setup.py $(wildcard src/feedmux/_native/*.pyx src/feedmux/_native/*/*.[ch] src/feedmux/_native/*/*.pxi)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "feedmux needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 install"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

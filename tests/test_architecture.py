@@ -57,6 +57,10 @@ def name_of(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
+def line_count(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
 def folder_of(path: Path) -> str:
     parts = path.relative_to(SOURCE).parts
     return parts[0] if len(parts) > 1 else ""
@@ -168,8 +172,7 @@ def test_third_party_imports_belong_to_their_folder(path: Path) -> None:
 
 @by_name
 def test_sizes(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= 400, f"{name_of(path)} is longer than 400 lines"
+    assert line_count(path) <= 400, f"{name_of(path)} is longer than 400 lines"
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
@@ -178,6 +181,13 @@ def test_sizes(path: Path) -> None:
             named = [a for a in arguments if a.arg not in {"self", "cls"}]
             is_command = path.parent.name == "commands"  # typer reads its options from the signature
             assert is_command or len(named) <= 8, f"{name_of(path)}: {node.name} has {len(named)} parameters"
+
+
+def test_no_native_source_is_longer_than_a_module_may_be() -> None:
+    sources = [path for kind in ("pyx", "pxi", "pxd") for path in SOURCE.rglob(f"*.{kind}")]
+    sources += [path for path in SOURCE.rglob("*.[ch]") if not path.with_suffix(".pyx").exists()]
+    assert sources
+    assert not {name_of(path): line_count(path) for path in sources if line_count(path) > 400}
 
 
 def test_there_are_no_import_cycles() -> None:

@@ -40,6 +40,10 @@ class Footprint(NamedTuple):
     waiting_bytes: int
     descriptors: int
 
+    def is_at_rest(self) -> bool:
+        """No client is behind, not even for a moment."""
+        return self.slow == 0 == self.waiting_bytes
+
 
 async def footprint(gateway: Gateway) -> Footprint:
     body = await gateway.stats()
@@ -66,7 +70,7 @@ async def bystander(gateway: Gateway) -> AsyncIterator[None]:
         )
         try:
             await told(file.name, [], "it has begun")
-            before = await footprint(gateway)
+            before = await eventually(lambda: footprint(gateway), Footprint.is_at_rest, "nothing waits")
             yield
             await eventually(lambda: footprint(gateway), before.__eq__, f"as before: {before}")
             messages = await told(file.name, read(file.name), "it goes on")

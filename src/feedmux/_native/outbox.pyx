@@ -30,6 +30,9 @@ client leaves no circle at all.
 after the other. So a flush keeps the parcels of the last outbox that took more than one; another
 that waits with exactly these is sent one joined buffer, made when it is first needed. Nobody has
 to know who is in a cohort, and a cohort that falls apart costs nothing.
+
+The files of the folder ``outbox`` are parts of this one extension, so that a row's loop over its
+outboxes is one piece of C.
 """
 
 cimport cython
@@ -37,64 +40,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-cdef extern from "<sys/uio.h>" nogil:
-    cdef struct iovec:
-        void *iov_base
-        size_t iov_len
-
-cdef extern from "<sys/socket.h>" nogil:
-    cdef struct msghdr:
-        iovec *msg_iov
-        size_t msg_iovlen
-    ssize_t send(int fd, const void *buffer, size_t size, int flags)
-    ssize_t sendmsg(int fd, const msghdr *message, int flags)
-    int MSG_NOSIGNAL
-    int MSG_DONTWAIT
-
-cdef enum:
-    MAX_IOV = 1024  # buffers in one sendmsg; Linux takes no more (IOV_MAX)
-    KEPT_ROOM = 16  # parcels for which an idle outbox keeps room
-
-cdef iovec _vectors[MAX_IOV]  # filled and used without a call to Python in between
-
-ctypedef PyObject *Pointer
-
-@cython.final
-@cython.no_gc
-@cython.freelist(512)
-cdef class Parcel:
-    """A frame on its way (:class:`feedmux.model.ports.Parcel`)."""
-
-    cdef readonly bytes frame
-    cdef readonly str key
-    cdef readonly TopicRow row
-    cdef readonly long long epoch
-    cdef readonly long long seq
-    cdef readonly long long last
-
-
-cdef Parcel new_parcel(bytes frame, str key, TopicRow row, long long epoch, long long seq, long long last):
-    cdef Parcel parcel = Parcel.__new__(Parcel)
-    parcel.frame = frame
-    parcel.key = key
-    parcel.row = row
-    parcel.epoch = epoch
-    parcel.seq = seq
-    parcel.last = last
-    return parcel
-
-
-cdef inline Py_ssize_t size_of(Pointer parcel) noexcept:
-    return PyBytes_GET_SIZE((<Parcel>parcel).frame)
-
-
-cdef inline void release(Pointer *parcels, Py_ssize_t count) noexcept:
-    cdef Py_ssize_t index
-    for index in range(count):
-        Py_DECREF(<object>parcels[index])
+include "outbox/parcel.pxi"
 
 
 @cython.final
@@ -195,7 +144,7 @@ cdef class Outbox:
             self._tell()
             if waiting is not None:
                 for parcel in waiting.values():
-                    self._append(<Parcel>parcel)
+                    self._append(<Parcel>parcel, PyBytes_GET_SIZE((<Parcel>parcel).frame))
         if self._count and not self._listed:
             self._list()
 
@@ -236,16 +185,20 @@ cdef class Outbox:
     cdef inline int _offer(self, Parcel parcel, Py_ssize_t size) except -1:
         if self._paused:
             return self._wait(parcel)
+        self._append(parcel, size)
+        if not self._listed:
+            self._list()
+        elif self._bytes > self._max_bytes or self._count > self._max_frames:
+            self._drain()
+        return 0
+
+    cdef inline int _append(self, Parcel parcel, Py_ssize_t size) except -1:
         if self._count == self._room:
             self._grow()
         Py_INCREF(parcel)
         self._parcels[self._count] = <Pointer>parcel
         self._count += 1
         self._bytes += size
-        if not self._listed:
-            self._list()
-        elif self._bytes > self._max_bytes or self._count > self._max_frames:
-            self._drain()
         return 0
 
     cdef int _drain(self) except -1:
@@ -345,15 +298,6 @@ cdef class Outbox:
             self._dirty(self)
         return 0
 
-    cdef int _append(self, Parcel parcel) except -1:
-        if self._count == self._room:
-            self._grow()
-        Py_INCREF(parcel)
-        self._parcels[self._count] = <Pointer>parcel
-        self._count += 1
-        self._bytes += PyBytes_GET_SIZE(parcel.frame)
-        return 0
-
     # while the socket is full
 
     cdef int _park(self, Pointer *parcels, Py_ssize_t count) except -1:
@@ -414,7 +358,8 @@ cdef class Outbox:
         if holes is None:
             return 0
         for (row, epoch), (first, last) in holes.items():
-            self._append(new_parcel(row.gap(epoch, first, last), "", row, epoch, first, last))
+            frame = row.gap(epoch, first, last)
+            self._append(new_parcel(frame, "", row, epoch, first, last), len(frame))
             self._telling = True
         return 0
 
@@ -450,186 +395,5 @@ cdef class Outbox:
         return place
 
 
-cdef ssize_t send_parcels(int descriptor, Pointer *parcels, Py_ssize_t count) noexcept:
-    """One system call for up to ``MAX_IOV`` parcels; below 0: see errno."""
-    cdef Py_ssize_t index
-    cdef bytes frame
-    cdef msghdr message
-    if count == 1:
-        frame = (<Parcel>parcels[0]).frame
-        return send(descriptor, PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), MSG_NOSIGNAL | MSG_DONTWAIT)
-    for index in range(count):
-        _vectors[index].iov_base = PyBytes_AS_STRING((<Parcel>parcels[index]).frame)
-        _vectors[index].iov_len = size_of(parcels[index])
-    memset(&message, 0, sizeof(message))
-    message.msg_iov = _vectors
-    message.msg_iovlen = count
-    return sendmsg(descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
-
-
-@cython.final
-cdef class Flush:
-    """Drain outboxes once per turn of the event loop (:class:`feedmux.core.flush.Flush`).
-
-    Args:
-        call_soon: the event loop's.
-        most: outboxes that are drained in one turn.
-        after: is called when all that was listed at one moment is drained.
-    """
-
-    cdef object _call_soon
-    cdef object _after
-    cdef object _run
-    cdef list _dirty
-    cdef Py_ssize_t _next
-    cdef Py_ssize_t _left
-    cdef Py_ssize_t _most
-    cdef bint _scheduled
-    cdef Pointer *_batch
-    cdef Py_ssize_t _batch_count
-    cdef Py_ssize_t _batch_room
-    cdef char *_joined
-    cdef size_t _joined_bytes
-    cdef size_t _joined_room
-    cdef readonly unsigned long long joins
-
-    def __cinit__(self, object call_soon not None, Py_ssize_t most=512, object after=None):
-        self._call_soon = call_soon
-        self._after = after
-        self._run = self.run
-        self._dirty = []
-        self._most = most
-
-    def __dealloc__(self):
-        release(self._batch, self._batch_count)
-        free(self._batch)
-        free(self._joined)
-
-    def mark(self, Outbox outbox not None, /):
-        self._mark(outbox)
-
-    def run(self):
-        """Drain what is listed, at most ``most``; the rest has its turn after everybody else's."""
-        cdef Py_ssize_t most = self._most
-        cdef Outbox outbox
-        if self._left == 0:
-            self._left = PyList_GET_SIZE(self._dirty) - self._next
-        try:
-            while self._left and most:
-                outbox = <Outbox>PyList_GET_ITEM(self._dirty, self._next)
-                self._next += 1
-                self._left -= 1
-                most -= 1
-                outbox._drain()
-        finally:
-            self._forget_batch()
-            if self._next * 2 > PyList_GET_SIZE(self._dirty):
-                del self._dirty[:self._next]
-                self._next = 0
-            self._scheduled = PyList_GET_SIZE(self._dirty) > self._next
-            if self._scheduled:
-                self._call_soon(self._run)
-        if self._after is not None and self._left == 0:
-            self._after()
-
-    cdef int _mark(self, Outbox outbox) except -1:
-        self._dirty.append(outbox)
-        if not self._scheduled:
-            self._scheduled = True
-            self._call_soon(self._run)
-        return 0
-
-    cdef bint _knows(self, Pointer *parcels, Py_ssize_t count) noexcept:
-        return self._batch_count == count and memcmp(self._batch, parcels, count * sizeof(Pointer)) == 0
-
-    cdef ssize_t _send_joined(self, int descriptor) noexcept:
-        if self._joined_bytes == 0 and not self._join():
-            return send_parcels(descriptor, self._batch, min(self._batch_count, MAX_IOV))
-        self.joins += 1
-        return send(descriptor, self._joined, self._joined_bytes, MSG_NOSIGNAL | MSG_DONTWAIT)
-
-    cdef bint _join(self) noexcept:
-        cdef size_t size = 0, at = 0
-        cdef Py_ssize_t index
-        cdef void *joined
-        for index in range(self._batch_count):
-            size += size_of(self._batch[index])
-        if size > self._joined_room:
-            joined = realloc(self._joined, size)
-            if joined == NULL:
-                return False
-            self._joined, self._joined_room = <char *>joined, size
-        for index in range(self._batch_count):
-            memcpy(self._joined + at, PyBytes_AS_STRING((<Parcel>self._batch[index]).frame), size_of(self._batch[index]))
-            at += size_of(self._batch[index])
-        self._joined_bytes = size
-        return True
-
-    cdef Pointer *_keep(self, Pointer *parcels, Py_ssize_t count, Py_ssize_t *room) noexcept:
-        """Hold what an outbox has just sent, so that its addresses stay its own; the array that is free now."""
-        cdef Pointer *former = self._batch
-        cdef Py_ssize_t former_room = self._batch_room
-        if self._knows(parcels, count):
-            release(parcels, count)
-            return parcels
-        release(former, self._batch_count)
-        self._batch, self._batch_count, self._batch_room = parcels, count, room[0]
-        self._joined_bytes = 0
-        room[0] = former_room
-        return former
-
-    cdef void _forget_batch(self) noexcept:
-        release(self._batch, self._batch_count)
-        self._batch_count = 0
-        self._joined_bytes = 0
-
-
-@cython.final
-cdef class TopicRow:
-    """All outlets of one topic and format (:class:`feedmux.core.outbox.TopicRow`)."""
-
-    cdef list _outlets
-    cdef readonly object gap
-
-    def __cinit__(self, object gap=None):
-        self.gap = gap
-        self._outlets = []
-
-    def add(self, Outbox outlet not None, object subscriber, /):
-        outlet._owner = subscriber
-        if outlet._index_of(self) < 0:
-            outlet._enter(self, <int>PyList_GET_SIZE(self._outlets))
-            self._outlets.append(outlet)
-
-    def discard(self, Outbox outlet not None, /):
-        cdef Py_ssize_t index = outlet._index_of(self)
-        cdef int place
-        cdef Outbox moved
-        if index < 0:
-            return
-        place = outlet._leave(index)
-        moved = <Outbox>self._outlets.pop()
-        if moved is not outlet:
-            self._outlets[place] = moved
-            moved._places[moved._index_of(self)] = place
-        outlet.forget(self)
-
-    def offer(self, bytes frame not None, str key not None, long long epoch, long long seq, /):
-        cdef Parcel parcel = new_parcel(frame, key, self, epoch, seq, 0)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(frame), index = 0
-        while index < PyList_GET_SIZE(self._outlets):
-            (<Outbox>PyList_GET_ITEM(self._outlets, index))._offer(parcel, size)
-            index += 1
-
-    def offer_to(self, Outbox outlet not None, bytes frame not None, /):
-        outlet._offer(new_parcel(frame, "", self, 0, 0, 0), PyBytes_GET_SIZE(frame))
-
-    def subscribers(self):
-        cdef Py_ssize_t index
-        return [(<Outbox>PyList_GET_ITEM(self._outlets, index))._owner for index in range(PyList_GET_SIZE(self._outlets))]
-
-    def __contains__(self, outlet):
-        return isinstance(outlet, Outbox) and (<Outbox>outlet)._index_of(self) >= 0
-
-    def __len__(self):
-        return PyList_GET_SIZE(self._outlets)
+include "outbox/flush.pxi"
+include "outbox/row.pxi"

@@ -20,16 +20,9 @@
  * input, ends with it, and prints its statistics for `stats` and at the end.
  * Nothing is skipped when the gateway does not read: the messages wait and go out late.
  */
-#include "server.h"
+#include "template.h"
 
 #define MOST_WAITING (4u << 20)
-
-/* A framed message with the places that change. -1: it has no such place. */
-struct template {
-    char *frame;
-    size_t length;
-    int ns, ms, ms_again, order, price;
-};
 
 struct subscription {
     struct conn *conn;
@@ -41,7 +34,7 @@ static char listener_mark, command_mark; /* addresses that name a descriptor to 
 static struct subscription *subs;
 static size_t sub_count, sub_room, next_sub;
 static struct schedule schedule;
-static int wanted_bytes, pad, credit_fd = -1;
+static int credit_fd = -1;
 static unsigned window, credits;
 static bool in_order = true, started;
 static const char *only_topics;
@@ -50,53 +43,6 @@ static double rate, seconds;
 static unsigned burst;
 
 /* ---- messages ----------------------------------------------------------------------------------------- */
-
-static int place_of(const char *text, const char *before)
-{
-    const char *at = strstr(text, before);
-    return at ? (int)(at - text + (long)strlen(before)) : -1;
-}
-
-static size_t trade_text(char *out, size_t room, const char *symbol)
-{
-    char filler[1024];
-    int n = wanted_bytes ? padding_for(symbol, wanted_bytes) : pad;
-    memset(filler, 'x', sizeof filler);
-    filler[0] = '-';
-    return (size_t)snprintf(out, room,
-                            "{\"topic\":\"publicTrade.%s\",\"type\":\"snapshot\",\"ts\":%013d,\"data\":[{\"T\":%013d,"
-                            "\"s\":\"%s\",\"S\":\"Buy\",\"v\":\"0.015\",\"p\":\"80000.00\",\"L\":\"PlusTick\","
-                            "\"i\":\"%017d%.*s\",\"BT\":false,\"RPI\":false,\"seq\":1000000000}]}",
-                            symbol, 0, 0, symbol, 0, n, filler);
-}
-
-/* The turnover stands for the intended time: the gateway hands it on as it is. */
-static size_t delta_text(char *out, size_t room, const char *symbol)
-{
-    return (size_t)snprintf(out, room,
-                            "{\"topic\":\"tickers.%s\",\"type\":\"delta\",\"data\":{\"symbol\":\"%s\","
-                            "\"tickDirection\":\"PlusTick\",\"lastPrice\":\"80682.00\",\"markPrice\":\"80680.10\","
-                            "\"turnover24h\":\"%017d\"},\"cs\":1000000000,\"ts\":%013d}",
-                            symbol, symbol, 0, 0);
-}
-
-static struct template make_template(const char *topic)
-{
-    char text[4096], frame[4200];
-    const char *symbol = strchr(topic, '.') + 1;
-    bool trade = topic[0] == 'p';
-    size_t length = trade ? trade_text(text, sizeof text, symbol) : delta_text(text, sizeof text, symbol);
-    struct template t = {.length = write_frame(frame, WS_TEXT, text, length, false)};
-    int head = (int)(t.length - length);
-    t.frame = malloc(t.length);
-    memcpy(t.frame, frame, t.length);
-    t.ns = head + place_of(text, trade ? "\"i\":\"" : "\"turnover24h\":\"");
-    t.ms = head + place_of(text, "\"ts\":");
-    t.ms_again = trade ? head + place_of(text, "\"T\":") : -1;
-    t.order = head + place_of(text, trade ? "\"seq\":" : "\"cs\":");
-    t.price = head + place_of(text, trade ? "\"p\":\"8" : "\"lastPrice\":\"8");
-    return t;
-}
 
 static void queue_message(struct subscription *s, uint64_t intended, uint64_t ms)
 {
