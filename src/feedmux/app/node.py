@@ -13,6 +13,7 @@ from functools import partial
 
 import uvloop
 
+from feedmux.app.descriptors import make_room
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
 
@@ -58,6 +59,7 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
     """
     stop = asyncio.Event()
     calm_collector()
+    make_room(settings.max_clients_total, settings.max_half_open)
     gateway = build(settings, loop=asyncio.get_running_loop())
     await gateway.server.start()
     scheme = "ws" if gateway.server.tls is None else "wss"
