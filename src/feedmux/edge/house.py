@@ -84,8 +84,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     unsent_bytes: int = 0
     backlog: int = 4096
     max_half_open: int = 4096
-    handshake_turn_s: float = 0.001
-    requests_turn_s: float = 0.001
+    handshake_turn_s: float = 0.0005
+    requests_turn_s: float = 0.0005
     drained_per_turn: int = 512
 
 

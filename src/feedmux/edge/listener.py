@@ -20,7 +20,7 @@ from feedmux.edge.doorway import Doorway
 
 log = logging.getLogger(__name__)
 
-ACCEPTS: Final = 32
+ACCEPTS: Final = 16
 """Connections that are accepted in one turn."""
 
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
