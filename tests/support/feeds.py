@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from feedmux.client.clock import SystemClock
-from feedmux.client.link import Link, LinkConfig
+from feedmux.client.carrier import Carrier
+from feedmux.client.settings import LinkConfig
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import Topic
@@ -33,7 +34,7 @@ class Feed:
         self.driver = Driver(
             Bybit(market),
             self,
-            make_link=lambda user: Link(
+            make_link=lambda user: Carrier(
                 sim.url(market), user, config=QUICK, clock=SystemClock(), dice=random.Random(1)
             ),
             config=config,

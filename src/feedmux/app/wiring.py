@@ -17,7 +17,8 @@ from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
-from feedmux.client.link import Link, LinkConfig, LinkUser
+from feedmux.client.carrier import Carrier, CarrierUser
+from feedmux.client.settings import LinkConfig
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig
@@ -123,8 +124,8 @@ def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
     return StreamFormat(places, statuses=statuses, data_frame=data_frame)
 
 
-def _link(url: str, config: LinkConfig, clock: Clock, user: LinkUser) -> Link:
-    return Link(url, user, config=config, clock=clock, dice=random.SystemRandom())
+def _link(url: str, config: LinkConfig, clock: Clock, user: CarrierUser) -> Carrier:
+    return Carrier(url, user, config=config, clock=clock, dice=random.SystemRandom())
 
 
 def _link_config(settings: Settings) -> LinkConfig:
@@ -135,6 +136,7 @@ def _link_config(settings: Settings) -> LinkConfig:
         max_backoff_s=settings.bybit_reconnect_delay_max,
         ping_interval_s=settings.bybit_ping_interval,
         ping_timeout_s=settings.bybit_ping_timeout,
+        breaker_failures=0,  # the backoff is enough: everybody waits for this feed
     )
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from feedmux.client.link import Link, LinkUser
+from feedmux.client.carrier import Carrier, CarrierUser
 from feedmux.core.limits import TokenBucket
 from feedmux.core.silence import SilenceWatch
 from feedmux.core.subscriptions import Phase, Request, Subscriptions
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _DATA = (Merge, Value)
 
-LinkMaker = Callable[[LinkUser], Link]
+LinkMaker = Callable[[CarrierUser], Carrier]
 
 
 class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class Desk(Protocol):
 
 
 class Shard:
-    """One link's worth of topics (a :class:`feedmux.client.link.LinkUser`).
+    """One link's worth of topics (a :class:`feedmux.client.carrier.CarrierUser`).
 
     Args:
         venue: the codec.
@@ -180,6 +180,8 @@ class Shard:
                 self._write(event)
             else:
                 self._take(event)
+
+    received_binary = received
 
     def lost(self, reason: str) -> None:
         """The link's connection ended."""
