@@ -9,7 +9,8 @@ import pytest
 
 from feedmux.client.attempt import LONGEST_WAIT_S, wait_of
 from feedmux.client.link import connect
-from feedmux.model.errors import Cause, Category, ConnectFailed
+from feedmux.model.errors import Category
+from feedmux.model.link_errors import Cause, ConnectFailed
 from support.peers import QUICK, Talk, raw_server, read_request, says
 from support.rpc_server import rpc_server
 
@@ -71,9 +72,12 @@ async def test_other_causes_are_told_apart(url: str, cause: Cause) -> None:
 
 
 async def test_a_redirect_to_the_same_host_is_followed_if_that_is_wanted() -> None:
-    async with rpc_server() as server, raw_server(answers("307 Moved", f"Location: {server.url}")) as port:
-        async with connect(f"ws://127.0.0.1:{port}/", config=REDIRECTED) as link:
-            assert await link.request("echo", 1) == 1
+    async with (
+        rpc_server() as server,
+        raw_server(answers("307 Moved", f"Location: {server.url}")) as port,
+        connect(f"ws://127.0.0.1:{port}/", config=REDIRECTED) as link,
+    ):
+        assert await link.request("echo", [1]) == [1]
 
 
 async def test_a_redirect_elsewhere_is_not() -> None:

@@ -11,7 +11,8 @@ import pytest
 from feedmux.client.blocking import BlockingLink
 from feedmux.client.events import Subscribed
 from feedmux.client.link import LinkState, connect
-from feedmux.model.errors import CallFailed, ConnectFailed, LinkLost
+from feedmux.model.errors import CallFailed
+from feedmux.model.link_errors import ConnectFailed, LinkLost
 from support.rpc_server import RpcServer, rpc_server
 
 

@@ -16,10 +16,11 @@ import uvloop
 from picows import WSTransport
 from websockets.asyncio.server import ServerConnection, serve
 
-from feedmux.client.connection import Connection
 from feedmux.client.carrier import Carrier, State
+from feedmux.client.connection import Connection
 from feedmux.client.settings import LinkConfig
-from feedmux.model.errors import IllegalEvent, InvalidSetting, LinkLost, Overflow
+from feedmux.model.errors import IllegalEvent, InvalidSetting, Overflow
+from feedmux.model.link_errors import LinkLost
 from support.peers import (
     BINARY,
     CLOSE,
@@ -634,7 +635,7 @@ async def test_cancellation_leaves_nothing_behind(
         finally:
             told_in_time.extend(name for name, _ in user.events)
 
-    async def cancelled_link(port: int) -> weakref.ref[Link]:
+    async def cancelled_link(port: int) -> weakref.ref[Carrier]:
         link, user = with_high_dice(url_of(port), retry_delay_s=60.0, max_backoff_s=60.0)
         task = asyncio.create_task(own(user))
         await until(lambda: moment(user, requests))
@@ -761,7 +762,7 @@ async def test_credentials_show_nowhere(caplog: pytest.LogCaptureFixture) -> Non
     shown = [caplog.text, repr(link), repr(link.statistics()), repr(config), repr(user.events)]
     assert "***" in repr(user.events)
     assert not any("s3cret" in text or "bWU6" in text for text in shown)
-    assert repr(link) == f"<Link ws://127.0.0.1:{port}/v5?*** closed>"
+    assert repr(link) == f"<Carrier ws://127.0.0.1:{port}/v5?*** closed>"
 
 
 async def test_it_warns_once_per_change_and_not_per_attempt(caplog: pytest.LogCaptureFixture) -> None:
@@ -790,6 +791,7 @@ async def test_statistics_count_from_the_start() -> None:
         "attempts": 3,
         "opens": 3,
         "failures_in_a_row": 3,
+        "circuit": "closed",
         "messages": 6,
         "user_errors": 0,
         "waiting_bytes": 0,

@@ -23,7 +23,8 @@ def test_what_is_no_json_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "message"), [(b'{"a":1.5}', {"a": 1.5}), (b"hello", "hello"), ("ü {".encode(), "ü {"), (b"", "")]
+    ("payload", "message"),
+    [(b'{"a":1.5}', {"a": 1.5}), (b"hello", "hello"), ("ü {".encode(), "ü {"), (b"", "")],
 )
 def test_text_is_json_or_stays_text(payload: bytes, message: object) -> None:
     assert JsonCodec().decode(payload, False) == message
@@ -36,4 +37,4 @@ def test_text_that_is_not_utf8_is_refused(payload: bytes) -> None:
 
 
 def test_decimals_are_exact_where_it_matters() -> None:
-    assert DecimalCodec().decode(b'[0.1, 1.423e-4, 7]', False) == [Decimal("0.1"), Decimal("0.0001423"), 7]
+    assert DecimalCodec().decode(b"[0.1, 1.423e-4, 7]", False) == [Decimal("0.1"), Decimal("0.0001423"), 7]

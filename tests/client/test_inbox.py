@@ -8,7 +8,8 @@ import pytest
 from feedmux.client.events import Dropped
 from feedmux.client.inbox import Inbox
 from feedmux.client.settings import WhenFull
-from feedmux.model.errors import LinkLost, Overflow
+from feedmux.model.errors import Overflow
+from feedmux.model.link_errors import LinkLost
 
 
 class Tap:

@@ -15,18 +15,8 @@ from feedmux.client.link import Link, LinkConfig, LinkState, connect
 from feedmux.client.plain import JsonRpcAdapter, PlainAdapter
 from feedmux.client.settings import WhenFull
 from feedmux.model.adapter import Dialogue
-from feedmux.model.errors import (
-    AuthenticationFailed,
-    CallFailed,
-    Cause,
-    ConnectFailed,
-    GaveUp,
-    InvalidSetting,
-    LinkLost,
-    Overflow,
-    RequestLost,
-    RequestTimeout,
-)
+from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting, Overflow
+from feedmux.model.link_errors import Cause, ConnectFailed, GaveUp, LinkLost, RequestLost, RequestTimeout
 from support.loops import on_both_loops
 from support.peers import QUICK, open_descriptors
 from support.rpc_server import SILENCE, Fault, RpcServer, rpc_server
@@ -168,17 +158,16 @@ async def test_a_listener_takes_messages_and_may_fail(caplog: pytest.LogCaptureF
 
 
 async def test_a_reader_that_is_slow_makes_the_server_wait() -> None:
-    async with rpc_server() as server:
-        async with connect(server.url, config=quick(max_waiting=10)) as link:
-            sending = asyncio.ensure_future(send_many(server, 3000))
-            await until(lambda: link.statistics()["waiting"], "something waits")
-            numbers = []
-            while len(numbers) < 3000:
-                message = await soon(link)
-                numbers.append(message["n"])  # type: ignore[index]
-            await sending
-            assert numbers == list(range(3000))
-            assert link.statistics()["dropped"] == 0
+    async with rpc_server() as server, connect(server.url, config=quick(max_waiting=10)) as link:
+        sending = asyncio.ensure_future(send_many(server, 3000))
+        await until(lambda: link.statistics()["waiting"], "something waits")
+        numbers = []
+        while len(numbers) < 3000:
+            message = await soon(link)
+            numbers.append(message["n"])  # type: ignore[index]
+        await sending
+        assert numbers == list(range(3000))
+        assert link.statistics()["dropped"] == 0
 
 
 async def send_many(server: RpcServer, count: int) -> None:
@@ -190,7 +179,7 @@ async def test_a_reader_that_is_slow_may_lose_and_is_told_how_many() -> None:
     config = quick(max_waiting=10, when_full=WhenFull.DROP)
     async with rpc_server() as server, connect(server.url, config=config) as link:
         await send_many(server, 50)
-        assert await link.request("echo", 1) == 1  # everything before was taken in
+        assert await link.request("echo", [1]) == [1]  # everything before was taken in
         assert await soon(link) == Dropped(40)
         assert [(await soon(link))["n"] for _ in range(10)] == list(range(40, 50))  # type: ignore[index]
         assert link.statistics()["dropped"] == 40
@@ -213,15 +202,8 @@ async def test_a_reader_that_is_slow_may_end_the_link() -> None:
 @on_both_loops
 async def test_answers_find_their_requests_in_any_order() -> None:
     async with rpc_server() as server, connect(server.url) as link:
-        gates = {name: asyncio.Event() for name in "abc"}
-
-        async def late(name: str) -> str:
-            await gates[name].wait()
-            return name
-
-        server.methods["late"] = lambda name: late(name)
-        answers = [asyncio.ensure_future(link.request("echo", n)) for n in range(100)]
-        assert await asyncio.gather(*answers) == list(range(100))
+        answers = [asyncio.ensure_future(link.request("echo", [n])) for n in range(100)]
+        assert await asyncio.gather(*answers) == [[n] for n in range(100)]
 
 
 async def test_an_error_has_its_code_message_and_data() -> None:
@@ -239,9 +221,11 @@ async def test_an_error_has_its_code_message_and_data() -> None:
 async def test_a_request_has_its_own_patience() -> None:
     async with rpc_server() as server, connect(server.url) as link:
         server.methods["sleep"] = lambda params: SILENCE
-        with pytest.raises(RequestTimeout, match=r"sleep: no answer within 0.05 s; it may have been executed"):
+        with pytest.raises(
+            RequestTimeout, match=r"sleep: no answer within 0.05 s; it may have been executed"
+        ):
             await link.request("sleep", timeout_s=0.05)
-        assert await link.request("echo", 1) == 1
+        assert await link.request("echo", [1]) == [1]
 
 
 async def test_a_request_under_way_fails_at_once_when_the_connection_ends() -> None:
@@ -271,10 +255,10 @@ async def test_a_repeatable_request_is_sent_again_and_an_other_one_is_not() -> N
 async def test_a_repeatable_request_waits_for_the_link() -> None:
     async with rpc_server() as server:
         link = Link(server.url, config=QUICK)
-        asking = asyncio.ensure_future(link.request("echo", 5, repeatable=True))
+        asking = asyncio.ensure_future(link.request("echo", [5], repeatable=True))
         await asyncio.sleep(0)
         link.start()
-        assert await asking == 5
+        assert await asking == [5]
         await link.close()
 
 
@@ -392,7 +376,7 @@ async def test_after_a_cut_everything_is_restored_and_both_ends_of_the_hole_are_
         assert isinstance(got[2], Restored)
         assert (got[2].channels, got[2].refused) == (("a", "b"), {})
         assert got[3] == subscription("a", 2)
-        assert server.wanted == ["b", "a"] or server.wanted == ["a", "b"]
+        assert sorted(server.wanted) == ["a", "b"]
 
 
 async def test_what_is_refused_on_the_way_back_leaves_the_set_and_is_told() -> None:
@@ -450,7 +434,9 @@ async def test_credentials_that_are_not_taken_end_the_link() -> None:
             raise Fault(13004, "invalid_credentials")
 
         server.methods["public/auth"] = refuse
-        with pytest.raises(AuthenticationFailed, match="does not accept the credentials: invalid_credentials"):
+        with pytest.raises(
+            AuthenticationFailed, match="does not accept the credentials: invalid_credentials"
+        ):
             await connect(server.url, adapter=Secretive(None), config=QUICK)
         assert len(server.held) == 1, "it did not try again"
 
@@ -514,7 +500,7 @@ async def test_a_channel_that_speaks_is_left_alone() -> None:
         for number in range(20):
             await server.publish("a", number)
             assert await soon(link) == subscription("a", number)
-            await link.request("echo", 1)
+            await link.request("echo", [1])
         assert len(server.asked("public/subscribe")) == 1
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from feedmux.client.policy import Policy, Verdict, patient, usual
-from feedmux.model.errors import Cause, ConnectFailed, LinkError, LinkLost
+from feedmux.model.link_errors import Cause, ConnectFailed, LinkError, LinkLost
 
 
 def status(number: int, wait_s: float = 0.0) -> ConnectFailed:

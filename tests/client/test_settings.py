@@ -54,7 +54,9 @@ def test_a_rule_that_there_is_not_is_refused() -> None:
         LinkConfig(when_full="sometimes")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("proxy", ["", "ftp://u:s3cret@h", "http://:8080", "socks5://h:0", "http://h:99999", 5])
+@pytest.mark.parametrize(
+    "proxy", ["", "ftp://u:s3cret@h", "http://:8080", "socks5://h:0", "http://h:99999", 5]
+)
 def test_what_is_no_proxy_is_refused_without_its_password(proxy: object) -> None:
     with pytest.raises(InvalidSetting, match="proxy") as caught:
         LinkConfig(proxy=proxy)  # type: ignore[arg-type]
@@ -65,7 +67,9 @@ def test_a_proxys_password_does_not_show() -> None:
     assert "s3cret" not in repr(LinkConfig(proxy="http://u:s3cret@h:8080"))
 
 
-@pytest.mark.parametrize("name", ["max_message_bytes", "max_write_buffer_bytes", "max_in_flight", "max_waiting"])
+@pytest.mark.parametrize(
+    "name", ["max_message_bytes", "max_write_buffer_bytes", "max_in_flight", "max_waiting"]
+)
 @pytest.mark.parametrize("value", [0, -1, 1.5, "1", True])
 def test_bounds_are_whole_numbers_above_zero(name: str, value: object) -> None:
     with pytest.raises(InvalidSetting) as caught:

@@ -9,7 +9,8 @@ from feedmux.client.events import Subscribed
 from feedmux.client.plain import PlainAdapter
 from feedmux.client.wishes import Wishes
 from feedmux.model.adapter import Dialogue
-from feedmux.model.errors import AuthenticationFailed, LinkLost, Refused
+from feedmux.model.errors import AuthenticationFailed, Refused
+from feedmux.model.link_errors import LinkLost
 
 
 class Desk(PlainAdapter):
@@ -44,7 +45,11 @@ class Nobody:
 
 def wishes() -> tuple[Wishes, Desk, list[tuple[list[str], list[str]]]]:
     desk, changes = Desk(), list[tuple[list[str], list[str]]]()
-    return Wishes(desk, Nobody(), lambda there, gone: changes.append((list(there), list(gone)))), desk, changes
+    return (
+        Wishes(desk, Nobody(), lambda there, gone: changes.append((list(there), list(gone)))),
+        desk,
+        changes,
+    )
 
 
 async def test_what_is_wanted_is_held_after_one_request() -> None:
@@ -135,7 +140,13 @@ async def test_the_guilty_one_of_a_batch_is_found_in_halves() -> None:
     wanted.want(["a", "b", "c", "x"])
     await wanted.reconcile()
     assert (wanted.held, wanted.refused) == (("a", "b", "c"), {"x": "there is an x"})
-    assert [channels for _, channels in desk.asked] == [["a", "b", "c", "x"], ["a", "b"], ["c", "x"], ["c"], ["x"]]
+    assert [channels for _, channels in desk.asked] == [
+        ["a", "b", "c", "x"],
+        ["a", "b"],
+        ["c", "x"],
+        ["c"],
+        ["x"],
+    ]
 
 
 async def test_credentials_that_are_not_taken_are_no_fault_of_a_channel() -> None:

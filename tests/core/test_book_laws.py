@@ -14,9 +14,7 @@ from support.examples import EXAMPLES
 
 pytestmark = pytest.mark.law
 
-LEVELS = st.lists(
-    st.tuples(st.integers(1, 12).map(Decimal), st.integers(0, 3).map(Decimal)), max_size=8
-)
+LEVELS = st.lists(st.tuples(st.integers(1, 12).map(Decimal), st.integers(0, 3).map(Decimal)), max_size=8)
 
 
 def fill(side: dict[Decimal, Decimal], levels: list[Level]) -> None:

@@ -12,7 +12,9 @@ def test_a_note_says_by_default_that_a_message_is_data() -> None:
     assert Note() == Note(channel="", is_data=True, is_pong=False, renews=False, notice=None, answer=None)
 
 
-@pytest.mark.parametrize("adapter", [PlainAdapter(), JsonRpcAdapter(), DeribitAdapter(None, clock=SystemClock())])
+@pytest.mark.parametrize(
+    "adapter", [PlainAdapter(), JsonRpcAdapter(), DeribitAdapter(None, clock=SystemClock())]
+)
 def test_our_own_adapters_are_adapters(adapter: Adapter) -> None:
     assert adapter.name
     assert not adapter.has_credentials

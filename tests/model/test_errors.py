@@ -4,15 +4,14 @@ import pytest
 
 from feedmux.model import errors
 from feedmux.model.errors import (
-    ConnectFailed,
     FeedmuxError,
     IllegalEvent,
     InvalidSetting,
-    LinkLost,
     MalformedMessage,
     Overflow,
     Refused,
 )
+from feedmux.model.link_errors import ConnectFailed, LinkLost
 
 
 def tree(root: type[FeedmuxError]) -> list[type[FeedmuxError]]:

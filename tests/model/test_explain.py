@@ -6,18 +6,14 @@ from feedmux.model.errors import (
     AuthenticationFailed,
     CallFailed,
     Category,
-    Cause,
-    ConnectFailed,
     FeedmuxError,
-    GaveUp,
     InvalidSetting,
-    LinkLost,
     MalformedMessage,
     Overflow,
     Recovery,
-    RequestTimeout,
 )
 from feedmux.model.explain import explain
+from feedmux.model.link_errors import Cause, ConnectFailed, GaveUp, LinkLost, RequestTimeout
 
 URL = "wss://host/"
 
@@ -28,9 +24,21 @@ URL = "wss://host/"
         (ConnectFailed(URL, "refused"), Category.CONNECTION, "Check that the server is running"),
         (ConnectFailed(URL, "no such name", cause=Cause.NAME), Category.CONNECTION, "Check the host name"),
         (ConnectFailed(URL, "bad", cause=Cause.TLS), Category.CONNECTION, "the certificate was made"),
-        (ConnectFailed(URL, "401", cause=Cause.STATUS, status=401), Category.AUTHENTICATION, "Check the credentials"),
-        (ConnectFailed(URL, "429", cause=Cause.STATUS, status=429), Category.CONNECTION, "Open fewer connections"),
-        (ConnectFailed(URL, "500", cause=Cause.STATUS, status=500), Category.CONNECTION, "refuses WebSockets here"),
+        (
+            ConnectFailed(URL, "401", cause=Cause.STATUS, status=401),
+            Category.AUTHENTICATION,
+            "Check the credentials",
+        ),
+        (
+            ConnectFailed(URL, "429", cause=Cause.STATUS, status=429),
+            Category.CONNECTION,
+            "Open fewer connections",
+        ),
+        (
+            ConnectFailed(URL, "500", cause=Cause.STATUS, status=500),
+            Category.CONNECTION,
+            "refuses WebSockets here",
+        ),
         (GaveUp(URL, "refused", 3), Category.CONNECTION, "raise max_attempts"),
         (AuthenticationFailed("Deribit", "no"), Category.AUTHENTICATION, "Check the key and its secret"),
         (RequestTimeout("buy", 1, maybe_executed=True), Category.CONNECTION, "ask for the state before"),

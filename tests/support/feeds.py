@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from feedmux.client.clock import SystemClock
 from feedmux.client.carrier import Carrier
+from feedmux.client.clock import SystemClock
 from feedmux.client.settings import LinkConfig
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.model.event import Envelope, EventKind, State

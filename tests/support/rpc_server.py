@@ -78,7 +78,7 @@ class RpcServer:
         try:
             with contextlib.suppress(ConnectionClosed):
                 async for text in connection:
-                    await self._answer(connection, number, json.loads(text))
+                    await self._answer(connection, number, _value(text))
         finally:
             self.open.remove(connection)
 
@@ -118,5 +118,14 @@ async def rpc_server(*, ssl: SSLContext | None = None) -> AsyncIterator[RpcServe
     server = RpcServer()
     async with serve(server.talk, "127.0.0.1", 0, compression=None, close_timeout=1.0, ssl=ssl) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
-        server.url = f"{'ws' if ssl is None else 'wss'}://{'127.0.0.1' if ssl is None else 'localhost'}:{port}/"
+        server.url = (
+            f"{'ws' if ssl is None else 'wss'}://{'127.0.0.1' if ssl is None else 'localhost'}:{port}/"
+        )
         yield server
+
+
+def _value(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return str(text)

@@ -16,9 +16,10 @@ from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
+from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
-from feedmux.client.carrier import Carrier, CarrierUser
 from feedmux.client.settings import LinkConfig
+from feedmux.client.user import CarrierUser
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig

@@ -19,15 +19,9 @@ if TYPE_CHECKING:
     from feedmux.client.settings import LinkConfig, WhenFull
     from feedmux.core import allowance
     from feedmux.model.adapter import Adapter, Codec, Dialogue, Note
-    from feedmux.model.errors import (
-        AuthenticationFailed,
-        CallFailed,
-        ConnectFailed,
-        LinkLost,
-        RequestLost,
-        RequestTimeout,
-    )
+    from feedmux.model.errors import AuthenticationFailed, CallFailed
     from feedmux.model.explain import Explanation, explain
+    from feedmux.model.link_errors import ConnectFailed, LinkLost, RequestLost, RequestTimeout
     from feedmux.model.ports import Correlator
     from feedmux.model.rpc import Reply, RpcError
 
@@ -37,7 +31,7 @@ _HOMES = {
     "BlockingLink": "feedmux.client.blocking",
     "CallFailed": "feedmux.model.errors",
     "Codec": "feedmux.model.adapter",
-    "ConnectFailed": "feedmux.model.errors",
+    "ConnectFailed": "feedmux.model.link_errors",
     "Correlator": "feedmux.model.ports",
     "Deribit": "feedmux.client.deribit",
     "Dialogue": "feedmux.model.adapter",
@@ -48,13 +42,13 @@ _HOMES = {
     "Limiter": "feedmux.client.limiter",
     "Link": "feedmux.client.link",
     "LinkConfig": "feedmux.client.settings",
-    "LinkLost": "feedmux.model.errors",
+    "LinkLost": "feedmux.model.link_errors",
     "LinkState": "feedmux.client.link",
     "Note": "feedmux.model.adapter",
     "PlainAdapter": "feedmux.client.plain",
     "Reply": "feedmux.model.rpc",
-    "RequestLost": "feedmux.model.errors",
-    "RequestTimeout": "feedmux.model.errors",
+    "RequestLost": "feedmux.model.link_errors",
+    "RequestTimeout": "feedmux.model.link_errors",
     "Restored": "feedmux.client.events",
     "RpcError": "feedmux.model.rpc",
     "Subscribed": "feedmux.client.events",

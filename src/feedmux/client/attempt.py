@@ -27,12 +27,12 @@ from picows import (
     WSParsedURL,
     ws_connect,
 )
-from picows.proxy import ProxyError
+from picows.proxy import ProxyError  # type: ignore[attr-defined]
 
 from feedmux.client.dial import dial
 from feedmux.client.endpoint import Endpoint, reason_of, without_secrets
 from feedmux.client.settings import LinkConfig
-from feedmux.model.errors import Cause, ConnectFailed, LinkError
+from feedmux.model.link_errors import Cause, ConnectFailed, LinkError
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 LONGEST_WAIT_S: Final = 3600.0

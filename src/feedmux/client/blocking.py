@@ -1,7 +1,7 @@
 """A link for programs without an event loop: scripts, notebooks, threads.
 
-The link lives in a loop of its own, in one thread that ends with it. Every method waits for its result and raises what the
-link raises.
+The link lives in a loop of its own, in one thread that ends with it. Every method waits for its
+result and raises what the link raises.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, Self, TypeVar
 
 from feedmux.client.events import Subscribed
 from feedmux.client.link import Link, LinkState
-from feedmux.model.errors import LinkLost
+from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Statistics
 
 _Result = TypeVar("_Result")
@@ -94,7 +94,7 @@ class BlockingLink:
 
     def statistics(self) -> Statistics:
         """Return counters since the start, and the present."""
-        return self._link.statistics()
+        return self._call(_statistics(self._link))
 
     def close(self) -> None:
         """End the link and its thread. May be repeated."""
@@ -144,6 +144,10 @@ async def _opened(make_link: Callable[[], Link], within_s: float | None) -> Link
         await link.close()
         raise
     return link
+
+
+async def _statistics(link: Link) -> Statistics:
+    return link.statistics()
 
 
 async def _next_or(link: Link, end: object) -> object:

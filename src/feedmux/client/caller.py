@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from feedmux.core.requests import Fate, Requests
-from feedmux.model.errors import CallFailed, FeedmuxError, InvalidSetting, RequestLost, RequestTimeout
+from feedmux.model.errors import CallFailed, FeedmuxError, InvalidSetting
+from feedmux.model.link_errors import RequestLost, RequestTimeout
 from feedmux.model.ports import Clock, Correlator, Statistics
 from feedmux.model.rpc import Reply
 
@@ -97,9 +97,7 @@ class Caller:
         """
         if self._correlator is None:
             raise InvalidSetting("adapter", "one without a correlator", "one whose server answers requests")
-        number = self._requests.begin(
-            self._clock.monotonic(), timeout_s, repeatable=repeatable, what=method
-        )
+        number = self._requests.begin(self._clock.monotonic(), timeout_s, repeatable=repeatable, what=method)
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         try:
             message = self._correlator.request(number, method, params)

@@ -5,7 +5,8 @@ Theory of operation
 
 The owner awaits :meth:`Carrier.run`; in it, the machine of :mod:`feedmux.core.reconnect` decides
 and this module does: it connects, waits for the end, waits for the backoff, connects again,
-without end, unless the policy or a bound of attempts says that it is over. Its user, the one who reads the messages, is told::
+without end, unless the policy or a bound of attempts says that it is over. Its user, the one
+who reads the messages, is told::
 
     opened ─▶ received* ─▶ lost ─▶ retrying ─▶ (wait) ─▶ opened …      lost once per opened
                        connect failed: retrying ─▶ (wait) ─▶ …
@@ -42,16 +43,15 @@ from feedmux.client.guard import Guard
 from feedmux.client.heartbeat import Heartbeat
 from feedmux.client.policy import Policy, patient
 from feedmux.client.settings import LinkConfig
+from feedmux.client.trouble import Trouble
 from feedmux.client.user import CarrierUser
 from feedmux.core.breaker import Breaker
 from feedmux.core.reconnect import Event, Reconnect, State
-from feedmux.model.errors import ConnectFailed, FeedmuxError, GaveUp, InvalidSetting, LinkError, LinkLost, Overflow
+from feedmux.model.errors import FeedmuxError, InvalidSetting, Overflow
+from feedmux.model.link_errors import ConnectFailed, GaveUp, LinkError, LinkLost
 from feedmux.model.ports import Clock, Dice, Statistics
 
 _LOG: Final = logging.getLogger(__name__)
-_DOWN: Final = "link to %s is down: %s; next attempt in %.2f s"
-_BACK: Final = "link to %s is back"
-_REASONS_TOLD: Final = 8
 _DEFAULTS: Final = LinkConfig()
 GOING_AWAY: Final = 1001
 
@@ -108,7 +108,7 @@ class Carrier:
         self._connection: Connection | None = None
         self._question: bytes | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._told: set[str] = set()
+        self._trouble = Trouble()
         self._reason = ""
         self._close_code: int | None = None
         self._attempts = self._opens = self._messages = 0
@@ -204,9 +204,7 @@ class Carrier:
         if self._machine.state is State.OPEN:
             self._machine.apply(Event.PROVED)
             self._breaker.succeeded()
-            if self._told:
-                self._told.clear()
-                _LOG.warning(_BACK, self._endpoint)
+            self._trouble.over(self._endpoint.text)
 
     def probe(self) -> None:
         """Ask for a sign of life now, unless one is waited for already."""
@@ -347,7 +345,9 @@ class Carrier:
 
     def _retry(self, error: LinkError, reason: str) -> None:
         """Judge a failure; tell that there will be another attempt, unless the link was closed or is over."""
-        self._reason, self._error = reason, error
+        # Only what it says is kept: its traceback would keep the connection that failed.
+        self._reason, self._error = reason, error.with_traceback(None)
+        error.__cause__ = None
         if self._is_closed():
             return
         now, failures = self._clock.monotonic(), self._machine.failures
@@ -362,16 +362,7 @@ class Carrier:
             following = self._endpoints.index(self._endpoint) + 1
             self._endpoint = self._endpoints[following % len(self._endpoints)]
         self._machine.postpone(max(verdict.wait_s, self._breaker.wait_s(now)))
-        self._tell(reason)
-
-    def _tell(self, reason: str) -> None:
-        """Say why the link is down and how long it waits; each reason once until it is back."""
-        new = reason not in self._told and len(self._told) < _REASONS_TOLD
-        _LOG.log(
-            logging.WARNING if new else logging.DEBUG, _DOWN, self._endpoint, reason, self._machine.wait_s
-        )
-        if new:
-            self._told.add(reason)
+        self._trouble.tell(self._endpoint.text, reason, self._machine.wait_s)
         self._guard.call(self._user.retrying, reason, self._machine.wait_s)
 
     def _ask(self) -> None:

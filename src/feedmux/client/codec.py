@@ -34,7 +34,7 @@ class JsonCodec:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise MalformedMessage("message to send", str(error)) from error
 
-    def decode(self, payload: bytes, is_binary: bool, /) -> object:  # noqa: FBT001 - as the seam says
+    def decode(self, payload: bytes, is_binary: bool, /) -> object:
         """Read one message.
 
         Raises:

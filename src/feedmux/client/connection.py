@@ -41,7 +41,8 @@ from feedmux.client.attempt import Attempt
 from feedmux.client.endpoint import Endpoint
 from feedmux.client.mask import refresh
 from feedmux.client.settings import LinkConfig
-from feedmux.model.errors import Cause, ConnectFailed, Overflow
+from feedmux.model.errors import Overflow
+from feedmux.model.link_errors import Cause, ConnectFailed
 
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
@@ -166,7 +167,7 @@ class Connection(WSListener):
         if self._transport is not None and self._reason is None:
             self._transport.underlying_transport.resume_reading()
 
-    def end(self, reason: str, code: int = WSCloseCode.GOING_AWAY) -> None:
+    def end(self, reason: str, code: int = 1001) -> None:
         """Cut the connection, or the attempt to make it; ``ended`` follows in a later turn."""
         self._cease(reason)
         if self._transport is not None:
@@ -262,7 +263,7 @@ class Connection(WSListener):
             self._parts, self._parts_are_binary = bytearray(), kind is _BINARY
         parts = self._parts
         if len(parts) + frame.payload_size > self._config.max_message_bytes:
-            self.end(self._too_long, WSCloseCode.MESSAGE_TOO_BIG)
+            self.end(self._too_long, WSCloseCode.MESSAGE_TOO_BIG.value)
             return
         parts += frame.get_payload_as_bytes()
         if frame.fin:
@@ -274,7 +275,7 @@ class Connection(WSListener):
                 self._blamed()
 
     def _break(self, what: str) -> None:
-        self.end(f"the server broke the protocol: {what}", WSCloseCode.PROTOCOL_ERROR)
+        self.end(f"the server broke the protocol: {what}", WSCloseCode.PROTOCOL_ERROR.value)
 
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if payload else None

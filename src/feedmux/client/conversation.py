@@ -36,23 +36,18 @@ from feedmux.client.carrier import Carrier
 from feedmux.client.events import Interrupted, Restored
 from feedmux.client.limiter import Limiter
 from feedmux.client.settings import LinkConfig
+from feedmux.client.silence import Silence
 from feedmux.client.wishes import Wishes
-from feedmux.core.vigil import Step, Vigil
-from feedmux.model.adapter import Adapter
-from feedmux.model.errors import (
-    AuthenticationFailed,
-    CallFailed,
-    FeedmuxError,
-    MalformedMessage,
-    RequestTimeout,
-)
+from feedmux.core.reconnect import State
+from feedmux.core.vigil import Step
+from feedmux.model.adapter import Adapter, Note
+from feedmux.model.errors import AuthenticationFailed, CallFailed, FeedmuxError, MalformedMessage
+from feedmux.model.link_errors import RequestLost, RequestTimeout
 from feedmux.model.ports import Clock
 
 _LOG: Final = logging.getLogger(__name__)
 _INVALID_TEXT: Final = 1007
 _A_MOMENT_S: Final = 0.001
-_WHOLE: Final = ""
-"""The name under which the connection itself is watched."""
 
 CarrierMaker = Callable[["Conversation"], Carrier]
 
@@ -87,8 +82,7 @@ class Conversation:
         self._renewal: asyncio.TimerHandle | None = None
         self._lost_at: float | None = None
         self._pongs = 0
-        self._whole = _vigil(config.silence_s, config.ping_timeout_s)
-        self._channels = _vigil(config.channel_silence_s, config.ping_timeout_s)
+        self._silence = Silence(config)
         self.is_live = False
         """Whether the connection is open and everything was restored on it."""
         self.became_live = asyncio.Event()
@@ -96,7 +90,7 @@ class Conversation:
         self.failed = asyncio.Event()
         """Is set when an attempt failed, until it is live."""
         self.caller = Caller(adapter.correlator, self.transmit, limit=config.max_in_flight, clock=clock)
-        self.wishes = Wishes(adapter, self, self._watch_channels)
+        self.wishes = Wishes(adapter, self, self._held_changed)
         self.carrier = make_carrier(self)
 
     # What an adapter may do.
@@ -208,12 +202,7 @@ class Conversation:
 
     def opened(self) -> None:
         """A connection is open: restore everything on it."""
-        now = self._clock.monotonic()
-        for vigil in (self._whole, self._channels):
-            if vigil is not None:
-                vigil.restart(now)
-        if self._whole is not None:
-            self._whole.watch(_WHOLE, now)
+        self._silence.restart(self._clock.monotonic())
         self._spawn(self._restore())
 
     def received(self, payload: bytes) -> None:
@@ -226,9 +215,9 @@ class Conversation:
 
     def lost(self, reason: str) -> None:
         """The connection ended."""
-        was_live = self.is_live
+        is_hole = self.is_live and self.carrier.state is not State.CLOSED
         self._forget(reason)
-        if was_live:
+        if is_hole:
             self._lost_at = self._clock.monotonic()
             self._deliver(Interrupted(reason))
 
@@ -250,17 +239,17 @@ class Conversation:
         except MalformedMessage as error:
             self.carrier.replace(str(error), _INVALID_TEXT)
             return
-        now = self._clock.monotonic()
-        if self._whole is not None:
-            self._whole.heard(_WHOLE, now)
-        if self.caller.take(message):
-            return
-        note = self._adapter.inspect(message)
-        if note is None:
+        note = None
+        is_answer = self.caller.take(message)
+        if not is_answer:
+            note = self._adapter.inspect(message)
+        self._silence.heard(note.channel if note is not None else "", self._clock.monotonic())
+        if note is not None:
+            self._take_note(note, message)
+        elif not is_answer:
             self._deliver(message)
-            return
-        if note.channel and self._channels is not None:
-            self._channels.heard(note.channel, now)
+
+    def _take_note(self, note: Note, message: object) -> None:
         if note.is_pong:
             self.carrier.pong()
         if note.answer is not None:
@@ -293,7 +282,7 @@ class Conversation:
             self.carrier.halt(error)
         except FeedmuxError as error:
             self.carrier.replace(f"it could not be restored: {error}")
-        except Exception:
+        except Exception:  # noqa: BLE001 - the outermost edge of somebody's code
             _LOG.exception("the adapter of %s failed", self._adapter.name)
             self.carrier.replace("its adapter failed to restore it")
 
@@ -360,39 +349,25 @@ class Conversation:
 
     # Silence.
 
-    def _watch_channels(self, there: Sequence[str], gone: Sequence[str]) -> None:
-        if self._channels is None:
-            return
-        now = self._clock.monotonic()
-        for channel in gone:
-            self._channels.forget(channel)
-        for channel in there:
-            self._channels.watch(channel, now)
+    def _held_changed(self, there: Sequence[str], gone: Sequence[str]) -> None:
+        self._silence.changed(there, gone, self._clock.monotonic())
 
     async def _watch(self) -> None:
-        limits = [limit for limit in (self._config.silence_s, self._config.channel_silence_s) if limit]
-        while limits:
-            await asyncio.sleep(min(1.0, min(limits) / 4))
+        while self._silence.interval_s:
+            await asyncio.sleep(self._silence.interval_s)
             if self.is_live:
                 self._judge()
 
     def _judge(self) -> None:
         now = self._clock.monotonic()
-        for vigil in (self._whole, self._channels):
-            if vigil is None:
-                continue
-            if self.carrier.pongs > self._pongs:
-                silent = vigil.answered(now)
-                self.wishes.renew(self.wishes.held if _WHOLE in silent else silent)
-            for step, key in vigil.check(now):
-                if step is Step.RECONNECT:
-                    self.carrier.replace(f"{key or 'the connection'} is silent, and nothing helped")
-                    return
-                self.carrier.probe()
-        self._pongs = self.carrier.pongs
+        if self.carrier.pongs > self._pongs:
+            self._pongs = self.carrier.pongs
+            silent = self._silence.answered(now)
+            self.wishes.renew(self.wishes.held if silent is None else silent)
+        step, what = self._silence.check(now)
+        if step is Step.RECONNECT:
+            self.carrier.replace(f"{what} is silent, and nothing helped")
+        elif step is Step.PROBE:
+            self.carrier.probe()
         if not self.wishes.is_whole:
             self.reconcile()
-
-
-def _vigil(limit_s: float | None, grace_s: float) -> Vigil | None:
-    return None if limit_s is None else Vigil(limit_s, grace_s)

@@ -4,10 +4,11 @@
 
     async with Deribit(credentials=from_environment()) as deribit:
         print(await deribit.ticker("BTC-PERPETUAL"))
-        placed = await deribit.buy(OrderRequest(instrument_name="BTC-PERPETUAL", amount=Decimal(10), price=Decimal(50_000)))
+        placed = await deribit.buy(OrderRequest(instrument_name="BTC-PERPETUAL", amount=Decimal(10)))
 
-Requests that only read are repeatable: they wait while the link is not live. Requests that change something are
-never sent twice; when their fate is not known, :class:`RequestLost` or :class:`RequestTimeout` says so.
+Requests that only read are repeatable: they wait while the link is not live. Requests that change
+something are never sent twice; when their fate is not known, :class:`RequestLost` or
+:class:`RequestTimeout` says so.
 """
 
 from __future__ import annotations
@@ -86,10 +87,11 @@ class Deribit:
         url: :data:`PRODUCTION` or :data:`TEST`.
         credentials: a key; None stays anonymous: public data only.
         config: bounds and deadlines.
-        limiter: what may be sent; connections of one account have to share one. By default one of its own, with
-            the allowance of an account that trades little.
+        limiter: what may be sent; connections of one account have to share one. By default one of
+            its own, with the allowance of an account that trades little.
         heartbeat_s: how often Deribit asks for a sign of life, seconds, at least 10.
-        cancel_on_disconnect: ``connection`` or ``account`` has Deribit cancel open orders when the connection ends.
+        cancel_on_disconnect: ``connection`` or ``account`` has Deribit cancel open orders when the
+            connection ends.
 
     Raises:
         InvalidSetting: the URL cannot work, or credentials would cross the network unencrypted.

@@ -140,7 +140,7 @@ class DeribitAdapter:
 
     async def subscribe(self, dialogue: Dialogue, channels: Sequence[str], /) -> Mapping[str, str]:
         """Ask for public and private channels; compare what is answered."""
-        refused = {}
+        refused: dict[str, str] = {}
         for method, batch in _batches("subscribe", channels):
             for channel in batch:
                 if is_chained(channel):

@@ -44,12 +44,8 @@ from feedmux.client.privacy import require_privacy
 from feedmux.client.settings import LinkConfig
 from feedmux.core.reconnect import State
 from feedmux.model.adapter import Adapter
-from feedmux.model.errors import (
-    FeedmuxError,
-    InvalidSetting,
-    LinkLost,
-    Overflow,
-)
+from feedmux.model.errors import FeedmuxError, InvalidSetting, Overflow
+from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Statistics
 
 __all__ = ["Link", "LinkConfig", "LinkState", "Listener", "connect"]
@@ -87,8 +83,8 @@ class Listener(Protocol):
 class Link:
     """A connection to a platform, for as long as its owner wants it.
 
-    Use it as ``async with connect(url) as link``, or await :meth:`run` in a task of your own. All methods belong
-    to one event loop.
+    Use it as ``async with connect(url) as link``, or await :meth:`run` in a task of your own. All
+    methods belong to one event loop.
 
     Args:
         urls: ``ws://`` or ``wss://``, one or several that mean the same; see :class:`Carrier`.
@@ -120,7 +116,13 @@ class Link:
             config.max_waiting, config.when_full, pause=self._pause_reading, resume=self._resume_reading
         )
         make_carrier = partial(
-            Carrier, urls, config=config, clock=self._clock, dice=random.SystemRandom(), policy=policy, ssl=ssl
+            Carrier,
+            urls,
+            config=config,
+            clock=self._clock,
+            dice=random.SystemRandom(),
+            policy=policy,
+            ssl=ssl,
         )
         self._conversation = Conversation(
             self._adapter,
@@ -131,9 +133,7 @@ class Link:
             clock=self._clock,
         )
         self._carrier = self._conversation.carrier
-        require_privacy(
-            self._carrier.endpoints, config.headers, holds_secrets=self._adapter.has_credentials
-        )
+        require_privacy(self._carrier.endpoints, config.headers, holds_secrets=self._adapter.has_credentials)
         self._guard = Guard(self._carrier.endpoint.text)
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -358,7 +358,9 @@ def connect(
     policy: Policy = usual,
     ssl: SSLContext | None = None,
 ) -> Link:
-    """Make a link; ``async with connect(url) as link`` or ``link = await connect(url)`` waits until it is live.
+    """Make a link.
+
+    ``async with connect(url) as link`` or ``link = await connect(url)`` waits until it is live.
 
     See :class:`Link` for the arguments and the errors.
     """

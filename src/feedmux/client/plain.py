@@ -69,9 +69,7 @@ class JsonRpcAdapter(PlainAdapter):
         unsubscribe: its counterpart.
     """
 
-    def __init__(
-        self, subscribe: str = "public/subscribe", unsubscribe: str = "public/unsubscribe"
-    ) -> None:
+    def __init__(self, subscribe: str = "public/subscribe", unsubscribe: str = "public/unsubscribe") -> None:
         super().__init__()
         self.correlator = JsonRpc()
         self._subscribe, self._unsubscribe = subscribe, unsubscribe

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from feedmux.model.errors import ConnectFailed, LinkError, Recovery
+from feedmux.model.errors import Recovery
+from feedmux.model.link_errors import ConnectFailed, LinkError
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,10 +14,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from feedmux.client.clock import SystemClock
 from feedmux.client.carrier import Carrier
+from feedmux.client.clock import SystemClock
 from feedmux.client.settings import LinkConfig
-from feedmux.model.errors import LinkLost, MalformedMessage, Refused
+from feedmux.model.errors import MalformedMessage, Refused
+from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Clock, Dice, Statistics
 
 Message = dict[str, Any]
@@ -26,7 +27,9 @@ MAX_ARGS: Final = 100
 """So many streams go into one request; a gateway allows no more per client by default."""
 FINAL_CODES: Final = range(4500, 5000)
 """Close codes of a gateway that do not invite a reconnect."""
-PATIENT: Final = LinkConfig(connect_timeout_s=45.0, max_backoff_s=60.0, ping_interval_s=20.0, breaker_failures=0)
+PATIENT: Final = LinkConfig(
+    connect_timeout_s=45.0, max_backoff_s=60.0, ping_interval_s=20.0, breaker_failures=0
+)
 """Waits for a server that must wake up first: 45 s for a connection, then 1 to 60 s between attempts."""
 
 _LOG: Final = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ class CarrierUser(Protocol):
     """Who uses a carrier. Everything is called in the event loop and may not block."""
 
     def opened(self) -> None:
-        """Restore the connection with :meth:`feedmux.client.carrier.Carrier.send`: it is open, and the server knows nothing."""
+        """Restore the connection: it is open, and the server knows nothing."""
 
     def received(self, payload: bytes, /) -> None:
         """Take one whole message; runs per message."""

@@ -2,10 +2,10 @@
 
 Theory of operation
 ===================
-Two sets: what is *wanted*, and what the connection *holds*, that is, what the other side confirmed on it.
-:meth:`Wishes.reconcile` gives back what is held and not wanted, asks for what is wanted and not held, and goes on until
-the two are the same. So it does not matter when a wish changes, nor whether a connection is new:
-a new one just holds nothing.
+Two sets: what is *wanted*, and what the connection *holds*, that is, what the other side confirmed
+on it. :meth:`Wishes.reconcile` gives back what is held and not wanted, asks for what is wanted and
+not held, and goes on until the two are the same. So it does not matter when a wish changes, nor
+whether a connection is new: a new one just holds nothing.
 
 ==========================================  ================================================
 the adapter's answer                        what follows
@@ -40,7 +40,8 @@ class Wishes:
     Args:
         adapter: how to ask for them.
         dialogue: with whom.
-        changed: is told which channels are held from now on, and which no longer.
+        changed: is told which channels are held from now on, and which no longer; what is only
+            renewed counts as held.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class Wishes:
             for channel in extra:
                 self._held.pop(channel, None)
                 self._stale.pop(channel, None)
-            self._changed((), extra)
+            self._changed((), [channel for channel in extra if channel not in self._wanted])
             return
         missing = [channel for channel in self._wanted if channel not in self._held]
         refused = await self._subscribe(missing)

@@ -116,7 +116,9 @@ class Book:
         if change_id == self._change_id:
             return Applied(self.state)
         if previous != self._change_id:
-            return self.spoil(f"change {change_id} follows {previous}, and the last one was {self._change_id}")
+            return self.spoil(
+                f"change {change_id} follows {previous}, and the last one was {self._change_id}"
+            )
         self._fill(bids, asks)
         self._change_id = change_id
         return Applied(self.state)

@@ -57,6 +57,9 @@ class Vigil:
         self._heard_at: dict[str, float] = {}
         self._steps: dict[str, tuple[Step, float]] = {}
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._heard_at
+
     def watch(self, key: str, now: float) -> None:
         """Judge ``key`` from now on, or begin anew."""
         self._heard_at[key] = now

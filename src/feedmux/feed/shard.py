@@ -9,7 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from feedmux.client.carrier import Carrier, CarrierUser
+from feedmux.client.carrier import Carrier
+from feedmux.client.user import CarrierUser
 from feedmux.core.limits import TokenBucket
 from feedmux.core.silence import SilenceWatch
 from feedmux.core.subscriptions import Phase, Request, Subscriptions

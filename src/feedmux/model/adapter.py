@@ -66,7 +66,7 @@ class Codec(Protocol):
             MalformedMessage: it cannot be written.
         """
 
-    def decode(self, payload: bytes, is_binary: bool, /) -> object:  # noqa: FBT001 - called by position, per message
+    def decode(self, payload: bytes, is_binary: bool, /) -> object:
         """Read one message.
 
         Raises:

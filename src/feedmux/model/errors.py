@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""Everything that can go wrong, as one tree; its branch of links is in :mod:`feedmux.model.link_errors`.
 
 ::
 
@@ -6,6 +6,8 @@
     ├── LocalError            our caller asked for something that cannot be
     │   ├── InvalidTopic      a topic text that is none
     │   ├── InvalidSetting    a configuration that cannot work
+    │   ├── InvalidMessage    a message that its protocol has no form for
+    │   ├── Unaffordable      a message that costs more than its budget can ever hold
     │   └── IllegalEvent      an event that a state machine has no answer to
     ├── PeerError             the other side broke the contract
     │   ├── MalformedMessage  bytes that are not what they should be
@@ -118,6 +120,46 @@ class InvalidSetting(LocalError):
         return f"{self.name}: {self.value!r} does not work; expected {self.expected}"
 
 
+class InvalidMessage(LocalError):
+    """A message that its protocol has no form for.
+
+    Args:
+        what: the part of the message that is wrong.
+        found: what it is; never the value itself, because a request may carry a secret.
+        expected: what would have been right.
+    """
+
+    code = "INVALID_MESSAGE"
+
+    def __init__(self, what: str, found: str, expected: str) -> None:
+        super().__init__(what, found, expected)
+        self.what, self.found, self.expected = what, found, expected
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.found} cannot be sent; expected {self.expected}"
+
+
+class Unaffordable(LocalError):
+    """A message that costs more than its budget can ever hold: no wait would help.
+
+    Args:
+        method: what was to be sent.
+        bucket: which part of the budget.
+        cost: tokens that it costs.
+        capacity: tokens that the bucket holds when it is full.
+    """
+
+    code = "UNAFFORDABLE"
+
+    def __init__(self, method: str, bucket: str, cost: float, capacity: float) -> None:
+        super().__init__(method, bucket, cost, capacity)
+        self.method, self.bucket, self.cost, self.capacity = method, bucket, cost, capacity
+
+    def __str__(self) -> str:
+        held = f"which never holds more than {self.capacity:g}"
+        return f"{self.method!r} costs {self.cost:g} tokens of {self.bucket!r}, {held}"
+
+
 class IllegalEvent(LocalError):
     """An event that a state machine has no answer to: its driver is wrong.
 
@@ -217,138 +259,6 @@ class AuthenticationFailed(Refused):
 
     def __str__(self) -> str:
         return f"{self.what} does not accept the credentials: {self.reason}"
-
-
-class Cause(StrEnum):
-    """Why no connection came about."""
-
-    NAME = "name"
-    """The name does not resolve."""
-    NETWORK = "network"
-    """Nobody there, or no way to there."""
-    TIMEOUT = "timeout"
-    TLS = "tls"
-    PROXY = "proxy"
-    STATUS = "status"
-    """The server answered the upgrade with an HTTP status of its own."""
-    PROTOCOL = "protocol"
-    """It does not speak WebSocket as it should."""
-    ENDED = "ended"
-    """We ended the attempt."""
-
-
-class LinkError(FeedmuxError):
-    """The way to the other side."""
-
-    code = "LINK"
-    retry = NOW
-    close_code = 4001
-    category = Category.CONNECTION
-
-
-class ConnectFailed(LinkError):
-    """No connection came about.
-
-    Args:
-        url: where to, without credentials.
-        reason: why not.
-        cause: the same, to decide by.
-        status: what the server answered the upgrade with; 0 when that is not the cause.
-        wait_s: how long the server wants us to wait; 0 when it did not say.
-    """
-
-    code = "CONNECT_FAILED"
-
-    def __init__(
-        self, url: str, reason: str, *, cause: Cause = Cause.NETWORK, status: int = 0, wait_s: float = 0.0
-    ) -> None:
-        super().__init__(url, reason)
-        self.url, self.reason = url, reason
-        self.cause, self.status, self.wait_s = cause, status, wait_s
-        if wait_s:
-            self.retry = wait_s
-        if status in {401, 403}:
-            self.category = Category.AUTHENTICATION
-
-    def __str__(self) -> str:
-        return f"no connection to {self.url}: {self.reason}"
-
-
-class GaveUp(ConnectFailed):
-    """No connection came about, as often as was allowed.
-
-    Args:
-        url: where to, without credentials.
-        reason: why the last attempt failed.
-        attempts: how many there were.
-    """
-
-    code = "GAVE_UP"
-    retry = NEVER
-
-    def __init__(self, url: str, reason: str, attempts: int) -> None:
-        super().__init__(url, reason)
-        self.attempts = attempts
-
-    def __str__(self) -> str:
-        return f"{super().__str__()}; gave up after {self.attempts} attempts in a row"
-
-
-class LinkLost(LinkError):
-    """A connection ended.
-
-    Args:
-        reason: who ended it and why.
-    """
-
-    code = "LINK_LOST"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"the connection ended: {self.reason}"
-
-
-class RequestLost(LinkLost):
-    """The connection ended while a request was under way.
-
-    Args:
-        method: what was asked for.
-        reason: who ended the connection and why.
-        maybe_executed: False when nothing of the request had been sent, so that it may be repeated.
-    """
-
-    code = "REQUEST_LOST"
-
-    def __init__(self, method: str, reason: str, *, maybe_executed: bool) -> None:
-        super().__init__(reason)
-        self.method, self.maybe_executed = method, maybe_executed
-
-    def __str__(self) -> str:
-        fate = "it may have been executed" if self.maybe_executed else "it was not sent"
-        return f"{self.method}: {super().__str__()}; {fate}"
-
-
-class RequestTimeout(LinkLost):
-    """A request was not answered in time; the connection stands.
-
-    Args:
-        method: what was asked for.
-        timeout_s: how long the answer was waited for.
-        maybe_executed: False when the request was still waiting to be sent.
-    """
-
-    code = "REQUEST_TIMEOUT"
-
-    def __init__(self, method: str, timeout_s: float, *, maybe_executed: bool) -> None:
-        super().__init__(f"no answer within {timeout_s:g} s")
-        self.method, self.timeout_s, self.maybe_executed = method, timeout_s, maybe_executed
-
-    def __str__(self) -> str:
-        fate = "it may have been executed" if self.maybe_executed else "it was not sent"
-        return f"{self.method}: {self.reason}; {fate}"
 
 
 class CapacityError(FeedmuxError):

@@ -10,17 +10,12 @@ from feedmux.model.errors import (
     AuthenticationFailed,
     CallFailed,
     Category,
-    Cause,
-    ConnectFailed,
     FeedmuxError,
-    GaveUp,
     InvalidSetting,
-    LinkLost,
     MalformedMessage,
     Overflow,
-    RequestLost,
-    RequestTimeout,
 )
+from feedmux.model.link_errors import Cause, ConnectFailed, GaveUp, LinkLost, RequestLost, RequestTimeout
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -39,10 +34,11 @@ class Explanation(msgspec.Struct, frozen=True):
 
 _CAUSES: Final = {
     Cause.NAME: "Check the host name in the URL, and that this machine can resolve names.",
-    Cause.NETWORK: "Check that the server is running, that the port is right, and that no firewall is between.",
+    Cause.NETWORK: "Check that the server is running, that the port is right, and that no firewall "
+    "is between.",
     Cause.TIMEOUT: "Check that the network leads there; if the server is only slow, raise connect_timeout_s.",
-    Cause.TLS: "Check that the URL names the host for which the certificate was made, and this machine's clock "
-    "and certificates; give an ssl context for a private authority.",
+    Cause.TLS: "Check that the URL names the host for which the certificate was made, and this machine's "
+    "clock and certificates; give an ssl context for a private authority.",
     Cause.PROXY: "Check the proxy's address, and the user and password in its URL.",
     Cause.PROTOCOL: "Check that the URL leads to a WebSocket and not to a plain web server.",
     Cause.ENDED: "The attempt was ended on this side; nothing needs to be done.",
@@ -78,7 +74,9 @@ def explain(error: FeedmuxError) -> Explanation:
 def _suggestion(error: FeedmuxError) -> str:
     if isinstance(error, ConnectFailed) and not isinstance(error, GaveUp):
         if error.cause is Cause.STATUS:
-            return _STATUSES.get(error.status, "The server refuses WebSockets here, or has trouble of its own.")
+            return _STATUSES.get(
+                error.status, "The server refuses WebSockets here, or has trouble of its own."
+            )
         return _CAUSES[error.cause]
     for kind, suggestion in _KINDS:
         if isinstance(error, kind):

@@ -1,8 +1,8 @@
 """Deribit's requests and results, typed: what to send, and how to read what comes back.
 
-Amounts are in the unit that the instrument is traded in: US dollars for inverse perpetuals and futures, the base
-coin for linear ones and for options. Prices of options are in the base coin, all others in the quote currency.
-Times are Unix milliseconds, as Deribit writes them. Decimals are exact.
+Amounts are in the unit that the instrument is traded in: US dollars for inverse perpetuals and
+futures, the base coin for linear ones and for options. Prices of options are in the base coin, all
+others in the quote currency. Times are Unix milliseconds, as Deribit writes them. Decimals are exact.
 
 Source: Deribit API v2, "Trading" and "Market data" (2026-09); error codes as its servers send them.
 """
@@ -145,7 +145,10 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Instrument(msgspec.Struct, frozen=True):
-    """What can be traded: ``tick_size`` is the smallest step of its price, ``min_trade_amount`` of its amount."""
+    """What can be traded.
+
+    ``tick_size`` is the smallest step of its price, ``min_trade_amount`` the smallest amount.
+    """
 
     instrument_name: str
     kind: str
