@@ -46,13 +46,25 @@ from support.processes import Gateway, Running, Stage, Venue, stage
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
-OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_RCVBUF", "SO_SNDBUF"}
+OTHER_CAPITALS = {
+    "DERIBIT_CLIENT_ID",
+    "DERIBIT_CLIENT_SECRET",
+    "REDIS_",
+    "TCP_NODELAY",
+    "SO_RCVBUF",
+    "SO_SNDBUF",
+}
 """Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
 
 
 def of(*languages: str) -> list[Any]:
     """The blocks of these languages, as parameters."""
     return [pytest.param(block, id=block.name) for block in blocks() if block.language in languages]
+
+
+def programs_of_a_gateway() -> list[Any]:
+    """Programs beside a gateway; those of the client's page have a test of their own (e2e)."""
+    return [each for each in of("python") if each.values[0].path.name != "client.md"]
 
 
 def by_document(path: Path) -> str:
@@ -392,7 +404,7 @@ def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) 
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("block", of("python"))
+@pytest.mark.parametrize("block", programs_of_a_gateway())
 async def test_programs_run_against_a_live_gateway(block: Block) -> None:
     """A program ends by itself, or goes on: then it must have written five lines."""
     assert SHOWN_URL in block.text

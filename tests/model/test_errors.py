@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedmux.model import errors
+from feedmux.model import errors, link_errors
 from feedmux.model.errors import (
     FeedmuxError,
     IllegalEvent,
@@ -21,7 +21,7 @@ def tree(root: type[FeedmuxError]) -> list[type[FeedmuxError]]:
 def test_every_error_of_the_tree_stands_in_the_docstring() -> None:
     assert errors.__doc__ is not None
     for error in tree(FeedmuxError):
-        if error.__module__ == errors.__name__:
+        if error.__module__ in {errors.__name__, link_errors.__name__}:
             assert error.__name__ in errors.__doc__
 
 

@@ -19,8 +19,6 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-import msgspec
-
 from feedmux.client.clock import SystemClock
 from feedmux.client.deribit_adapter import DeribitAdapter
 from feedmux.client.events import Subscribed
@@ -28,7 +26,7 @@ from feedmux.client.limiter import Limiter
 from feedmux.client.link import Link, LinkConfig
 from feedmux.core.allowance import deribit as allowance
 from feedmux.core.book import Book
-from feedmux.model.errors import InvalidSetting, MalformedMessage
+from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Statistics
 from feedmux.venue.deribit_requests import (
     PRODUCTION,
@@ -42,6 +40,7 @@ from feedmux.venue.deribit_requests import (
     Position,
     Ticker,
     Trade,
+    read,
 )
 
 __all__ = [
@@ -157,7 +156,7 @@ class Deribit:
         params = {"instrument_name": instrument_name, "count": count}
         method = "public/get_last_trades_by_instrument"
         answer = await self.link.request(method, params, repeatable=True)
-        return _typed(method, answer.get("trades") if isinstance(answer, dict) else answer, list[Trade])
+        return read(answer.get("trades") if isinstance(answer, dict) else answer, list[Trade])
 
     async def subscribe(self, channels: str | Iterable[str]) -> Subscribed:
         """Want channels, e.g. ``ticker.BTC-PERPETUAL.100ms`` or ``user.orders.any.any.raw``."""
@@ -220,14 +219,7 @@ class Deribit:
         return self.link.statistics()
 
     async def _read(self, method: str, params: Mapping[str, object], kind: type[_Result]) -> _Result:
-        return _typed(method, await self.link.request(method, params, repeatable=True), kind)
+        return read(await self.link.request(method, params, repeatable=True), kind)
 
     async def _change(self, method: str, params: Mapping[str, object], kind: type[_Result]) -> _Result:
-        return _typed(method, await self.link.request(method, params), kind)
-
-
-def _typed(method: str, result: object, kind: type[_Result]) -> _Result:
-    try:
-        return msgspec.convert(result, kind, strict=True)
-    except msgspec.ValidationError as error:
-        raise MalformedMessage(f"answer to {method}", str(error)) from error
+        return read(await self.link.request(method, params), kind)

@@ -27,7 +27,7 @@ from feedmux.client.plain import channel_of
 from feedmux.core.book import Applied, Book, BookState
 from feedmux.core.jsonrpc import JsonRpc
 from feedmux.model.adapter import Codec, Dialogue, Note
-from feedmux.model.errors import AuthenticationFailed, CallFailed, MalformedMessage
+from feedmux.model.errors import AuthenticationFailed, CallFailed
 from feedmux.model.ports import Clock, Correlator
 from feedmux.venue.deribit_requests import (
     FORBIDDEN,
@@ -37,6 +37,7 @@ from feedmux.venue.deribit_requests import (
     Credentials,
     Tokens,
     authentication,
+    read,
     renewal,
 )
 
@@ -96,6 +97,7 @@ class DeribitAdapter:
         self._credentials, self._clock = credentials, clock
         self._heartbeat_s, self._cancel_scope = heartbeat_s, cancel_on_disconnect
         self._tokens: Tokens | None = None
+        self._renewing: set[str] = set()
         self.books: dict[str, Book] = {}
         """Order books by channel, of every ``book`` channel that is subscribed to."""
         self.codec: Codec = DecimalCodec()
@@ -132,8 +134,10 @@ class DeribitAdapter:
 
     async def prepare(self, dialogue: Dialogue, /) -> None:
         """Set the heartbeat, and what happens to our orders when the connection ends."""
+        self._renewing.clear()
         for book in self.books.values():
-            book.clear()
+            if book.state is not BookState.EMPTY:
+                book.spoil("the connection is another one")
         await dialogue.request("public/set_heartbeat", {"interval": self._heartbeat_s})
         if self._cancel_scope is not None and self._credentials is not None:
             await dialogue.request("private/enable_cancel_on_disconnect", {"scope": self._cancel_scope})
@@ -144,7 +148,7 @@ class DeribitAdapter:
         for method, batch in _batches("subscribe", channels):
             for channel in batch:
                 if is_chained(channel):
-                    self.books.setdefault(channel, Book()).clear()
+                    self.books.setdefault(channel, Book())
             answered = await dialogue.request(method, {"channels": batch})
             there = set(answered) if isinstance(answered, list) else set()
             refused |= {channel: MISSING for channel in batch if channel not in there}
@@ -155,7 +159,9 @@ class DeribitAdapter:
     async def unsubscribe(self, dialogue: Dialogue, channels: Sequence[str], /) -> None:
         """Give channels back."""
         for channel in channels:
-            self.books.pop(channel, None)
+            if channel not in self._renewing:
+                self.books.pop(channel, None)
+        self._renewing.difference_update(channels)
         for method, batch in _batches("unsubscribe", channels):
             await dialogue.request(method, {"channels": batch})
 
@@ -180,10 +186,7 @@ class DeribitAdapter:
 
     async def _authenticate(self, dialogue: Dialogue, params: Mapping[str, object]) -> float:
         result = await dialogue.request("public/auth", params)
-        try:
-            self._tokens = msgspec.convert(result, Tokens)
-        except msgspec.ValidationError as error:
-            raise MalformedMessage("Deribit's answer to public/auth", str(error)) from error
+        self._tokens = read(result, Tokens)
         return max(1.0, self._tokens.expires_in * _RENEW_AT)
 
     def _chained(self, channel: str, message: Any) -> Note:
@@ -194,6 +197,7 @@ class DeribitAdapter:
             notice = BookValid(channel) if before is BookState.BROKEN else None
             return Note(channel=channel, notice=notice)
         if before is BookState.VALID:
+            self._renewing.add(channel)
             return Note(
                 channel=channel, is_data=False, renews=True, notice=BookInvalid(channel, applied.reason)
             )

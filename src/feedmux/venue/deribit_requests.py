@@ -14,9 +14,13 @@ import hmac
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
+
+from feedmux.model.errors import MalformedMessage
+
+Result = TypeVar("Result")
 
 PRODUCTION: Final = "wss://www.deribit.com/ws/api/v2"
 TEST: Final = "wss://test.deribit.com/ws/api/v2"
@@ -89,7 +93,10 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Order(msgspec.Struct, frozen=True):
-    """An order as Deribit keeps it. ``average_price`` is 0 before the first fill."""
+    """An order as Deribit keeps it.
+
+    ``average_price`` is 0 before the first fill; ``price`` is None for one that takes any price.
+    """
 
     order_id: str
     instrument_name: str
@@ -99,7 +106,7 @@ class Order(msgspec.Struct, frozen=True):
     order_type: str
     filled_amount: Decimal = Decimal(0)
     average_price: Decimal = Decimal(0)
-    price: Decimal | Literal["market_price"] | None = None
+    price: Decimal | None = None
     label: str = ""
     time_in_force: str = ""
     post_only: bool = False
@@ -264,6 +271,25 @@ def authentication(credentials: Credentials, now_ms: int, nonce: str) -> Params:
 def renewal(tokens: Tokens) -> Params:
     """Return the parameters of ``public/auth`` that trade a refresh token for new tokens."""
     return {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+
+
+def read(result: object, kind: type[Result]) -> Result:
+    """Read a result into its type.
+
+    Raises:
+        MalformedMessage: it is something else.
+    """
+    try:
+        return msgspec.convert(_without_words(result), kind)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage(f"answer of Deribit, as {kind}", str(error)) from error
+
+
+def _without_words(value: object) -> object:
+    """Take out the price of market orders, which Deribit writes as ``market_price``."""
+    if isinstance(value, dict):
+        return {name: _without_words(member) for name, member in value.items() if member != "market_price"}
+    return [_without_words(member) for member in value] if isinstance(value, list) else value
 
 
 def _number(value: object) -> object:
