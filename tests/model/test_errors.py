@@ -4,14 +4,22 @@ import pytest
 
 from feedmux.model import errors
 from feedmux.model.errors import (
+    AttemptsFailed,
     ConnectFailed,
+    Duplicate,
     FeedmuxError,
     IllegalEvent,
     InvalidSetting,
     LinkLost,
     MalformedMessage,
+    MalformedRecording,
+    MaybeExecuted,
+    NoConnections,
+    NotSent,
     Overflow,
     Refused,
+    TooManyRestarts,
+    TornRecording,
 )
 
 
@@ -44,7 +52,35 @@ def test_close_codes_say_whether_to_come_back() -> None:
         (ConnectFailed("wss://h", "timed out"), "no connection to wss://h: timed out"),
         (LinkLost("cut"), "the connection ended: cut"),
         (Overflow("outbox", "64 frames"), "outbox is full; its bound is 64 frames"),
+        (
+            Duplicate("link", "a"),
+            "there is a link 'a' already; expected one that is new, or another name",
+        ),
+        (MalformedRecording("r.jsonl", 7, "no JSON"), "r.jsonl, line 7: no JSON"),
+        (
+            TornRecording("r.jsonl", 7, "no JSON"),
+            "r.jsonl, line 7: the last line is torn (no JSON); those before it are whole",
+        ),
+        (NotSent("buy", "the link is down"), "buy was not sent: the link is down"),
+        (
+            MaybeExecuted("buy", "a", "no answer within 3 s"),
+            "buy may have been executed: a was asked and did not answer (no answer within 3 s)",
+        ),
+        (NoConnections(2), "no connection is open; the pool has 2 members"),
+        (
+            AttemptsFailed("buy", (("a", "down"), ("b", "full"))),
+            "buy was answered by nobody in 2 attempts (a: down; b: full)",
+        ),
+        (
+            TooManyRestarts(1, 60.0, (("a", "down"), ("b", "cut"))),
+            "more than 1 restarts within 60 s (a: down; b: cut)",
+        ),
     ],
 )
 def test_texts_say_what_happened_and_what_was_expected(error: FeedmuxError, text: str) -> None:
     assert str(error) == text
+
+
+def test_what_may_have_been_executed_is_not_to_be_sent_again() -> None:
+    assert MaybeExecuted("buy", "a", "cut").retry == errors.NEVER
+    assert NotSent("buy", "down").retry == errors.NOW
