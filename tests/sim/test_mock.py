@@ -275,6 +275,26 @@ async def test_a_server_that_vanished_says_nothing_and_hears_nothing() -> None:
         assert server.clients == (client,), "the connection stays"
 
 
+async def test_an_answer_that_was_on_its_way_vanishes_too() -> None:
+    go = asyncio.Event()
+    gone = asyncio.Event()
+
+    async def answer(message: Wire) -> list[Wire]:
+        await go.wait()
+        gone.set()
+        return [message]
+
+    async with MockServer(answer) as server, connect(server.url, close_timeout=0.05) as socket:
+        await socket.send("anybody?")
+        await server.assert_received("anybody?")
+        await server.simulate_disconnect("vanish")
+        go.set()
+        await gone.wait()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await socket.recv()
+
+
 async def test_one_client_of_several_is_disconnected() -> None:
     async with MockServer() as server, connect(server.url) as one, connect(server.url) as two:
         first, second = await server.wait_clients(2)
