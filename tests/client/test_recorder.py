@@ -231,16 +231,14 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(
 async def test_recording_lets_the_event_loop_go_on(path: Path) -> None:
     """A portion at a time: nobody waits for all that is written."""
     message = msgspec.json.encode({"token": "x", "levels": [["67000.10", "1.5"]] * 40})
-    loop = asyncio.get_running_loop()
     async with Recorder(path) as recorder:
-        turns, longest_s = 0, 0.0
+        turns = 0
         for _ in range(5000):
             recorder.received(message)
         while recorder.statistics()["written"] != 5000:
-            before = loop.time()
             await asyncio.sleep(0)
-            turns, longest_s = turns + 1, max(longest_s, loop.time() - before)
-        assert turns > 50, "the loop turned while 50 portions were written"
+            turns += 1
+        assert turns > 50, "the loop turned while many portions were written"
     assert metadata(path).count == 5000
 
 

@@ -96,6 +96,7 @@ def test_json_in_a_string_of_json_is_masked_too() -> None:
         b"login hunter22 please",
         b'{"note":"my hunter22!"}',
         b'{"hunter22":1}',
+        b'{"hunter22":{"token":1}}',
         b'{"note":"qu\\"ote\\\\d"}',
         b'{"note":"qu\\u0022ote\\\\d"}',
         b"a=1&b=sl%2Fa%20sh%2B",
