@@ -62,11 +62,6 @@ def of(*languages: str) -> list[Any]:
     return [pytest.param(block, id=block.name) for block in blocks() if block.language in languages]
 
 
-def programs_of_a_gateway() -> list[Any]:
-    """Programs beside a gateway; those of the client's page have a test of their own (e2e)."""
-    return [each for each in of("python") if each.values[0].path.name != "client.md"]
-
-
 def by_document(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -403,11 +398,45 @@ def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) 
     assert is_request or any(is_like(example, message) for message in real), f"nothing real is like {example}"
 
 
+def programs(*, of_gateway: bool) -> list[Any]:
+    """The Python blocks that speak to a gateway, or those that stand alone, as parameters."""
+    others = [each for each in of("python") if each.values[0].path.name != "client.md"]  # its own test: e2e
+    return [each for each in others if (SHOWN_URL in each.values[0].text) == of_gateway]
+
+
 @pytest.mark.e2e
-@pytest.mark.parametrize("block", programs_of_a_gateway())
+@pytest.mark.parametrize("block", programs(of_gateway=False))
+async def test_programs_that_stand_alone_print_what_stands_behind_their_prints(
+    block: Block, tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-X",
+        "dev",
+        "-c",
+        block.text,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    try:
+        async with asyncio.timeout(30):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, errors.decode()
+    assert b"Warning" not in errors, errors.decode()
+    promised = re.findall(r"^ *print\(.*\)  # (.+)$", block.text, re.MULTILINE)
+    assert promised
+    assert sorted(output.decode().splitlines()) == sorted(promised)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", programs(of_gateway=True))
 async def test_programs_run_against_a_live_gateway(block: Block) -> None:
     """A program ends by itself, or goes on: then it must have written five lines."""
-    assert SHOWN_URL in block.text
     async with stage() as set_up, scene(set_up) as (_, gateway):
         process = await asyncio.create_subprocess_exec(
             sys.executable,

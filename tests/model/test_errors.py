@@ -4,14 +4,18 @@ import pytest
 
 from feedmux.model import errors, link_errors
 from feedmux.model.errors import (
+    Duplicate,
     FeedmuxError,
     IllegalEvent,
     InvalidSetting,
     MalformedMessage,
+    MalformedRecording,
     Overflow,
     Refused,
+    TooManyRestarts,
+    TornRecording,
 )
-from feedmux.model.link_errors import ConnectFailed, LinkLost
+from feedmux.model.link_errors import AttemptsFailed, ConnectFailed, LinkLost, NoConnections
 
 
 def tree(root: type[FeedmuxError]) -> list[type[FeedmuxError]]:
@@ -43,6 +47,24 @@ def test_close_codes_say_whether_to_come_back() -> None:
         (ConnectFailed("wss://h", "timed out"), "no connection to wss://h: timed out"),
         (LinkLost("cut"), "the connection ended: cut"),
         (Overflow("outbox", "64 frames"), "outbox is full; its bound is 64 frames"),
+        (
+            Duplicate("link", "a"),
+            "there is a link 'a' already; expected one that is new, or another name",
+        ),
+        (MalformedRecording("r.jsonl", 7, "no JSON"), "r.jsonl, line 7: no JSON"),
+        (
+            TornRecording("r.jsonl", 7, "no JSON"),
+            "r.jsonl, line 7: the last line is torn (no JSON); those before it are whole",
+        ),
+        (NoConnections(2), "no connection is open; the pool has 2 members"),
+        (
+            AttemptsFailed("buy", (("a", "down"), ("b", "full"))),
+            "buy was answered by nobody in 2 attempts (a: down; b: full)",
+        ),
+        (
+            TooManyRestarts(1, 60.0, (("a", "down"), ("b", "cut"))),
+            "more than 1 restarts within 60 s (a: down; b: cut)",
+        ),
     ],
 )
 def test_texts_say_what_happened_and_what_was_expected(error: FeedmuxError, text: str) -> None:

@@ -8,21 +8,27 @@
     │   ├── InvalidSetting    a configuration that cannot work
     │   ├── InvalidMessage    a message that its protocol has no form for
     │   ├── Unaffordable      a message that costs more than its budget can ever hold
+    │   ├── Duplicate         a name that is taken, or a thing that has one already
     │   └── IllegalEvent      an event that a state machine has no answer to
     ├── PeerError             the other side broke the contract
     │   ├── MalformedMessage  bytes that are not what they should be
+    │   ├── MalformedRecording a line of a recording that is none
+    │   │   └── TornRecording its last line, which was not written to its end
     │   └── Refused           the other side said no, with its reason
     │       ├── CallFailed    … to a request, with its code
     │       └── AuthenticationFailed  … to who we say we are
     ├── LinkError             the way to the other side
     │   ├── ConnectFailed     no connection came about
     │   │   └── GaveUp        … as often as was allowed
-    │   └── LinkLost          a connection ended
-    │       ├── RequestLost   … while a request was under way
-    │       └── RequestTimeout  a request was not answered in time
+    │   ├── LinkLost          a connection ended
+    │   │   ├── RequestLost   … while a request was under way
+    │   │   └── RequestTimeout  a request was not answered in time
+    │   ├── NoConnections     a pool has nobody to ask
+    │   └── AttemptsFailed    nobody of those who were asked answered
     └── CapacityError         a bound was reached
         ├── Overflow          a bounded queue is full
-        └── RateLimited       a budget does not allow it yet
+        ├── RateLimited       a budget does not allow it yet
+        └── TooManyRestarts   what is kept running fails too often
 
 ``retry`` says what a caller may do: never, now, or after a number of seconds.
 ``close_code`` is the WebSocket close code that carries the error to a client:
@@ -160,6 +166,24 @@ class Unaffordable(LocalError):
         return f"{self.method!r} costs {self.cost:g} tokens of {self.bucket!r}, {held}"
 
 
+class Duplicate(LocalError):
+    """A name that is taken, or a thing that has a name already.
+
+    Args:
+        what: what was to be named, e.g. ``link``.
+        name: the name that is there.
+    """
+
+    code = "DUPLICATE"
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(what, name)
+        self.what, self.name = what, name
+
+    def __str__(self) -> str:
+        return f"there is a {self.what} {self.name!r} already; expected one that is new, or another name"
+
+
 class IllegalEvent(LocalError):
     """An event that a state machine has no answer to: its driver is wrong.
 
@@ -201,6 +225,39 @@ class MalformedMessage(PeerError):
 
     def __str__(self) -> str:
         return f"malformed {self.what}: {self.reason}"
+
+
+class MalformedRecording(PeerError):
+    """A line of a recording that is none.
+
+    Args:
+        path: the file.
+        line: which line, from 1.
+        reason: what is wrong with it.
+    """
+
+    code = "MALFORMED_RECORDING"
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(path, line, reason)
+        self.path, self.line, self.reason = path, line, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.line}: {self.reason}"
+
+
+class TornRecording(MalformedRecording):
+    """The last line of a recording has no end: whoever wrote it was stopped in the middle.
+
+    Everything before it is whole.
+    """
+
+    code = "TORN_RECORDING"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}, line {self.line}: the last line is torn ({self.reason}); those before it are whole"
+        )
 
 
 class Refused(PeerError):
@@ -304,3 +361,23 @@ class RateLimited(CapacityError):
 
     def __str__(self) -> str:
         return f"{self.method!r} exceeds the rate limit; it may be sent in {self.wait_s:.3f} s"
+
+
+class TooManyRestarts(CapacityError):
+    """What is kept running fails too often; it was stopped, all of it.
+
+    Args:
+        limit: so many restarts would have been tolerated.
+        within_s: in so many seconds.
+        failures: what ended and why, in order; the last one is the one too many.
+    """
+
+    code = "TOO_MANY_RESTARTS"
+
+    def __init__(self, limit: int, within_s: float, failures: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(limit, within_s, failures)
+        self.limit, self.within_s, self.failures = limit, within_s, failures
+
+    def __str__(self) -> str:
+        told = "; ".join(f"{name}: {reason}" for name, reason in self.failures)
+        return f"more than {self.limit} restarts within {self.within_s:g} s ({told})"

@@ -137,3 +137,41 @@ class RequestTimeout(LinkLost):
     def __str__(self) -> str:
         fate = "it may have been executed" if self.maybe_executed else "it was not sent"
         return f"{self.method}: {self.reason}; {fate}"
+
+
+class NoConnections(LinkError):
+    """A pool has nobody to ask.
+
+    Args:
+        members: how many it has; none of them is open.
+    """
+
+    code = "NO_CONNECTIONS"
+
+    def __init__(self, members: int) -> None:
+        super().__init__(members)
+        self.members = members
+
+    def __str__(self) -> str:
+        return f"no connection is open; the pool has {self.members} members"
+
+
+class AttemptsFailed(LinkError):
+    """Nobody of those who were asked answered.
+
+    Unless the request was marked repeatable, none of them can have executed it.
+
+    Args:
+        what: the request, by its method.
+        attempts: who was tried and why in vain, in order.
+    """
+
+    code = "ATTEMPTS_FAILED"
+
+    def __init__(self, what: str, attempts: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(what, attempts)
+        self.what, self.attempts = what, attempts
+
+    def __str__(self) -> str:
+        tried = "; ".join(f"{name}: {reason}" for name, reason in self.attempts)
+        return f"{self.what} was answered by nobody in {len(self.attempts)} attempts ({tried})"
