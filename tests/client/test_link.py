@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,6 +15,9 @@ import pytest
 from feedmux.client.events import Dropped, Interrupted, Restored, Subscribed
 from feedmux.client.link import Link, LinkConfig, LinkState, connect
 from feedmux.client.plain import JsonRpcAdapter, PlainAdapter
+from feedmux.client.pool import Pool
+from feedmux.client.recorder import Recorder
+from feedmux.client.registry import Registry
 from feedmux.client.settings import WhenFull
 from feedmux.model.adapter import Dialogue
 from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting, Overflow
@@ -550,3 +555,45 @@ async def test_a_hundred_reconnects_leave_nothing_behind_and_the_wanted_set_whol
         assert open_descriptors() <= descriptors
         gc.collect()
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+# Being watched
+
+
+async def test_what_happens_inside_is_told_and_recorded(tmp_path: Path) -> None:
+    told: list[str] = []
+    path = tmp_path / "link.jsonl"
+    async with rpc_server() as server, Recorder(path, secrets={"hush-hush"}) as recorder:
+        link = Link(server.url, config=quick(ping_interval_s=0.05))
+        link.telemetry.attach(lambda event: told.append(".".join(event.name[1:])))
+        link.record(recorder)
+        async with link:
+            await link.subscribe("a")
+            await link.request("echo", ["hush-hush"])
+            await until(lambda: "heartbeat.pong" in told)
+            await server.cut()
+            await link.wait_live(5)
+            await link.unsubscribe("a")
+    assert set(told) >= {
+        "connection.upgrade", "subscription_manager.add", "subscription_manager.remove",
+        "subscription_manager.restore", "request_correlator.track", "request_correlator.resolve",
+        "heartbeat.pong",
+    }  # fmt: skip
+    text = path.read_text()
+    assert "hush-hush" not in text
+    kinds = [(entry["dir"], entry["type"]) for entry in map(json.loads, text.splitlines())]
+    assert {("out", "text"), ("in", "text"), ("in", "close")} <= set(kinds)
+
+
+async def test_a_pool_asks_links_and_a_registry_knows_them() -> None:
+    async with rpc_server() as one, rpc_server() as two:
+        registry = Registry()
+        async with connect(one.url, config=QUICK) as first, connect(two.url, config=QUICK) as second:
+            for name, link in (("first", first), ("second", second)):
+                registry.add(name, link)
+            pool = Pool(registry.members)
+            assert [await pool.request("echo", [n]) for n in range(4)] == [[n] for n in range(4)]
+            assert (len(one.asked("echo")), len(two.asked("echo"))) == (2, 2)
+            await first.close()
+            assert await pool.request("echo", [5]) == [5]
+        await until(lambda: len(registry) == 0, "ended links are forgotten")

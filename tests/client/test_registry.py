@@ -5,8 +5,9 @@ import contextlib
 
 import pytest
 
-from feedmux.client.link import Link, State
+from feedmux.client.carrier import Carrier
 from feedmux.client.registry import Registry
+from feedmux.core.reconnect import State
 from feedmux.model.errors import Duplicate, IllegalEvent, Overflow
 from feedmux.model.ports import Statistics
 from support.loops import on_asyncio
@@ -54,7 +55,7 @@ class Stubborn(Door):
 class RunningLink:
     """The member that a link with its task makes."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Carrier) -> None:
         self.link = link
         self._task = asyncio.create_task(link.run())
 

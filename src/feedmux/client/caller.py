@@ -22,6 +22,12 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
+from msgspec.structs import asdict
+
+from feedmux.client.telemetry import Telemetry
+from feedmux.client.telemetry_events import RequestFailAll, RequestResolve, RequestTrack
+from feedmux.client.telemetry_events import RequestTimeout as TimedOut
+from feedmux.core.percentiles import Samples, Summary
 from feedmux.core.requests import Fate, Requests
 from feedmux.model.errors import CallFailed, FeedmuxError, InvalidSetting
 from feedmux.model.link_errors import RequestLost, RequestTimeout
@@ -46,12 +52,13 @@ class Transmit(Protocol):
 class _Waiting:
     """One who asked."""
 
-    __slots__ = ("answer", "message", "method", "timeout_s")
+    __slots__ = ("answer", "asked_at", "message", "method", "timeout_s")
 
     def __init__(
         self, message: object, method: str, timeout_s: float, answer: asyncio.Future[object]
     ) -> None:
         self.message, self.method, self.timeout_s, self.answer = message, method, timeout_s, answer
+        self.asked_at = 0.0
 
 
 class Caller:
@@ -61,12 +68,21 @@ class Caller:
         correlator: how requests and answers look; None: nothing can be asked.
         transmit: sends a message.
         limit: requests in flight at once.
+        telemetry: who is told of requests and answers.
         clock: time.
     """
 
     def __init__(
-        self, correlator: Correlator | None, transmit: Transmit, *, limit: int, clock: Clock
+        self,
+        correlator: Correlator | None,
+        transmit: Transmit,
+        *,
+        limit: int,
+        telemetry: Telemetry,
+        clock: Clock,
     ) -> None:
+        self._telemetry = telemetry
+        self._round_trips_ms = Samples()
         self._correlator, self._transmit, self._clock = correlator, transmit, clock
         self._requests = Requests(limit)
         self._waiting: dict[int, _Waiting] = {}
@@ -123,18 +139,28 @@ class Caller:
         settled = self._requests.settle(reply.request_id)
         waiting = self._waiting.pop(settled.request_id, None) if settled.request_id is not None else None
         if settled.fate is Fate.CLAIMED and waiting is not None:
+            self._note_answer(settled.request_id or 0, waiting)
             _answer(waiting, reply)
         else:
             _LOG.warning("an answer that nobody waits for (%s): id %.60r", settled.fate, reply.request_id)
         return True
 
+    @property
+    def round_trips_ms(self) -> Summary | None:
+        """How long the latest hundred answers took, milliseconds; None before the first."""
+        return self._round_trips_ms.summary()
+
     def lost(self, reason: str) -> None:
         """The connection ended."""
+        failed = []
         for lost in self._requests.lost():
             if not lost.repeats:
                 waiting = self._waiting.pop(lost.request_id, None)
                 if waiting is not None:
+                    failed.append(lost.request_id)
                     _fail(waiting, RequestLost(lost.what, reason, maybe_executed=lost.maybe_executed))
+        if failed and self._telemetry.tell is not None:
+            self._telemetry.tell(RequestFailAll(len(failed), tuple(failed), reason))
 
     def restored(self) -> None:
         """Another connection is there, and whole: send what waited for it.
@@ -160,13 +186,17 @@ class Caller:
 
     def statistics(self) -> Statistics:
         """Return what is in flight, and what became of the others."""
-        return self._requests.statistics()
+        trips = self.round_trips_ms
+        return {**self._requests.statistics(), "round_trips_ms": None if trips is None else asdict(trips)}
 
     def _send(self, number: int) -> None:
         waiting = self._waiting.get(number)
         if waiting is not None:
             self._transmit(waiting.message)
             self._requests.sent(number)
+            waiting.asked_at = self._clock.monotonic()
+            if self._telemetry.tell is not None:
+                self._telemetry.tell(RequestTrack(len(self._waiting), number, waiting.timeout_s * 1000))
 
     def _set_timer(self) -> None:
         """One timer for all: it is set for the earliest deadline, and looks again when it comes."""
@@ -186,7 +216,15 @@ class Caller:
             if waiting is not None:
                 error = RequestTimeout(lost.what, waiting.timeout_s, maybe_executed=lost.maybe_executed)
                 _fail(waiting, error)
+                if self._telemetry.tell is not None:
+                    self._telemetry.tell(TimedOut(len(self._waiting), lost.request_id))
         self._set_timer()
+
+    def _note_answer(self, number: int, waiting: _Waiting) -> None:
+        took_ms = (self._clock.monotonic() - waiting.asked_at) * 1000
+        self._round_trips_ms.record(took_ms)
+        if self._telemetry.tell is not None:
+            self._telemetry.tell(RequestResolve(len(self._waiting), took_ms, number))
 
 
 def _answer(waiting: _Waiting, reply: Reply) -> None:

@@ -33,7 +33,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from ssl import SSLContext, create_default_context
 from typing import Final
 
@@ -112,6 +113,9 @@ class Carrier:
         self._reason = ""
         self._close_code: int | None = None
         self._attempts = self._opens = self._messages = 0
+        self._began_at = 0.0
+        self.connect_s = 0.0
+        """How long the latest connection took to open."""
         self._guard = Guard(self._endpoint.text)
 
     @property
@@ -128,6 +132,10 @@ class Carrier:
     def opens(self) -> int:
         """How many connections were opened; the number of the present one."""
         return self._opens
+
+    def tell_pongs(self, ponged: Callable[[float], None]) -> None:
+        """Have somebody told how long each ping took, seconds."""
+        self._heartbeat.answered_by = ponged
 
     @property
     def pongs(self) -> int:
@@ -277,6 +285,7 @@ class Carrier:
     async def _connect_once(self) -> None:
         """Make one attempt, and stay until its connection is gone."""
         self._attempts += 1
+        self._began_at = self._clock.monotonic()
         connection = self._connection = Connection(
             self._endpoint,
             self._config,
@@ -284,7 +293,7 @@ class Carrier:
             received=self._user.received,
             received_binary=self._user.received_binary,
             ponged=self._ponged,
-            blamed=self._blame_received,
+            blamed=partial(self._guard.blame, "received"),
             ended=self._ended,
         )
         tls = self._tls if self._endpoint.is_secure else None
@@ -325,6 +334,7 @@ class Carrier:
     def _opened(self) -> None:
         self._machine.apply(Event.OPENED)
         self._opens += 1
+        self.connect_s = self._clock.monotonic() - self._began_at
         self._reason = ""
         self._heartbeat.start()
         errors = self._guard.errors
@@ -387,6 +397,3 @@ class Carrier:
 
     def _mute(self) -> None:
         self.replace(f"no answer to the ping within {self._config.ping_timeout_s:g} s")
-
-    def _blame_received(self) -> None:
-        self._guard.blame("received")

@@ -35,14 +35,17 @@ from feedmux.client.caller import Caller
 from feedmux.client.carrier import Carrier
 from feedmux.client.events import Interrupted, Restored
 from feedmux.client.limiter import Limiter
+from feedmux.client.recorder import Recorder
 from feedmux.client.settings import LinkConfig
 from feedmux.client.silence import Silence
+from feedmux.client.telemetry import Telemetry
+from feedmux.client.telemetry_events import ConnectionUpgrade, HeartbeatPong, SubscriptionRestore
 from feedmux.client.wishes import Wishes
 from feedmux.core.reconnect import State
 from feedmux.core.vigil import Step
 from feedmux.model.adapter import Adapter, Note
 from feedmux.model.errors import AuthenticationFailed, CallFailed, FeedmuxError, MalformedMessage
-from feedmux.model.link_errors import RequestLost, RequestTimeout
+from feedmux.model.link_errors import RequestLost
 from feedmux.model.ports import Clock
 
 _LOG: Final = logging.getLogger(__name__)
@@ -89,9 +92,18 @@ class Conversation:
         """Is set while it is live."""
         self.failed = asyncio.Event()
         """Is set when an attempt failed, until it is live."""
-        self.caller = Caller(adapter.correlator, self.transmit, limit=config.max_in_flight, clock=clock)
+        self.telemetry = Telemetry()
+        self.recorder: Recorder | None = None
+        self.caller = Caller(
+            adapter.correlator,
+            self.transmit,
+            limit=config.max_in_flight,
+            telemetry=self.telemetry,
+            clock=clock,
+        )
         self.wishes = Wishes(adapter, self, self._held_changed)
         self.carrier = make_carrier(self)
+        self.carrier.tell_pongs(self._ponged)
 
     # What an adapter may do.
 
@@ -139,7 +151,8 @@ class Conversation:
         is_users: bool = False,
     ) -> object:
         began = self._clock.monotonic()
-        await self._admit_within(method, timeout_s)
+        if self._limiter is not None:
+            await self._limiter.admit_within(method, timeout_s)
         if is_users and not repeatable:
             self.require_live(method)
         left_s = max(timeout_s - (self._clock.monotonic() - began), _A_MOMENT_S)
@@ -152,13 +165,6 @@ class Conversation:
                 self._limiter.penalise(penalty_s)
             raise
 
-    async def _admit_within(self, method: str, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self.admit(method)
-        except TimeoutError:
-            raise RequestTimeout(method, timeout_s, maybe_executed=False) from None
-
     def transmit(self, message: object) -> None:
         """Send a message now.
 
@@ -169,6 +175,8 @@ class Conversation:
         """
         payload, is_binary = self._codec.encode(message)
         self.carrier.send(payload, binary=is_binary)
+        if self.recorder is not None:
+            self.recorder.sent(payload, is_binary)
 
     async def run(self) -> None:
         """Carry the conversation until the carrier is closed.
@@ -202,6 +210,9 @@ class Conversation:
 
     def opened(self) -> None:
         """A connection is open: restore everything on it."""
+        if self.telemetry.tell is not None:
+            connect_ms = self.carrier.connect_s * 1000
+            self.telemetry.tell(ConnectionUpgrade(connect_ms, self.carrier.endpoint.text))
         self._silence.restart(self._clock.monotonic())
         self._spawn(self._restore())
 
@@ -215,6 +226,8 @@ class Conversation:
 
     def lost(self, reason: str) -> None:
         """The connection ended."""
+        if self.recorder is not None:
+            self.recorder.closed(self.carrier.close_code, reason)
         is_hole = self.is_live and self.carrier.state is not State.CLOSED
         self._forget(reason)
         if is_hole:
@@ -234,6 +247,8 @@ class Conversation:
     # What comes.
 
     def _take(self, payload: bytes, *, is_binary: bool) -> None:
+        if self.recorder is not None:
+            self.recorder.received(payload, is_binary)
         try:
             message = self._codec.decode(payload, is_binary)
         except MalformedMessage as error:
@@ -298,6 +313,9 @@ class Conversation:
             after_s = 0.0 if self._lost_at is None else self._clock.monotonic() - self._lost_at
             self._deliver(Restored(after_s, self.wishes.held, refused))
         self._lost_at = None
+        if self.telemetry.tell is not None:
+            held = self.wishes.held
+            self.telemetry.tell(SubscriptionRestore(len(held), held))
         self.caller.restored()
         if not self.wishes.is_whole:  # somebody changed his mind in this very turn
             self.reconcile()
@@ -348,6 +366,10 @@ class Conversation:
         task.add_done_callback(self._under_way.discard)
 
     # Silence.
+
+    def _ponged(self, round_trip_s: float) -> None:
+        if self.telemetry.tell is not None:
+            self.telemetry.tell(HeartbeatPong(round_trip_s * 1000, "ping_pong"))
 
     def _held_changed(self, there: Sequence[str], gone: Sequence[str]) -> None:
         self._silence.changed(there, gone, self._clock.monotonic())

@@ -26,7 +26,7 @@ class Heartbeat:
 
     __slots__ = (
         "_ask", "_asked_at", "_clock", "_dead", "_deadline", "_interval_s", "_next", "_timeout_s",
-        "answers", "round_trip_s",
+        "answered_by", "answers", "round_trip_s",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,8 @@ class Heartbeat:
         self._asked_at = 0.0
         self.round_trip_s: float | None = None
         """How long the latest answer took; None before the first."""
+        self.answered_by: Callable[[float], None] | None = None
+        """Is told how long an answer took, seconds; None: nobody wants to know."""
         self.answers = 0
         """How many there were."""
 
@@ -67,6 +69,8 @@ class Heartbeat:
             self._deadline = None
             self.round_trip_s = self._clock.monotonic() - self._asked_at
             self.answers += 1
+            if self.answered_by is not None:
+                self.answered_by(self.round_trip_s)
 
     def ask(self) -> None:
         """Ask now; harmless while an answer is waited for, or when it does not run."""

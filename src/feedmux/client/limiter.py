@@ -13,6 +13,7 @@ from typing import Final
 from feedmux.client.clock import SystemClock
 from feedmux.core.budget import Budget, Queue
 from feedmux.model.errors import RateLimited
+from feedmux.model.link_errors import RequestTimeout
 from feedmux.model.ports import Clock, Statistics
 
 
@@ -76,6 +77,18 @@ class Limiter:
         finally:
             self._queue.discard(turn)
             self._set_timer()
+
+    async def admit_within(self, method: str, timeout_s: float) -> None:
+        """Do the same, but not wait for longer than this.
+
+        Raises:
+            RequestTimeout: it took longer; nothing was sent.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.admit(method)
+        except TimeoutError:
+            raise RequestTimeout(method, timeout_s, maybe_executed=False) from None
 
     def penalise(self, seconds: float) -> None:
         """The platform said that it was too much: nothing goes for so long."""

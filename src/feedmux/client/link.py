@@ -24,7 +24,6 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Generator, Iterable, Sequence
-from enum import StrEnum
 from functools import partial
 from math import inf
 from ssl import SSLContext
@@ -41,8 +40,12 @@ from feedmux.client.limiter import Limiter
 from feedmux.client.plain import JsonRpcAdapter
 from feedmux.client.policy import Policy, usual
 from feedmux.client.privacy import require_privacy
+from feedmux.client.recorder import Recorder
 from feedmux.client.settings import LinkConfig
-from feedmux.core.reconnect import State
+from feedmux.client.state import STATES, LinkState
+from feedmux.client.telemetry import Telemetry
+from feedmux.client.telemetry_events import SubscriptionAdd, SubscriptionRemove
+from feedmux.core.pool import Vitals
 from feedmux.model.adapter import Adapter
 from feedmux.model.errors import FeedmuxError, InvalidSetting, Overflow
 from feedmux.model.link_errors import LinkLost
@@ -51,27 +54,6 @@ from feedmux.model.ports import Statistics
 __all__ = ["Link", "LinkConfig", "LinkState", "Listener", "connect"]
 
 _DEFAULTS: Final = LinkConfig()
-
-
-class LinkState(StrEnum):
-    """Where a link is."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    RESTORING = "restoring"
-    LIVE = "live"
-    WAITING = "waiting"
-    CLOSED = "closed"
-
-
-_STATES: Final = {
-    State.IDLE: LinkState.IDLE,
-    State.CONNECTING: LinkState.CONNECTING,
-    State.OPEN: LinkState.RESTORING,
-    State.PROVEN: LinkState.LIVE,
-    State.WAITING: LinkState.WAITING,
-    State.CLOSED: LinkState.CLOSED,
-}
 
 
 class Listener(Protocol):
@@ -142,12 +124,29 @@ class Link:
     @property
     def state(self) -> LinkState:
         """Where it is."""
-        return _STATES[self._carrier.state]
+        return STATES[self._carrier.state]
 
     @property
     def channels(self) -> tuple[str, ...]:
         """What is wanted, confirmed or not."""
         return self._conversation.wishes.wanted
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Where sinks are attached that want to know what happens inside."""
+        return self._conversation.telemetry
+
+    def record(self, recorder: Recorder | None) -> None:
+        """Have both directions written down from now on; None ends it. Who made a recorder closes it."""
+        self._conversation.recorder = recorder
+
+    def vitals(self) -> Vitals | None:
+        """How it is, for a pool; None while it is not live."""
+        if not self._conversation.is_live:
+            return None
+        caller = self._conversation.caller
+        trips = caller.round_trips_ms
+        return Vitals(pending=len(caller), p99_ms=0.0 if trips is None else trips.p99)
 
     # Living.
 
@@ -286,6 +285,7 @@ class Link:
             InvalidSetting: a channel is not a text, or empty.
         """
         asked = _texts(channels)
+        self._tell_wishes(SubscriptionAdd, asked)
         missing = self._conversation.wishes.want(asked)
         if not missing:
             return Subscribed(confirmed=asked)
@@ -297,7 +297,9 @@ class Link:
 
     async def unsubscribe(self, channels: str | Iterable[str]) -> None:
         """Want channels no longer. What is on its way may still arrive."""
-        self._conversation.wishes.drop(_texts(channels))
+        dropped = _texts(channels)
+        self._conversation.wishes.drop(dropped)
+        self._tell_wishes(SubscriptionRemove, dropped)
         self._conversation.reconcile()
 
     def replace(self, reason: str) -> None:
@@ -327,6 +329,13 @@ class Link:
 
     def __repr__(self) -> str:
         return f"<Link {self._carrier.endpoint} {self.state}>"
+
+    def _tell_wishes(
+        self, kind: type[SubscriptionAdd] | type[SubscriptionRemove], channels: Iterable[str]
+    ) -> None:
+        if self.telemetry.tell is not None:
+            for channel in channels:
+                self.telemetry.tell(kind(len(self.channels), channel))
 
     def _deliver(self, item: object) -> None:
         if self._listener is not None:
