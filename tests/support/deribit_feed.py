@@ -55,7 +55,7 @@ def trades(*numbers: int) -> list[dict[str, Any]]:
 
 def candle(minute: int, close: float) -> dict[str, Any]:
     """The candle of a minute after noon, closing so far at ``close``."""
-    prices = {"open": 1.0, "high": 9.0, "low": 0.5, "close": close, "volume": close, "cost": close}
+    prices = {"open": 1.0, "high": 9.0, "low": 0.5, "close": float(close), "volume": 1.5, "cost": 2.5}
     return {"tick": NOON_MS + minute * MINUTE_MS, **prices}
 
 
