@@ -11,6 +11,7 @@ import json
 from collections import deque
 from typing import Any
 
+import msgspec
 import pytest
 
 from feedmux.client.clock import SystemClock
@@ -30,6 +31,7 @@ from support.deribit_feed import (
     trades,
 )
 from support.deribit_server import BUSY
+from support.feeds import QUICK
 from support.waiting import DEADLINE, until
 
 TICKER, TRADES, CANDLES = topic("ticker"), topic("trade"), topic("kline")
@@ -67,13 +69,13 @@ async def test_a_refused_greeting_is_told_once_in_the_venues_words_and_ends_noth
 
 
 async def test_a_test_request_is_answered_at_once_and_a_heartbeat_by_nothing() -> None:
-    async with deribit() as feed:
+    rarely = msgspec.structs.replace(QUICK, ping_interval_s=60.0)
+    async with deribit(link=rarely) as feed:
         await feed.goes_live(TICKER)
-        await feed.server.tell(HEARTBEAT)
-        before = len(feed.server.asked("public/test"))
-        for _ in range(20):
-            await feed.server.tell(TEST_REQUEST)
-        await until(lambda: len(feed.server.asked("public/test")) >= before + 20)
+        for message in (HEARTBEAT, TEST_REQUEST, HEARTBEAT, TEST_REQUEST):
+            await feed.server.tell(message)
+        await feed.server.push(channel("ticker"), ticker(1))
+        await until(lambda: len(feed.server.asked("public/test")) == 2 and feed.values(TICKER))
         assert feed.server.opened == 1
         assert feed.driver.statistics()["foreign"] == feed.driver.statistics()["malformed"] == 0
 
@@ -158,7 +160,7 @@ class StandingClock(SystemClock):
 async def test_requests_keep_to_the_venues_budget_whatever_the_settings_allow() -> None:
     config = DriverConfig(shard=ShardConfig(batch=1, request_rate=1000.0, request_burst=1000.0))
     clock = StandingClock()
-    async with deribit(config, clock) as feed:
+    async with deribit(config, clock=clock) as feed:
         for n in range(20):
             feed.driver.want(topic("trade", f"G{n}-PERPETUAL"), "me")
         for passed_s, asked in ((0.0, 10), (1.0, 13), (0.25, 14), (2.0, 20)):

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from feedmux.client.clock import SystemClock
-from feedmux.client.link import Link
+from feedmux.client.link import Link, LinkConfig
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.model.event import Envelope, EventKind
 from feedmux.model.ports import Clock
@@ -62,14 +62,16 @@ def candle(minute: int, close: float) -> dict[str, Any]:
 class DeribitFeed(Published):
     """What a test sees of a driver on a small Deribit."""
 
-    def __init__(self, server: DeribitServer, config: DriverConfig, clock: Clock) -> None:
+    def __init__(
+        self, server: DeribitServer, config: DriverConfig, *, clock: Clock, link: LinkConfig
+    ) -> None:
         super().__init__()
         self.server = server
         self.driver = Driver(
             Deribit(),
             self,
             make_link=lambda user: Link(
-                server.url, user, config=QUICK, clock=SystemClock(), dice=random.Random(1)
+                server.url, user, config=link, clock=SystemClock(), dice=random.Random(1)
             ),
             config=config,
             clock=clock,
@@ -95,12 +97,12 @@ class DeribitFeed(Published):
 
 @asynccontextmanager
 async def deribit(
-    config: DriverConfig | None = None, clock: Clock | None = None
+    config: DriverConfig | None = None, *, clock: Clock | None = None, link: LinkConfig = QUICK
 ) -> AsyncIterator[DeribitFeed]:
-    """Run a driver on a fresh small Deribit; the clock is the driver's."""
+    """Run a driver on a fresh small Deribit; the clock is the driver's, not the link's."""
     server = DeribitServer()
     await server.start()
-    feed = DeribitFeed(server, config or DriverConfig(), clock or SystemClock())
+    feed = DeribitFeed(server, config or DriverConfig(), clock=clock or SystemClock(), link=link)
     running = asyncio.create_task(feed.driver.run())
     try:
         yield feed

@@ -51,7 +51,7 @@ class Gateway(NamedTuple):
     drivers: tuple[Driver, ...]
 
 
-class Upstream(NamedTuple):
+class Served(NamedTuple):
     """One venue and market as a gateway serves it.
 
     Args:
@@ -79,13 +79,13 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """
     clock = SystemClock()
     bus = InprocBus()
-    upstreams = [_upstream(settings, name) for name in settings.venues]
-    drivers = {(one.place.venue, one.place.market): _driver(settings, one, bus, clock) for one in upstreams}
+    served = [_served(settings, name) for name in settings.venues]
+    drivers = {(one.place.venue, one.place.market): _driver(settings, one, bus, clock) for one in served}
     bus.serve(Sources(drivers))
     latency = Latency()
     hub = Hub(TopicRow, clock, loop.call_later, latency=latency)
     hub.connect(bus.reader("hub", hub))
-    places = Places(settings.brand, [one.place for one in upstreams])
+    places = Places(settings.brand, [one.place for one in served])
     layout = stream_format(places, statuses=settings.status_messages)
     rules = _rules(settings)
 
@@ -117,30 +117,30 @@ def tls(settings: Settings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
-def _driver(settings: Settings, upstream: Upstream, publisher: Publisher, clock: Clock) -> Driver:
+def _driver(settings: Settings, served: Served, publisher: Publisher, clock: Clock) -> Driver:
     config = DriverConfig(
         linger_s=settings.unsubscribe_linger,
         refused_memory_s=settings.refused_memory,
-        shard=upstream.shard,
+        shard=served.shard,
     )
     return Driver(
-        upstream.venue,
+        served.venue,
         publisher,
-        make_link=partial(_link, upstream.url, upstream.link, clock),
+        make_link=partial(_link, served.url, served.link, clock),
         config=config,
         clock=clock,
-        merging=upstream.merging,
+        merging=served.merging,
     )
 
 
-def _upstream(settings: Settings, name: str) -> Upstream:
+def _served(settings: Settings, name: str) -> Served:
     """What a name of ``VENUES`` stands for."""
     venue, _, market = name.partition(".")
     return _deribit(settings) if venue == deribit.NAME else _bybit(settings, market)
 
 
-def _bybit(settings: Settings, market: str) -> Upstream:
-    return Upstream(
+def _bybit(settings: Settings, market: str) -> Served:
+    return Served(
         Bybit(market),
         Place(f"bybit.{market}", "bybit", market, LABELS[market], INTERVALS),
         venue_url(settings, market),
@@ -162,8 +162,8 @@ def _bybit(settings: Settings, market: str) -> Upstream:
     )
 
 
-def _deribit(settings: Settings) -> Upstream:
-    return Upstream(
+def _deribit(settings: Settings) -> Served:
+    return Served(
         deribit.Deribit(),
         Place(deribit.NAME, deribit.NAME, deribit.MARKET, deribit.NAME, deribit.INTERVALS),
         settings.deribit_ws_url,
