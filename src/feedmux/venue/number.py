@@ -32,7 +32,7 @@ def optional(number: Raw) -> str:
     Raises:
         msgspec.ValidationError: it is neither.
     """
-    return _plain(bytes(number))
+    return "" if number is NOTHING else _plain(bytes(number))
 
 
 def required(number: Raw) -> str:
