@@ -551,7 +551,9 @@ async def test_commands_do_what_they_are_shown_for(command: Command, tmp_path: P
 async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     """It listens, and ends when it is told to."""
     venue = await set_up.venue()
-    env = command.environment | {"HOST": "127.0.0.1", "PORT": "0", "BYBIT_WS_URL": venue.url}
+    nowhere = "ws://127.0.0.1:9/ws/api/v2"
+    urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere}
+    env = command.environment | {"HOST": "127.0.0.1", "PORT": "0"} | urls
     words = replaced(command.args, "--port", "0") if "--port" in command.args else command.args
     running = await set_up.run(*words, "--set", "log_level=INFO", env=env, cwd=cwd)
     scheme = "wss" if "tls_cert=fullchain.pem" in words else "ws"
