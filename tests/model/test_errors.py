@@ -7,6 +7,7 @@ from feedmux.model.errors import (
     Duplicate,
     FeedmuxError,
     IllegalEvent,
+    InvalidMessage,
     InvalidSetting,
     MalformedMessage,
     MalformedRecording,
@@ -14,6 +15,7 @@ from feedmux.model.errors import (
     Refused,
     TooManyRestarts,
     TornRecording,
+    Unaffordable,
 )
 from feedmux.model.link_errors import AttemptsFailed, ConnectFailed, LinkLost, NoConnections
 
@@ -41,6 +43,14 @@ def test_close_codes_say_whether_to_come_back() -> None:
         (
             IllegalEvent("reconnect", "idle", "lost"),
             "reconnect: the event 'lost' cannot happen in the state 'idle'",
+        ),
+        (
+            InvalidMessage("params", "a number", "a list"),
+            "params: a number cannot be sent; expected a list",
+        ),
+        (
+            Unaffordable("buy", "orders", 30.0, 20.5),
+            "'buy' costs 30 tokens of 'orders', which never holds more than 20.5",
         ),
         (MalformedMessage("envelope", "too short"), "malformed envelope: too short"),
         (Refused("ticker:X", "no such symbol"), "ticker:X was refused: no such symbol"),

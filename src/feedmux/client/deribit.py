@@ -116,7 +116,7 @@ class Deribit:
             heartbeat_s=heartbeat_s,
             cancel_on_disconnect=cancel_on_disconnect,
         )
-        self.limiter = limiter or Limiter(allowance())
+        self.limiter = Limiter(allowance()) if limiter is None else limiter
         """What may be sent, and how much of it is used up."""
         self.link = Link(url, adapter=self._adapter, config=config, limiter=self.limiter)
         """The link, for what is not here."""

@@ -97,7 +97,8 @@ class Pool:
         if attempts < 1:
             raise InvalidSetting("attempts", attempts, "a whole number, at least 1")
         self._members, self._attempts = members, attempts
-        self._telemetry, self._clock = telemetry or Telemetry(), clock or SystemClock()
+        self._telemetry = Telemetry() if telemetry is None else telemetry
+        self._clock = clock or SystemClock()
         self._choice: Choice[str] = Choice()
         self._errors: dict[str, RecentErrors] = {}
         self._requests = self._failovers = self._uncertain = 0

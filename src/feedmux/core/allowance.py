@@ -16,6 +16,7 @@ from typing import Final
 from feedmux.core.budget import Bucket, Budget, windowed
 from feedmux.model.errors import InvalidSetting
 
+_USED: Final = 0.9
 DERIBIT_MATCHING: Final = frozenset(
     {
         "private/buy",
@@ -55,6 +56,9 @@ def deribit(*, matching_per_s: float = 5.0, matching_burst: float = 20.0) -> Bud
     ``other``       everything else, 500 each                     50,000, 10,000 a second
     ==============  ============================================  =========================
 
+    That is what Deribit holds; a tenth of each pool is left alone here. Requests travel at different
+    speeds, so those that left apart may arrive together, and its pools fill from the first arrival.
+
     Deribit answers whoever exceeds them with error 10028 and ends the session; every pool of the
     defaults is full again after 5 s, but for ``listing``. What it sends by itself costs nothing,
     answers to its heartbeats cost as anything else.
@@ -76,10 +80,10 @@ def deribit(*, matching_per_s: float = 5.0, matching_burst: float = 20.0) -> Bud
     as of 2026-03. The older of the two gives ``get_instruments`` 5 at once and 1 in 10 s.
     """
     buckets = [
-        Bucket(50_000, 10_000, "other"),
-        Bucket(30_000, 10_000, "subscribe"),
-        Bucket(50, 1, "listing"),
-        Bucket(matching_burst, matching_per_s, "matching"),
+        Bucket(50_000 * _USED, 10_000, "other"),
+        Bucket(30_000 * _USED, 10_000, "subscribe"),
+        Bucket(50 * _USED, 1, "listing"),
+        Bucket(matching_burst * _USED, matching_per_s, "matching"),
     ]
     return Budget(buckets, _deribit_cost)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from feedmux.client.carrier import Carrier
 from feedmux.client.user import CarrierUser
-from feedmux.core.limits import TokenBucket
+from feedmux.core.budget import single
 from feedmux.core.silence import SilenceWatch
 from feedmux.core.subscriptions import Phase, Request, Subscriptions
 from feedmux.model.errors import FeedmuxError
@@ -108,9 +108,9 @@ class Shard:
         self._messages = 0
         self._wishes = Subscriptions(min(venue.max_args, config.batch))
         self._silence = SilenceWatch(config.silence_s)
-        budget = venue.budget
-        self._budget = TokenBucket(
-            min(config.request_rate, budget.rate), min(config.request_burst, budget.burst)
+        allowed = venue.budget
+        self._budget = single(
+            min(config.request_rate, allowed.rate), min(config.request_burst, allowed.burst)
         )
         self._pump: asyncio.Handle | None = None
         self._open = False
@@ -316,8 +316,9 @@ class Shard:
         self._pump = None
         while self._open and self._wishes.has_requests:
             now = self._clock.monotonic()
-            if not self._budget.take(now):
-                self._pump = asyncio.get_running_loop().call_later(self._budget.wait_s(), self._pump_now)
+            wait_s = self._budget.take(now, "subscribe")  # whatever it asks costs the same
+            if wait_s:
+                self._pump = asyncio.get_running_loop().call_later(wait_s, self._pump_now)
                 return
             request = self._wishes.next_request(now)
             if request is not None:
