@@ -384,8 +384,20 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.ask({"op": "ping"})
         yield await client.ask({"op": "dance"})
         yield await client.ask({"op": "unsubscribe", "args": ["ticker:BTCUSDT"]})
+    async for message in real_messages_of_deribit(set_up):
+        yield message
     nowhere = await set_up.gateway("ws://127.0.0.1:9/v5/public/linear", SUBSCRIBE_TIMEOUT=0)
     yield await (await set_up.client(nowhere)).subscribe("ticker:BTCUSDT")
+
+
+async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
+    """What is not like Bybit's."""
+    venue = await set_up.deribit("--rate", "20")
+    gateway = await set_up.gateway(venue.url, VENUES="deribit", DERIBIT_WS_URL=venue.url)
+    client = await set_up.client(gateway)
+    await client.subscribe("ticker:BTC-28DEC29-80000-C", "trade:BTC-PERPETUAL")
+    for kind in ("ticker", "trade"):
+        yield await client.wait(partial(is_update_of, kind))
 
 
 def is_update_of(kind: str, message: Any) -> bool:
@@ -569,12 +581,14 @@ async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
 
 async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
     """It writes as many messages as it was asked for."""
+    deribit = await set_up.deribit() if any("@deribit" in word for word in command.args) else None
+    others = {"VENUES": "bybit.linear,deribit", "DERIBIT_WS_URL": deribit.url} if deribit else {}
     tls = (
         {"TLS_CERT": f"{cwd}/fullchain.pem", "TLS_KEY": f"{cwd}/privkey.pem"}
         if "--ca" in command.args
         else {}
     )
-    async with scene(set_up, VENUES="bybit.linear,bybit.spot", **tls) as (_, gateway):
+    async with scene(set_up, **({"VENUES": "bybit.linear,bybit.spot"} | others | tls)) as (_, gateway):
         url = gateway.url.replace("ws:", "wss:") if tls else gateway.url
         words = replaced(replaced(command.args, "--url", url), "--count", "2")
         running = await set_up.run(*words, cwd=cwd)

@@ -17,6 +17,8 @@ reconnecting  confirmed                a gap where values were missed, then ``li
                                        new epoch; what was known before is void
 live          silent too long          ``stale``
 stale         speaks                   ``live``, the epoch stands
+live          a later candle           the one before it, once more and closed, where the
+                                       venue does not say so and it is known
 live          unreadable message       a ticker: ``reconnecting`` and asked for anew;
                                        others: a gap and a new epoch; one that names no
                                        topic: the connection is replaced

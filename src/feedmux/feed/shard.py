@@ -1,4 +1,4 @@
-"""One connection to a venue: its link, its subscriptions, its budget, its silence."""
+"""One connection to a venue: its link, its greeting, its subscriptions, its budget, its silence."""
 
 from __future__ import annotations
 

@@ -168,5 +168,8 @@ def _announce_deribit(running: deribit_sim.DeribitSim) -> None:
     accounts = running.options.accounts
     login = f"{DEMO.client_id} {DEMO.secret}" if accounts == (DEMO,) else "as you said"
     sys.stdout.write(f"simulated Deribit: {running.url()} (log in {login})\n")
+    sys.stdout.write(
+        f"to point a gateway at it: DERIBIT_WS_URL={running.url()} feedmux serve --venue deribit\n"
+    )
     sys.stdout.write(f"to drive it from outside: {running.url(deribit_sim.CONTROL_PATH)}\n")
     sys.stdout.flush()
