@@ -84,15 +84,15 @@ def test_a_large_recording_takes_no_more_memory_than_a_line(tmp_path: Path) -> N
     file = tmp_path / "large.jsonl"
     line = encode(Entry(at_ns=AT_NS, direction=Direction.IN, kind=Kind.TEXT, payload=b"x" * 1000))
     with file.open("wb") as writer:
-        for _ in range(20_000):
+        for _ in range(4_000):
             writer.write(line)
     tracemalloc.start()
     try:
-        assert metadata(file).count == 20_000
+        assert metadata(file).count == 4_000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 1_000_000 < file.stat().st_size
+    assert peak < 500_000 < file.stat().st_size
 
 
 @pytest.mark.parametrize("name", ["missing", ".", "pipe", "nul\0"])
