@@ -193,7 +193,7 @@ async def test_a_wrong_key_ends_the_link_and_says_so() -> None:
 
 
 async def test_tokens_are_renewed_before_they_expire() -> None:
-    options = msgspec.structs.replace(STILL, expires_in_s=1.5)
+    options = msgspec.structs.replace(STILL, expires_in_s=2.0)
     async with venue(options) as sim, client(sim) as deribit:
         await until(lambda: sim.floor.requests["public/auth"] >= 3, "two renewals")
         assert await deribit.open_orders() == []
