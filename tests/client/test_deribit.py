@@ -9,8 +9,6 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from feedmux.sim.deribit import DeribitSim
-from feedmux.sim.deribit_options import DEMO, DeribitOptions
 
 from feedmux.client.deribit import Credentials, Deribit, OrderRequest, from_environment
 from feedmux.client.deribit_adapter import MISSING, BookInvalid, BookValid
@@ -21,6 +19,8 @@ from feedmux.client.settings import LinkConfig
 from feedmux.core.allowance import deribit as allowance
 from feedmux.core.book import BookState
 from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting
+from feedmux.sim.deribit import DeribitSim
+from feedmux.sim.deribit_options import DEMO, DeribitOptions
 from feedmux.venue.deribit_requests import OrderType, TimeInForce
 from support.loops import on_both_loops
 from support.peers import QUICK
