@@ -78,7 +78,8 @@ class Conversation:
         clock: Clock,
     ) -> None:
         self._adapter, self._codec = adapter, adapter.codec
-        self._deliver, self._limiter = deliver, limiter
+        self._deliver = deliver
+        self.limiter = limiter
         self._config, self._clock = config, clock
         self._tasks: asyncio.TaskGroup | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -136,11 +137,6 @@ class Conversation:
             why = f": {self.carrier.error}" if self.carrier.error else ""
             raise RequestLost(method, f"the link is {self.carrier.state}{why}", maybe_executed=False)
 
-    async def admit(self, method: str) -> None:
-        """Wait until the budget allows a message, if there is a budget."""
-        if self._limiter is not None:
-            await self._limiter.admit(method)
-
     async def _ask(
         self,
         method: str,
@@ -151,8 +147,8 @@ class Conversation:
         is_users: bool = False,
     ) -> object:
         began = self._clock.monotonic()
-        if self._limiter is not None:
-            await self._limiter.admit_within(method, timeout_s)
+        if self.limiter is not None:
+            await self.limiter.admit_within(method, timeout_s)
         if is_users and not repeatable:
             self.require_live(method)
         left_s = max(timeout_s - (self._clock.monotonic() - began), _A_MOMENT_S)
@@ -161,8 +157,8 @@ class Conversation:
             return await self.caller.call(method, params, timeout_s=left_s, now=now, repeatable=repeatable)
         except CallFailed as error:
             penalty_s = self._adapter.penalty_s(error)
-            if penalty_s and self._limiter is not None:
-                self._limiter.penalise(penalty_s)
+            if penalty_s and self.limiter is not None:
+                self.limiter.penalise(penalty_s)
             raise
 
     def transmit(self, message: object) -> None:
@@ -258,7 +254,8 @@ class Conversation:
         is_answer = self.caller.take(message)
         if not is_answer:
             note = self._adapter.inspect(message)
-        self._silence.heard(note.channel if note is not None else "", self._clock.monotonic())
+        if self._silence.interval_s:
+            self._silence.heard(note.channel if note is not None else "", self._clock.monotonic())
         if note is not None:
             self._take_note(note, message)
         elif not is_answer:

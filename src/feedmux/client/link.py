@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Sequence
 from functools import partial
 from math import inf
 from ssl import SSLContext
@@ -243,10 +243,12 @@ class Link:
             Overflow: too much waits to be sent.
             RateLimited: the limiter refuses it.
         """
-        self._conversation.require_live("a message")
-        await self._conversation.admit(costs_as)
-        self._conversation.require_live("a message")
-        self._conversation.transmit(message)
+        talk = self._conversation
+        talk.require_live("a message")
+        if talk.limiter is not None:
+            await talk.limiter.admit(costs_as)
+            talk.require_live("a message")
+        talk.transmit(message)
 
     async def request(
         self, method: str, params: object = None, *, timeout_s: float | None = None, repeatable: bool = False
@@ -311,8 +313,8 @@ class Link:
     def __aiter__(self) -> AsyncIterator[object]:
         return self
 
-    async def __anext__(self) -> object:
-        return await self._inbox.get()
+    def __anext__(self) -> Awaitable[object]:
+        return self._inbox.get()
 
     def statistics(self) -> Statistics:
         """Return counters since the start, and the present."""

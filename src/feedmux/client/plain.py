@@ -94,9 +94,8 @@ class JsonRpcAdapter(PlainAdapter):
 
 def channel_of(message: Any) -> str:
     """Return the channel of a ``subscription`` notification; empty when it is none."""
-    try:
-        if message["method"] == "subscription":
-            return str(message["params"]["channel"])
-    except (KeyError, TypeError, IndexError):
-        pass
+    if type(message) is dict and message.get("method") == "subscription":
+        params = message.get("params")
+        if type(params) is dict:
+            return str(params.get("channel", ""))
     return ""
