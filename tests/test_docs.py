@@ -25,7 +25,7 @@ from feedmux.app.cli import load_command
 from feedmux.app.config import load
 from feedmux.app.settings import fields
 from feedmux.model.event import EventKind
-from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session
+from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
 from feedmux.wire import envelope, op
 from support.certificates import Authority
 from support.documents import (
@@ -462,9 +462,9 @@ def test_the_simulators_know_what_their_page_says() -> None:
     assert {name for cell in verbs for name in re.findall(r"`(\w+)`", cell)} == set(deribit_control.VERBS)
     assert set(control.VERBS) - {"state"} <= set(deribit_control.VERBS)
     paths = {span for span in code_spans(SIMULATORS) if span.startswith("/")}
-    assert paths == {bybit.CONTROL_PATH, deribit.PATH} | {f"/v5/public/{name}" for name in bybit.MARKETS}
-    options = {name for text in code_spans(SIMULATORS) for name in re.findall(r"--[a-z-]+", text)}
-    assert options - {"--help"} <= {name for command in simulator_commands() for name in command}
+    assert paths == {bybit.CONTROL_PATH, deribit.PATH} | {f"/v5/public/{name}" for name in options.MARKETS}
+    named = {name for text in code_spans(SIMULATORS) for name in re.findall(r"--[a-z-]+", text)}
+    assert named - {"--help"} <= {name for command in simulator_commands() for name in command}
 
 
 def tables(path: Path, head: str) -> list[tuple[str, ...]]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from feedmux.sim.deribit_rpc import NO_ID, Request, Stamp, Unreadable, answer, read
+from support.examples import EXAMPLES
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=10,
 )
@@ -33,6 +38,7 @@ def understood(message: str | bytes) -> Request | Unreadable:
         return error
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary() | st.text())
 @example(b'{"id":"\xed\xa0\x80","method":"x"}')
 @example('{"id":"\\ud800","method":"x"}')
@@ -43,6 +49,7 @@ def test_bytes_never_surprise(message: str | bytes) -> None:
     assert json.loads(text)["result"] == "ok"
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(requests)
 def test_a_request_is_read_as_it_was_meant(request: dict[str, Any]) -> None:
     seen = understood(json.dumps(request))
