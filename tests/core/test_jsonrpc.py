@@ -82,6 +82,7 @@ DATA: list[Any] = [
     {"id": [7], "result": "ok"},
     {"id": {}, "method": "ping"},
     {"id": 7, "method": 5},
+    {"id": 7, "method": ""},
     {"id": 7, "method": None, "params": {}},
     {"id": 7, "method": "sum", "params": "1, 2"},
     {"method": "sum", "params": 5},

@@ -13,7 +13,7 @@ from feedmux.core.jsonrpc import Batch, Call, JsonRpc, Notification, batch, read
 from feedmux.model.errors import InvalidMessage
 from feedmux.model.rpc import Reply, RpcError
 from support.examples import EXAMPLES
-from support.jsons import JSON_VALUES, STRANGE_VALUES
+from support.jsons import JSON_VALUES, MESSAGES, STRANGE_VALUES
 
 IDS = st.integers() | st.text(max_size=5)
 NAMES = st.text(min_size=1, max_size=8)
@@ -31,6 +31,45 @@ def test_whatever_comes_is_read_and_nothing_is_raised(message: Any) -> None:
     if isinstance(found, Batch):
         assert len(found.members) == len(message)
         assert found.missing([7]) in ([], [7])
+
+
+def said_again(message: Reply | Call | Notification) -> dict[str, object]:
+    """Build what was read; the builders take nothing that is malformed."""
+    if isinstance(message, Notification):
+        return jsonrpc.notification(message.method, message.params)
+    if isinstance(message, Call):
+        asked = jsonrpc.request(
+            0 if message.request_id is None else message.request_id, message.method, message.params
+        )
+        return asked | {"id": message.request_id}
+    if message.error is None:
+        return jsonrpc.response(message.request_id, message.result)
+    error = message.error
+    return jsonrpc.error_response(message.request_id, error.code, error.message, error.data)
+
+
+@given(message=MESSAGES)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_what_is_read_is_well_formed_and_can_be_said_again(message: dict[str, Any]) -> None:
+    found = read(message)
+    assert not isinstance(found, Batch)
+    if found is not None:
+        assert read(said_again(found)) == found
+
+
+@given(message=MESSAGES)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_the_version_and_the_id_decide_where_the_other_members_do_not(message: dict[str, Any]) -> None:
+    found, version = read(message), message.get("jsonrpc") == "2.0"
+    if message.get("result") is not None and message.get("error") is not None:
+        assert not isinstance(found, Reply)
+    if "id" not in message:
+        assert not isinstance(found, Call)
+        assert version or not isinstance(found, Reply)
+    elif message["id"] is None:
+        assert not isinstance(found, Notification if version else Call)
+    else:
+        assert not isinstance(found, Notification)
 
 
 @given(

@@ -275,3 +275,15 @@ def test_bounds_that_cannot_work_are_refused(limit: int, memory: int, name: str)
     with pytest.raises(InvalidSetting) as caught:
         Requests(limit, memory)
     assert caught.value.name == name
+
+
+def test_a_request_that_cannot_be_sent_yet_is_held_until_it_can() -> None:
+    requests = Requests(10)
+    request_id = requests.begin(0.0, 10.0, repeatable=True)
+    requests.hold(request_id)
+    requests.hold(99)
+    assert requests.statistics()["held"] == 1
+    assert requests.repeat() == [request_id]
+    assert requests.repeat() == []
+    (lost,) = requests.lost()
+    assert not lost.maybe_executed

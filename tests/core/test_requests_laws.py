@@ -89,9 +89,12 @@ class RequestsModel(RuleBasedStateMachine):
         if request_id in self.live():
             self.asked[request_id - 1].sent = True
 
-    @rule(back=st.integers(0, 8), form=st.sampled_from([int, float, str]))
-    def answer(self, back: int, form: Callable[[int], object]) -> None:
-        request_id = self.recent(back)
+    @rule(back=st.integers(0, 8), form=st.sampled_from([int, float, str]), times=st.integers(1, 3))
+    def answer(self, back: int, form: Callable[[int], object], times: int) -> None:
+        for _ in range(times):
+            self.settle(self.recent(back), form)
+
+    def settle(self, request_id: int, form: Callable[[int], object]) -> None:
         live = request_id in self.live()
         fate, own = self.requests.settle(form(request_id))
         self.fates[fate] += 1

@@ -28,3 +28,25 @@ JSON_VALUES = _values(allow_nan=False)
 
 STRANGE_VALUES = _values(allow_nan=True)
 """The same, and what only a lax decoder lets through."""
+
+Members = dict[str, st.SearchStrategy[Any]]
+
+_ODD: st.SearchStrategy[Any] = st.sampled_from([None, True, 5, 1.5, "7", [], {}]) | JSON_VALUES
+_CODES: st.SearchStrategy[Any] = st.integers() | _ODD
+_ERRORS = st.fixed_dictionaries({"code": _CODES, "message": st.just("no")}) | st.fixed_dictionaries(
+    {}, optional={"code": _CODES, "message": st.just("no") | _ODD, "data": JSON_VALUES}
+)
+_ALWAYS: Members = {
+    "jsonrpc": st.sampled_from(["2.0", "1.0", 2.0, None]),
+    "id": st.sampled_from([7, 7.0, "7", None, None]) | _ODD,
+    "usIn": st.integers(),
+}
+_CALLS: Members = {"method": st.just("x") | _ODD, "params": st.just({}) | _ODD}
+_ANSWERS: Members = {"result": _ODD, "error": st.none() | _ERRORS | _ODD}
+
+MESSAGES: st.SearchStrategy[dict[str, Any]] = (
+    st.fixed_dictionaries({}, optional=_ALWAYS | _CALLS)
+    | st.fixed_dictionaries({}, optional=_ALWAYS | _ANSWERS)
+    | st.fixed_dictionaries({}, optional=_ALWAYS | _CALLS | _ANSWERS)
+)
+"""Objects of a message's members, each there or not, and right or wrong."""

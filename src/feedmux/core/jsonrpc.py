@@ -10,7 +10,7 @@ members                                                it is
 =====================================================  =======================================
 an ``id`` that is no text, whole number or null        None: data
 an ``id``, and ``result`` or ``error``                 a :data:`Response`
-``method`` (a text) and an ``id``                      a :class:`Call`
+``method`` (a text, not empty) and an ``id``           a :class:`Call`
 ``method`` and no ``id``, or a null one                a :class:`Notification`
 ``jsonrpc`` is "2.0", ``result`` or ``error``          a :data:`Response` to a call without id
 anything else                                          None: data
@@ -269,7 +269,7 @@ def _read_object(message: dict[Any, Any]) -> Message | None:
     if reply is not None and named:
         return reply
     method = message.get("method")
-    if not isinstance(method, str):
+    if not isinstance(method, str) or not method:
         return reply if message.get("jsonrpc") == VERSION else None
     params = message.get("params")
     if params is not None and not _is_structured(params):
