@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tests start many processes: their byte code is kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install demo run test unit laws models asan e2e peers lint bench soak rivals clean
 
@@ -26,7 +28,7 @@ run: $(STAMP)
 test: unit laws e2e
 
 unit: $(STAMP)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not e2e and not law"
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not e2e and not law"
 
 laws: $(STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m law
