@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tests start many processes: their byte code is kept, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install demo run test unit laws models asan e2e peers lint bench soak rivals clean
 

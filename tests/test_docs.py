@@ -25,6 +25,7 @@ from feedmux.app.cli import load_command
 from feedmux.app.config import load
 from feedmux.app.settings import fields
 from feedmux.model.event import EventKind
+from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
 from feedmux.wire import envelope, op
 from support.certificates import Authority
 from support.documents import (
@@ -45,8 +46,17 @@ from support.measurements import measurement, point
 from support.processes import Gateway, Running, Stage, Venue, stage
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
+SIMULATOR_URL = "ws://127.0.0.1:9001/ws/api/v2"
+SIMULATORS = ROOT / "docs" / "simulators.md"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
-OTHER_CAPITALS = {"REDIS_", "TCP_NODELAY", "SO_RCVBUF", "SO_SNDBUF"}
+OTHER_CAPITALS = {
+    "DERIBIT_CLIENT_ID",
+    "DERIBIT_CLIENT_SECRET",
+    "REDIS_",
+    "TCP_NODELAY",
+    "SO_RCVBUF",
+    "SO_SNDBUF",
+}
 """Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
 
 
@@ -374,8 +384,20 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.ask({"op": "ping"})
         yield await client.ask({"op": "dance"})
         yield await client.ask({"op": "unsubscribe", "args": ["ticker:BTCUSDT"]})
+    async for message in real_messages_of_deribit(set_up):
+        yield message
     nowhere = await set_up.gateway("ws://127.0.0.1:9/v5/public/linear", SUBSCRIBE_TIMEOUT=0)
     yield await (await set_up.client(nowhere)).subscribe("ticker:BTCUSDT")
+
+
+async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
+    """What is not like Bybit's."""
+    venue = await set_up.deribit("--rate", "20")
+    gateway = await set_up.gateway(venue.url, VENUES="deribit", DERIBIT_WS_URL=venue.url)
+    client = await set_up.client(gateway)
+    await client.subscribe("ticker:BTC-28DEC29-80000-C", "trade:BTC-PERPETUAL")
+    for kind in ("ticker", "trade"):
+        yield await client.wait(partial(is_update_of, kind))
 
 
 def is_update_of(kind: str, message: Any) -> bool:
@@ -386,32 +408,126 @@ def is_update_of(kind: str, message: Any) -> bool:
 @pytest.mark.parametrize("block", of("json"))
 def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) -> None:
     example = json.loads(block.text)
+    if "do" in example:
+        assert b'"ok":true' in deribit_control.obey(deribit.DeribitSim(), block.text)
+        return
     is_valid = not isinstance(op.decode(block.text.encode()), op.Invalid)
     is_request = is_valid and set(example) <= {"op", "args", "options"}
     assert is_request or any(is_like(example, message) for message in real), f"nothing real is like {example}"
 
 
+def programs(*, of_gateway: bool) -> list[Any]:
+    """The Python blocks that speak to a gateway, or those that stand alone, as parameters."""
+    elsewhere = {SIMULATORS, ROOT / "docs" / "client.md"}  # these have tests of their own
+    others = [each for each in of("python") if each.values[0].path not in elsewhere]
+    return [each for each in others if (SHOWN_URL in each.values[0].text) == of_gateway]
+
+
 @pytest.mark.e2e
-@pytest.mark.parametrize("block", of("python"))
+@pytest.mark.parametrize("block", programs(of_gateway=False))
+async def test_programs_that_stand_alone_print_what_stands_behind_their_prints(
+    block: Block, tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-X",
+        "dev",
+        "-c",
+        block.text,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    try:
+        async with asyncio.timeout(30):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, errors.decode()
+    assert b"Warning" not in errors, errors.decode()
+    promised = re.findall(r"^ *print\(.*\)  # (.+)$", block.text, re.MULTILINE)
+    assert promised
+    assert sorted(output.decode().splitlines()) == sorted(promised)
+
+
+async def started(block: Block, shown: str, url: str) -> Running:
+    """Run a program of a document, at another address than the one that it shows."""
+    assert shown in block.text
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-u",
+        "-c",
+        block.text.replace(shown, url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    return Running(process, block.name)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", programs(of_gateway=True))
 async def test_programs_run_against_a_live_gateway(block: Block) -> None:
     """A program ends by itself, or goes on: then it must have written five lines."""
-    assert SHOWN_URL in block.text
     async with stage() as set_up, scene(set_up) as (_, gateway):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-u",
-            "-c",
-            block.text.replace(SHOWN_URL, gateway.url),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        program = Running(process, block.name)
+        program = await started(block, SHOWN_URL, gateway.url)
         try:
             await program.line(r"^mudrex\.futures\.ticker\.BTCUSDT \{'symbol': 'BTCUSDT', 'price': '[0-9.]+'")
             await program.line(r"^mudrex\.futures\.trade\.ETHUSDT \[")
         finally:
             await program.dispose()
         assert "Traceback" not in program.text
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", [p for p in of("python") if p.values[0].path == SIMULATORS])
+async def test_programs_run_against_a_simulated_deribit(block: Block) -> None:
+    async with stage() as set_up:
+        running = await set_up.run("sim", "deribit", "--port", "0")
+        found = await running.line(r"simulated Deribit: (ws://\S+)")
+        program = await started(block, SIMULATOR_URL, found[1])
+        try:
+            assert await program.end() == 0, program.text
+        finally:
+            await program.dispose()
+    assert "filled" in program.text
+    assert "BTC-PERPETUAL 100.0" in program.output
+
+
+def test_the_simulators_know_what_their_page_says() -> None:
+    """Methods and verbs are listed whole; paths and options that are named exist."""
+    for scope in ("public", "private"):
+        cells = [row[1] for row in tables(SIMULATORS, f"| {scope} methods | |")]
+        named = {f"{scope}/{name}" for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+        assert named == {name for name in deribit_session.METHODS if name.startswith(scope)}
+    verbs = [row[0] for row in tables(SIMULATORS, "| verb | fields | what it does |")]
+    assert {name for cell in verbs for name in re.findall(r"`(\w+)`", cell)} == set(deribit_control.VERBS)
+    assert set(control.VERBS) - {"state"} <= set(deribit_control.VERBS)
+    paths = {span for span in code_spans(SIMULATORS) if span.startswith("/")}
+    assert paths == {bybit.CONTROL_PATH, deribit.PATH} | {f"/v5/public/{name}" for name in options.MARKETS}
+    named = {name for text in code_spans(SIMULATORS) for name in re.findall(r"--[a-z-]+", text)}
+    assert named - {"--help"} <= {name for command in simulator_commands() for name in command}
+
+
+def tables(path: Path, head: str) -> list[tuple[str, ...]]:
+    """The rows of the table that begins with this line."""
+    lines = prose(path).splitlines()
+    first = lines.index(head) + 2
+    rows = []
+    for line in lines[first:]:
+        if not line.startswith("|"):
+            break
+        rows.append(tuple(cell.strip() for cell in line.strip().strip("|").split("|")))
+    return rows
+
+
+def simulator_commands() -> list[set[str]]:
+    """The options of each simulator."""
+    group = load_command("sim")
+    return [
+        {name for option in command.params for name in option.opts} for command in group.commands.values()
+    ]
 
 
 def feedmux_commands() -> list[Any]:
@@ -447,7 +563,9 @@ async def test_commands_do_what_they_are_shown_for(command: Command, tmp_path: P
 async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     """It listens, and ends when it is told to."""
     venue = await set_up.venue()
-    env = command.environment | {"HOST": "127.0.0.1", "PORT": "0", "BYBIT_WS_URL": venue.url}
+    nowhere = "ws://127.0.0.1:9/ws/api/v2"
+    urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere}
+    env = command.environment | {"HOST": "127.0.0.1", "PORT": "0"} | urls
     words = replaced(command.args, "--port", "0") if "--port" in command.args else command.args
     running = await set_up.run(*words, "--set", "log_level=INFO", env=env, cwd=cwd)
     scheme = "wss" if "tls_cert=fullchain.pem" in words else "ws"
@@ -458,17 +576,19 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
 async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
     """It says where it is."""
     running = await set_up.run(*replaced(command.args, "--port", "0"), cwd=cwd)
-    await running.line(r"ws://127\.0\.0\.1:\d+/v5/public/linear")
+    await running.line(r"ws://127\.0\.0\.1:\d+/(v5/public/linear|ws/api/v2)")
 
 
 async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
     """It writes as many messages as it was asked for."""
+    deribit = await set_up.deribit() if any("@deribit" in word for word in command.args) else None
+    others = {"VENUES": "bybit.linear,deribit", "DERIBIT_WS_URL": deribit.url} if deribit else {}
     tls = (
         {"TLS_CERT": f"{cwd}/fullchain.pem", "TLS_KEY": f"{cwd}/privkey.pem"}
         if "--ca" in command.args
         else {}
     )
-    async with scene(set_up, VENUES="bybit.linear,bybit.spot", **tls) as (_, gateway):
+    async with scene(set_up, **({"VENUES": "bybit.linear,bybit.spot"} | others | tls)) as (_, gateway):
         url = gateway.url.replace("ws:", "wss:") if tls else gateway.url
         words = replaced(replaced(command.args, "--url", url), "--count", "2")
         running = await set_up.run(*words, cwd=cwd)

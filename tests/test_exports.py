@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import feedmux
+from feedmux import sim
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -66,3 +67,13 @@ def test_the_module_runs_as_a_program() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (SOURCE / "feedmux" / "py.typed").exists()
+
+
+def test_the_names_of_the_mock_server_are_loaded_when_they_are_used() -> None:
+    assert not {name for name in loaded_by("import feedmux.sim") if name.startswith("feedmux.sim.")}
+    assert "websockets" not in loaded_by("import feedmux.sim")
+    for name in sim.__all__:
+        assert getattr(sim, name).__doc__
+        assert name in dir(sim)
+    with pytest.raises(AttributeError, match=r"'feedmux\.sim' has no attribute 'Manager'"):
+        _ = sim.Manager

@@ -91,9 +91,7 @@ def _loads(gateway: Gateway, work: Workload) -> Iterator[list[Load]]:
         yield [stack.enter_context(load_of(gateway, work)) for _ in range(PROCESSES)]
 
 
-def _phase(
-    number: int, gateway: Gateway, loads: Sequence[Load], seconds: float, name: str = "soak"
-) -> Phase:
+def _phase(number: int, gateway: Gateway, loads: Sequence[Load], seconds: float, name: str = "soak") -> Phase:
     slow = number % 2 == 1
     for load in loads:
         load.tell(f"slow {'on' if slow else 'off'}")

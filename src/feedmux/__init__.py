@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from feedmux.client.link import Link, LinkConfig
+    from feedmux.client.link import Link
+    from feedmux.client.settings import LinkConfig
     from feedmux.model.errors import FeedmuxError
     from feedmux.model.event import Envelope, EventKind
     from feedmux.model.topic import Topic
@@ -22,7 +23,7 @@ _HOMES = {
     "EventKind": "feedmux.model.event",
     "FeedmuxError": "feedmux.model.errors",
     "Link": "feedmux.client.link",
-    "LinkConfig": "feedmux.client.link",
+    "LinkConfig": "feedmux.client.settings",
     "Topic": "feedmux.model.topic",
 }
 

@@ -14,6 +14,8 @@ from feedmux.app.cli import COMMANDS
 from feedmux.app.config_text import as_markdown
 from feedmux.app.settings import fields
 
+pytestmark = pytest.mark.e2e
+
 SOURCE = Path(__file__).parents[2] / "src"
 Result = subprocess.CompletedProcess[str]
 

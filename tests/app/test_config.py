@@ -128,13 +128,13 @@ def test_all_problems_are_named_at_once_where_they_stand(
     (empty_place / "feedmux.toml").write_text('prot = 8000\nlog_level = "LOUD"\n')
     (empty_place / ".env").write_text("DEBUG=perhaps\nNOT_OURS=1\n")
     monkeypatch.setenv("PORT", "eighty")
-    assert problems({"venues": ["deribit"], "drain-grase": "1"}) == [
+    assert problems({"venues": ["kraken"], "drain-grase": "1"}) == [
         "--drain-grase is not a setting; did you mean --drain-grace?",
         "feedmux.toml: prot is not a setting; did you mean port?",
         "PORT: 'eighty' does not work; expected a whole number from 0 to 65535",
         ".env: DEBUG: 'perhaps' does not work; expected true or false",
-        "--venue: ['deribit'] does not work; expected names out of bybit.linear, bybit.spot and "
-        "bybit.inverse, separated by commas",
+        "--venue: ['kraken'] does not work; expected names out of bybit.linear, bybit.spot, "
+        "bybit.inverse and deribit, separated by commas",
         "feedmux.toml: log_level: 'LOUD' does not work; expected one of "
         "DEBUG, INFO, WARNING, ERROR, CRITICAL",
     ]
@@ -152,7 +152,14 @@ def test_all_problems_are_named_at_once_where_they_stand(
         ("bybit_ws_url", "ws://", "a URL that begins with ws:// or wss://"),
         ("brand", "a brand", "1 to 32 of a-z, 0-9, _ and -"),
         ("log_json", "perhaps", "true, false or auto"),
-        ("venues", "", "names out of bybit.linear, bybit.spot and bybit.inverse, separated by commas"),
+        (
+            "venues",
+            "",
+            "names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
+        ),
+        ("deribit_ws_url", "https://www.deribit.com", "a URL that begins with ws:// or wss://"),
+        ("deribit_request_rate", "3.4", "a number from 0.1 to 3.3"),
+        ("deribit_reconnect_delay_max", "0.5", "a number not below DERIBIT_RECONNECT_DELAY_INITIAL"),
         ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),
     ],
 )

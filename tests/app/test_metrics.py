@@ -193,6 +193,19 @@ def test_a_venue_whose_link_is_down_is_not_up_and_its_age_may_be_unknown() -> No
     assert body["venues"]["bybit.spot"] == {"state": "disconnected", "last_message_ago": None}
 
 
+def test_a_venue_with_one_market_goes_by_its_own_name() -> None:
+    deribit = FEED | {"venue": "deribit", "market": "", "links": [LINK | {"down_for": 3.0}]}
+    now = snapshot(FEED, deribit)
+    assert samples(now)["feedmux_venue_up deribit"] == 0
+    body = health(now)[1]
+    assert list(body["venues"]) == ["bybit.linear", "deribit"]
+    assert body["reasons"] == ["deribit: no connection for 3 s"]
+    clients = stats(now, max_clients=9)["upstream"]["clients"]
+    assert {name: client["category"] for name, client in clients.items()} == {
+        "linear": "linear", "deribit": "deribit",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("down_for", "status"), [(59.0, 200), (60.0, 503)])
 def test_health_calls_for_help_when_no_venue_was_there_for_a_minute(down_for: float, status: int) -> None:
     now = snapshot(FEED | {"links": [LINK | {"connected": False, "down_for": down_for}]})

@@ -10,6 +10,8 @@ from feedmux.app.config import InvalidConfiguration
 from feedmux.app.own_gateway import GatewayDied, OwnGateway
 from support.running import SOURCE
 
+pytestmark = pytest.mark.e2e
+
 SETTINGS = {
     "host": "127.0.0.1", "port": "0", "bybit_ws_url": "ws://127.0.0.1:9/v5/public/linear",
     "drain_seconds": "0", "log_json": "false",

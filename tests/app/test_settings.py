@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from feedmux.app.config import expected
-from feedmux.app.settings import SECTIONS, Settings, fields, note
+from feedmux.app.section import note
+from feedmux.app.settings import SECTIONS, Settings, fields
 
 NUMBERS = {name: field for name, field in fields().items() if field.annotation in (int, float)}
 

@@ -132,6 +132,7 @@ def test_what_a_message_says(data: object, facts: Facts | None) -> None:
         ("mudrex.futures.ticker.BTCUSDT", "ticker BTCUSDT"),
         ("mudrex.futures.kline.60.BTCUSDT", "kline 1h BTCUSDT"),
         ("acme.spot.trade.ETHUSDT", "spot trade ETHUSDT"),
+        ("mudrex.deribit.kline.1D.BTC-PERPETUAL", "deribit kline 1d BTC-PERPETUAL"),
         ("mudrex.futures.ticker", "mudrex.futures.ticker"),
         ("odd", "odd"),
     ],
@@ -147,6 +148,7 @@ def test_streams_are_named_for_people(stream: str, label: str) -> None:
         ("tickers.BTCUSDT", "ticker BTCUSDT"),
         ("kline:1h:BTCUSDT@bybit.spot", "kline 1h BTCUSDT"),
         ("kline:60:BTCUSDT", "kline 1h BTCUSDT"),
+        ("kline:1d:BTC-PERPETUAL@deribit", "kline 1d BTC-PERPETUAL"),
     ],
 )
 def test_args_are_named_like_their_streams(arg: str, label: str) -> None:

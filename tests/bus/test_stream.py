@@ -12,8 +12,8 @@ import pytest
 import uvloop
 
 from feedmux.bus.stream import StreamReader, StreamWriter
-from feedmux.model.errors import ConnectFailed
 from feedmux.model.event import Envelope, EventKind, State
+from feedmux.model.link_errors import ConnectFailed
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.wire.record import Drop, Hello, Lost, Record, RecordDecoder, Want, encode
 from support.buses import Collector, ScriptedSource, StreamWiring, closed, uncovered_holes

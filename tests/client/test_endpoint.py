@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import ssl
@@ -84,22 +83,30 @@ def test_reasons_help(error: OSError, reason: str) -> None:
     assert reason_of(error, Endpoint("wss://h/")) == reason
 
 
-async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as dead:
-        dead.bind(("127.0.0.1", 0))
-        there, nowhere = server.getsockname(), dead.getsockname()
+@pytest.mark.parametrize(
+    ("url", "location", "target"),
+    [
+        ("ws://h:8/a", "/b?x=1", "ws://h:8/b?x=1"),
+        ("ws://h:8/a", "http://h:9/b", "ws://h:9/b"),
+        ("ws://h/a", "wss://h/b", "wss://h/b"),
+        ("wss://h/a", "https://h/b", "wss://h/b"),
+        ("wss://h/a", "http://h/b", None),
+        ("wss://h/a", "wss://other/b", None),
+        ("wss://h/a", "wss://h@other/b", None),
+        ("wss://h/a", "ftp://h/b", None),
+        ("wss://h/a", "wss://h/b#part", None),
+        ("wss://h/a", "//other/b", None),
+    ],
+)
+def test_only_the_same_host_is_a_sibling_and_nothing_less_safe(
+    url: str, location: str, target: str | None
+) -> None:
+    found = Endpoint(url).sibling(location)
+    assert (found and found.url) == target
 
-        async def resolve(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", each) for each in (nowhere, there)]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
-        for turn in range(3):
-            with await Endpoint("ws://h/").dial(turn) as sock:
-                assert sock.getpeername() == there
-
-
-async def test_the_last_reason_counts_when_no_address_answers() -> None:
-    with socket.socket() as dead:
-        dead.bind(("127.0.0.1", 0))
-        with pytest.raises(ConnectionRefusedError):
-            await Endpoint(f"ws://127.0.0.1:{dead.getsockname()[1]}/").dial(0)
+def test_a_sibling_keeps_the_credentials() -> None:
+    found = Endpoint("wss://me:pass@h/a").sibling("/b")
+    assert found is not None
+    assert found.authorization == Endpoint("wss://me:pass@h/a").authorization
+    assert "pass" not in str(found)

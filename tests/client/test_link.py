@@ -1,838 +1,599 @@
+"""What a link does for its user, against a real server."""
+
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
+import json
 import logging
-import socket
-import struct
-import weakref
-from collections.abc import AsyncIterator, Callable
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
-import uvloop
-from picows import WSTransport
-from websockets.asyncio.server import ServerConnection, serve
 
-from feedmux.client.connection import Connection
-from feedmux.client.link import Link, LinkConfig, State
-from feedmux.model.errors import IllegalEvent, InvalidSetting, LinkLost, Overflow
-from support.peers import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PATIENCE_S,
-    PING,
-    PONG,
-    QUICK,
-    TEXT,
-    HighDice,
-    SystemClock,
-    Talk,
-    User,
-    frame,
-    make_link,
-    open_descriptors,
-    raw_server,
-    read_frame,
-    read_request,
-    running,
-    says,
-    until,
-    upgrade,
-)
+from feedmux.client.events import Dropped, Interrupted, Restored, Subscribed
+from feedmux.client.link import Link, LinkConfig, LinkState, connect
+from feedmux.client.plain import JsonRpcAdapter, PlainAdapter
+from feedmux.client.pool import Pool
+from feedmux.client.recorder import Recorder
+from feedmux.client.registry import Registry
+from feedmux.client.settings import WhenFull
+from feedmux.model.adapter import Dialogue
+from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting, Overflow
+from feedmux.model.link_errors import Cause, ConnectFailed, GaveUp, LinkLost, RequestLost, RequestTimeout
+from support.loops import on_both_loops
+from support.peers import QUICK, open_descriptors
+from support.rpc_server import SILENCE, Fault, RpcServer, rpc_server
+from support.waiting import until
 
 
-def url_of(port: int, path: str = "/stream") -> str:
-    return f"ws://127.0.0.1:{port}{path}"
+def quick(**changes: object) -> LinkConfig:
+    return msgspec.structs.replace(QUICK, **changes)
 
 
-@contextlib.asynccontextmanager
-async def echo_server(seen: list[ServerConnection] | None = None) -> AsyncIterator[str]:
-    """A server that sends back what it gets, by the book."""
-
-    async def echo(connection: ServerConnection) -> None:
-        if seen is not None:
-            seen.append(connection)
-        async for message in connection:
-            await connection.send(message)
-
-    async with serve(echo, "127.0.0.1", 0, compression=None) as server:
-        yield url_of(next(iter(server.sockets)).getsockname()[1])
+async def soon(link: Link) -> object:
+    """The next message or notice."""
+    async with asyncio.timeout(5):
+        return await anext(link)
 
 
-def unused_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+def subscription(channel: str, data: object) -> object:
+    return {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel, "data": data}}
+
+
+# Connecting
+
+
+@on_both_loops
+async def test_five_lines_are_enough() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        assert await link.subscribe(["trades.BTC"]) == Subscribed(confirmed=("trades.BTC",))
+        await server.publish("trades.BTC", [1])
+        async for message in link:
+            assert message == subscription("trades.BTC", [1])
+            break
+
+
+@on_both_loops
+async def test_it_may_be_awaited_instead_and_says_where_it_is() -> None:
+    async with rpc_server() as server:
+        link = connect(server.url)
+        assert link.state is LinkState.IDLE
+        assert await link is link
+        assert link.state is LinkState.LIVE
+        await link.close()
+        assert link.state is LinkState.CLOSED
+        assert [message async for message in link] == []
+        await link.wait_closed()
+
+
+async def test_a_first_attempt_that_fails_is_told() -> None:
+    with pytest.raises(ConnectFailed, match=r"connection refused; is the server running") as caught:
+        await connect("ws://127.0.0.1:9/")
+    assert caught.value.cause is Cause.NETWORK
+
+
+async def test_who_is_patient_gets_a_later_attempt() -> None:
+    async with rpc_server() as server:
+        tries = []
+
+        def refuse_two(params: object) -> object:
+            tries.append(params)
+            return "no" if len(tries) > 2 else SILENCE
+
+        server.methods["hello"] = refuse_two
+        link = Link(server.url, adapter=Greeting(), config=quick(request_timeout_s=0.05))
+        link.start()
+        await link.wait_live(within_s=5)
+        assert len(tries) == 3
+        await link.close()
+
+
+class Greeting(JsonRpcAdapter):
+    """Wants an answer before it is satisfied."""
+
+    async def prepare(self, dialogue: Dialogue, /) -> None:
+        await dialogue.request("hello", {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"adapter": "secret"}, {"headers": (("X-Api-Key", "k1234"),)}, {"url": "ws://user:word@192.0.2.1/"},
+     {"url": "ws://192.0.2.1/?token=abcdef"}],
+)  # fmt: skip
+def test_credentials_never_cross_a_network_unencrypted(change: dict[str, object]) -> None:
+    adapter = Secretive(lambda: None) if "adapter" in change else None
+    config = LinkConfig(headers=change.get("headers", ()))  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetting, match=r"expected wss://: credentials would cross") as caught:
+        connect(str(change.get("url", "ws://192.0.2.1/")), adapter=adapter, config=config)
+    assert "word" not in str(caught.value)
+    assert "abcdef" not in str(caught.value)
+
+
+def test_an_unencrypted_network_is_noted_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        connect("ws://192.0.2.1/")
+        connect("ws://localhost/")
+        connect("ws://[::1]/")
+    assert [record.message for record in caplog.records] == [
+        "ws://192.0.2.1/ is not encrypted: others on the way can read and change what comes"
+    ]
 
 
 # Messages
 
 
-async def test_messages_come_whole_and_in_order_after_opened() -> None:
-    async with raw_server(
-        says(frame(TEXT, b"1"), frame(BINARY, b"\x00\xff"), frame(TEXT, b"3" * 300))
-    ) as port:
-        link, user = make_link(url_of(port))
-        async with running(link):
-            await user.saw("received", 3)
-    assert user.events[:4] == [
-        ("opened", None),
-        ("received", b"1"),
-        ("received", b"\x00\xff"),
-        ("received", b"3" * 300),
-    ]
-
-
-async def test_text_is_sent_as_text_and_binary_on_request() -> None:
-    got: list[tuple[int, bytes]] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await upgrade(reader, writer)
-        got.extend([await read_frame(reader) for _ in range(3)])
-
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port))
-
-        def speak() -> None:
-            link.send(b'{"op":"ping"}')
-            link.send("é")
-            link.send(b"\x81", binary=True)
-
-        user.on_opened = speak
-        async with running(link):
-            await until(lambda: len(got) == 3)
-    assert got == [(TEXT, b'{"op":"ping"}'), (TEXT, "é".encode()), (BINARY, b"\x81")]
-
-
-async def test_fragments_become_one_message_with_a_ping_between_them() -> None:
-    pongs: list[tuple[int, bytes]] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        parts = [frame(TEXT, b"he", fin=False), frame(PING, b"?"), frame(CONTINUATION, b"l", fin=False)]
-        await upgrade(reader, writer, b"".join([*parts, frame(CONTINUATION, b"lo"), frame(TEXT, b"next")]))
-        pongs.append(await read_frame(reader))
-        await reader.read(-1)
-
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port))
-        async with running(link):
-            assert await user.saw("received", 2) == [b"hello", b"next"]
-            await until(lambda: pongs == [(PONG, b"?")])
-        assert link.statistics()["messages"] == 2
-
-
-TOO_LONG = "a message is longer than max_message_bytes (1000)"
-
-
-@pytest.mark.parametrize(
-    ("sent", "reason"),
-    [
-        ([frame(TEXT, b"x" * 1001)], TOO_LONG),
-        ([frame(TEXT, b"x" * 600, fin=False), frame(CONTINUATION, b"x" * 401, fin=False)], TOO_LONG),
-        ([frame(CONTINUATION, b"x")], "fragments of messages out of order"),
-        ([frame(TEXT, b"x", fin=False), frame(TEXT, b"x")], "fragments of messages out of order"),
-        ([frame(TEXT, b"x", rsv=4)], "a compressed frame, though compression was not agreed on"),
-        ([frame(3, b"x")], "invalid opcode"),
-        ([b"\x81\x81aaaab"], "masked frame from server"),
-        ([frame(PING, b"x" * 126)], "control frame with payload size > 125"),
-        ([frame(CLOSE, struct.pack("!H", 1005))], "invalid close code"),
-    ],
-)
-async def test_what_breaks_the_protocol_or_the_bound_ends_the_connection(
-    sent: list[bytes], reason: str
-) -> None:
-    async with raw_server(says(*sent)) as port:
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, max_message_bytes=1000))
-        async with running(link):
-            reasons = await user.saw("lost", 2)
-    assert all(reason in str(each) for each in reasons)
-    assert user.all("received") == []
-
-
-async def test_a_message_of_exactly_the_bound_is_taken() -> None:
-    half = frame(TEXT, b"x" * 500, fin=False) + frame(CONTINUATION, b"", fin=False)
-    async with raw_server(says(frame(TEXT, b"x" * 1000), half, frame(CONTINUATION, b"x" * 500))) as port:
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, max_message_bytes=1000))
-        async with running(link):
-            assert await user.saw("received", 2) == [b"x" * 1000, b"x" * 1000]
-
-
-async def test_nothing_is_received_after_the_connection_was_replaced() -> None:
-    async with raw_server(says(*(frame(TEXT, b"%d" % i) for i in range(5)))) as port:
-        link, user = make_link(url_of(port))
-        user.on_received = lambda payload: link.replace("enough")
-        async with running(link):
-            await user.saw("lost", 2)
-    assert set(user.all("received")) == {b"0"}
-    assert set(user.all("lost")) <= {"enough", "closed here"}
-
-
-# Ends
+@on_both_loops
+async def test_messages_keep_their_kind() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        for message in ('{"a": 1}', "no JSON", b"\x00\xff", "[1, 2]"):
+            await server.tell(message)
+        assert [await soon(link) for _ in range(4)] == [{"a": 1}, "no JSON", b"\x00\xff", [1, 2]]
+
+
+async def test_a_message_with_an_id_that_answers_nothing_is_data() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        await server.tell({"id": 1, "price": "8.5"})
+        assert await soon(link) == {"id": 1, "price": "8.5"}
 
-
-async def test_it_comes_back_and_restores_after_the_server_closed() -> None:
-    async def talk(connection: ServerConnection) -> None:
-        assert await connection.recv() == "subscribe"
-        await connection.send("data")
-        await connection.close(1012, "maintenance")
-
-    async with serve(talk, "127.0.0.1", 0) as server:
-        link, user = make_link(url_of(next(iter(server.sockets)).getsockname()[1]))
-        user.on_opened = lambda: link.send("subscribe")
-        async with running(link):
-            await user.saw("received", 3)
-            await user.saw("lost", 3)
-            assert link.close_code == 1012
-    closed = "the server closed the connection (1012: maintenance)"
-    once = [("opened", None), ("received", b"data"), ("lost", closed), ("retrying", closed)]
-    assert user.events[:8] == once * 2
-
-
-@pytest.mark.parametrize("code", [b"", struct.pack("!H", 1001), struct.pack("!H", 4009)])
-async def test_close_is_answered_with_its_own_code(code: bytes) -> None:
-    answers: list[tuple[int, bytes]] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await upgrade(reader, writer, frame(CLOSE, code + (b"bye" if code else b"")))
-        answers.append(await read_frame(reader))
-        assert await reader.read() == b"", "it hangs up after its answer"
-
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port))
-        async with running(link):
-            await user.saw("lost")
-            await until(lambda: bool(answers))
-    assert answers[0] == (CLOSE, code)
-
-
-async def reset_in_a_frame(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await upgrade(reader, writer, frame(TEXT, b"x" * 100)[:50])
-    await writer.drain()
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-async def hang_up_in_a_frame(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await upgrade(reader, writer, frame(TEXT, b"x" * 100)[:50])
-    writer.close()
-
-
-@pytest.mark.parametrize("talk", [reset_in_a_frame, hang_up_in_a_frame])
-async def test_an_end_within_a_frame_is_a_loss(talk: Talk) -> None:
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port))
-        async with running(link):
-            reasons = await user.saw("lost", 3)
-    assert set(reasons) == {"the connection broke without a CLOSE"}
-    assert user.all("received") == []
-    assert len(user.all("opened")) == len(user.all("lost"))
-
-
-# Attempts that fail
-
-
-def answers_http(status: bytes, *headers: bytes) -> Talk:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(b"\r\n".join([b"HTTP/1.1 " + status, *headers, b"", b""]))
-        await reader.read(-1)
-
-    return talk
-
-
-async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(-1)
-
-
-async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await read_request(reader)
-
-
-async def speaks_garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
-    await reader.read(-1)
-
-
-async def speaks_without_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(b"x" * 4096)
-        await writer.drain()
-
-
-async def signs_wrongly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await read_request(reader)
-    writer.write(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: bm90IHRoZSByaWdodCBvbmU=\r\n\r\n"
-    )
-    await reader.read(-1)
-
-
-@pytest.mark.parametrize(
-    ("talk", "reason"),
-    [
-        (answers_http(b"401 Unauthorized"), "HTTP 401 Unauthorized; check the credentials"),
-        (answers_http(b"404 Not Found"), "HTTP 404 Not Found; check the path of the URL"),
-        (answers_http(b"429 Too Many Requests"), "HTTP 429 Too Many Requests; too many connections"),
-        (answers_http(b"503 Service Unavailable"), "HTTP 503 Service Unavailable"),
-        (answers_http(b"520 Web Server Error"), "HTTP/1.1 520"),
-        (
-            answers_http(b"302 Found", b"Location: wss://me:pass@other/x?token=1"),
-            "points to wss://***@other/x?***, and redirects are not followed",
-        ),
-        (answers_http(b"200 OK"), "HTTP 200 OK"),
-        (never_answers, "no answer within 0.05 s while upgrading to WebSocket"),
-        (hangs_up, "the server hung up before it answered the upgrade"),
-        (speaks_garbage, "the server does not speak WebSocket as it should"),
-        (speaks_without_end, "the server does not speak WebSocket as it should"),
-        (signs_wrongly, "invalid sec-websocket-accept"),
-    ],
-)
-async def test_a_failed_attempt_says_why_and_is_repeated(talk: Talk, reason: str) -> None:
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, connect_timeout_s=0.05))
-        async with running(link):
-            reasons = await user.saw("retrying", 3)
-    assert all(reason in str(each) for each in reasons), reasons
-    assert user.all("opened") == user.all("lost") == []
-
-
-async def test_a_redirect_is_not_followed() -> None:
-    visits: list[bytes] = []
-
-    async def trap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        visits.append(await read_request(reader))
-
-    async with raw_server(trap) as elsewhere:
-        location = f"Location: {url_of(elsewhere)}".encode()
-        async with raw_server(answers_http(b"301 Moved Permanently", location)) as port:
-            link, user = make_link(url_of(port))
-            async with running(link):
-                await user.saw("retrying", 3)
-    assert visits == []
-
-
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("ws://127.0.0.1:{port}/", "connection refused; is the server running, and is the port right?"),
-        ("ws://nobody.invalid:{port}/", "the name 'nobody.invalid' does not resolve"),
-    ],
-)
-async def test_a_server_that_is_not_there_is_tried_again(url: str, reason: str) -> None:
-    link, user = make_link(url.format(port=unused_port()))
-    async with running(link):
-        reasons = await user.saw("retrying", 3)
-    assert all(reason in str(each) for each in reasons), reasons
-
-
-# Backoff
-
-
-def with_high_dice(url: str, **changes: float) -> tuple[Link, User]:
-    user = User()
-    config = msgspec.structs.replace(QUICK, **changes)
-    user.link = Link(url, user, config=config, clock=SystemClock(), dice=HighDice())
-    return user.link, user
-
-
-async def test_waits_grow_while_connections_open_and_prove_nothing() -> None:
-    async with raw_server(says(frame(CLOSE))) as port:
-        link, user = with_high_dice(url_of(port))
-        async with running(link):
-            await user.saw("retrying", 5)
-    assert user.waits[:5] == [0.001, 0.002, 0.004, 0.004, 0.004]
-
-
-async def test_proof_starts_the_backoff_anew() -> None:
-    async with raw_server(says(frame(TEXT, b"data"), frame(CLOSE))) as port:
-        link, user = with_high_dice(url_of(port))
-        user.on_received = lambda payload: link.prove()
-        async with running(link):
-            await user.saw("retrying", 4)
-    assert set(user.waits) == {0.001}
-
-
-async def test_the_state_is_the_machines() -> None:
-    async with echo_server() as url:
-        link, user = make_link(url)
-        assert link.state is State.IDLE
-        user.on_received = lambda payload: link.prove()
-        async with running(link):
-            await user.saw("opened")
-            assert str(link.state) == "open"
-            link.send("x")
-            await user.saw("received")
-            assert str(link.state) == "proven"
-            link.prove()
-            assert str(link.state) == "proven"
-        assert str(link.state) == "closed"
-        link.prove()
-        assert str(link.state) == "closed"
-
-
-# Signs of life
-
-LIVELY = msgspec.structs.replace(QUICK, ping_interval_s=0.01, ping_timeout_s=0.03)
-MUTE = "no answer to the ping within 0.03 s"
-
-
-async def test_a_server_that_answers_no_ping_is_replaced_though_it_sends_data() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await upgrade(reader, writer)
-        while True:
-            writer.write(frame(TEXT, b"tick") + frame(PONG, b"unasked"))
-            await writer.drain()
-            await asyncio.sleep(0.002)
-
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port), LIVELY)
-        async with running(link):
-            await user.saw("opened", 3)
-    assert user.all("lost")[:2] == [MUTE, MUTE]
-    assert b"tick" in user.all("received")
-
-
-async def test_a_server_that_answers_pings_is_kept() -> None:
-    async with echo_server() as url:
-        link, user = make_link(url, LIVELY)
-        async with running(link):
-            await user.saw("opened")
-            for _ in range(5):
-                last = link.statistics()["round_trip_s"]
-                await until(lambda last=last: link.statistics()["round_trip_s"] != last)  # type: ignore[misc]
-    assert user.all("lost") == ["closed here"]
-
-
-async def test_the_users_ping_is_sent_and_its_pong_counts() -> None:
-    async with echo_server() as url:
-        link, user = make_link(url, LIVELY)
-        user.on_ping = lambda: b'{"op":"ping"}'
-        user.on_received = lambda payload: link.pong()
-        async with running(link):
-            await user.saw("received", 6)
-    assert set(user.all("received")) == {b'{"op":"ping"}'}
-    assert user.all("lost") == ["closed here"]
-
-
-async def test_a_users_ping_without_pong_replaces_the_connection() -> None:
-    async with echo_server() as url:
-        link, user = make_link(url, LIVELY)
-        user.on_ping = lambda: b'{"op":"ping"}'
-        async with running(link):
-            await user.saw("opened", 2)
-    assert user.all("lost")[0] == MUTE
-
-
-async def test_a_user_that_knows_better_replaces_the_connection() -> None:
-    seen: list[ServerConnection] = []
-    async with echo_server(seen) as url:
-        link, user = make_link(url)
-        async with running(link):
-            link.replace("nothing to replace yet")
-            await user.saw("opened")
-            link.replace("all topics are late")
-            link.replace("too late to say something else")
-            assert user.all("lost") == [], "it follows in a later turn"
-            with pytest.raises(LinkLost):
-                link.send("x")
-            await user.saw("opened", 2)
-            assert user.all("lost") == user.all("retrying") == ["all topics are late"]
-            await until(lambda: seen[0].close_code == 1001)
-
-
-# Sending
-
-
-async def test_nothing_is_sent_while_no_connection_is_open() -> None:
-    link, user = make_link(url_of(unused_port()))
-    with pytest.raises(LinkLost, match="none is open, the link is idle"):
-        link.send("x")
-    async with running(link):
-        await user.saw("retrying")
-        with pytest.raises(LinkLost, match="connection refused"):
-            link.send("x")
-
-
-def stop_reading(writer: asyncio.StreamWriter) -> None:
-    transport = writer.transport
-    assert isinstance(transport, asyncio.Transport)
-    transport.pause_reading()
-
-
-async def does_not_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await upgrade(reader, writer)
-    stop_reading(writer)
-    await asyncio.get_running_loop().create_future()
-
-
-async def test_what_waits_to_be_sent_is_bounded() -> None:
-    async with raw_server(does_not_read) as port:
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, max_write_buffer_bytes=50_000))
-        async with running(link):
-            await user.saw("opened")
-            with pytest.raises(Overflow, match=r"write buffer to ws://127\.0\.0\.1") as caught:
-                for _ in range(10_000):
-                    link.send(b"x" * 10_000)
-            assert caught.value.bound == "50000 bytes"
-            waiting = link.statistics()["waiting_bytes"]
-            assert isinstance(waiting, int)
-            assert 30_000 < waiting <= 50_000
-            assert str(link.state) == "open"
-    assert user.all("lost") == ["closed here"]
-
-
-async def test_pings_of_a_server_that_does_not_read_fill_no_memory() -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await upgrade(reader, writer)
-        stop_reading(writer)
-        while True:
-            writer.write(frame(PING, b"x" * 125) * 500)
-            await writer.drain()
-
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, max_write_buffer_bytes=10_000))
-        async with running(link):
-            assert await user.saw("lost") == ["the server stopped reading: over 10000 bytes wait"]
-            await user.saw("opened", 2)
-
-
-# Closing
-
-
-async def run_and_close(link: Link, when: Callable[[], bool]) -> None:
-    task = asyncio.create_task(link.run())
-    await until(when)
-    link.close()
-    async with asyncio.timeout(PATIENCE_S):
-        await task
-    link.close()
-    assert str(link.state) == "closed"
-
-
-async def test_close_says_goodbye_and_waits_for_the_answer() -> None:
-    seen: list[ServerConnection] = []
-    async with echo_server(seen) as url:
-        link, user = make_link(url)
-        await run_and_close(link, lambda: bool(user.events))
-        assert user.events == [("opened", None), ("lost", "closed here")]
-        await until(lambda: seen[0].close_code == 1000)
-
-
-async def test_close_does_not_wait_for_a_server_that_ignores_it() -> None:
-    async with raw_server(does_not_read) as port:
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, close_timeout_s=0.02))
-        await run_and_close(link, lambda: bool(user.events))
-    assert user.events == [("opened", None), ("lost", "closed here")]
-
-
-async def test_close_ends_an_attempt_under_way() -> None:
-    asked = asyncio.Event()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        asked.set()
-        assert await reader.read() == b""
-        gone.set()
-
-    gone = asyncio.Event()
-    async with raw_server(talk) as port:
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, connect_timeout_s=60.0))
-        await run_and_close(link, asked.is_set)
-        async with asyncio.timeout(PATIENCE_S):
-            await gone.wait()
-    assert user.events == []
-
-
-async def test_close_ends_a_wait() -> None:
-    link, user = with_high_dice(url_of(unused_port()), retry_delay_s=60.0, max_backoff_s=60.0)
-    await run_and_close(link, lambda: link.state is State.WAITING)
-    assert user.waits == [60.0]
-
-
-async def test_a_link_closed_before_it_ran_never_connects() -> None:
-    link, user = make_link(url_of(unused_port()))
-    link.close()
-    await link.run()
-    assert user.events == []
-
-
-@pytest.mark.parametrize(
-    ("event", "told"),
-    [
-        ("opened", ["opened", "lost"]),
-        ("received", ["opened", "received", "lost"]),
-        ("lost", ["opened", "received", "lost"]),
-        ("retrying", ["opened", "received", "lost", "retrying"]),
-    ],
-)
-async def test_a_user_may_close_in_every_callback(event: str, told: list[str]) -> None:
-    async with raw_server(says(frame(TEXT, b"x"), frame(CLOSE))) as port:
-        link, user = make_link(url_of(port))
-        setattr(user, f"on_{event}", lambda *_: link.close())
-        async with asyncio.timeout(PATIENCE_S):
-            await link.run()
-    assert [name for name, _ in user.events] == told
-
-
-async def test_a_link_runs_once() -> None:
-    async with echo_server() as url:
-        link, user = make_link(url)
-        async with running(link):
-            await user.saw("opened")
-            with pytest.raises(IllegalEvent):
-                await link.run()
-            assert str(link.state) == "open"
-
-
-def attempt_begun(user: User, requests: list[bytes]) -> bool:
-    return user.link.state is State.CONNECTING
-
-
-def request_sent(user: User, requests: list[bytes]) -> bool:
-    return bool(requests)
-
-
-def connection_open(user: User, requests: list[bytes]) -> bool:
-    return bool(user.all("opened"))
-
-
-def waiting(user: User, requests: list[bytes]) -> bool:
-    return user.link.state is State.WAITING
-
-
-@pytest.mark.parametrize(
-    ("answer", "moment", "told"),
-    [
-        (None, attempt_begun, []),
-        (None, request_sent, []),
-        (b"", connection_open, ["opened", "lost"]),
-        (frame(CLOSE), waiting, ["opened", "lost", "retrying"]),
-    ],
-)
-async def test_cancellation_leaves_nothing_behind(
-    answer: bytes | None, moment: Callable[[User, list[bytes]], bool], told: list[str]
-) -> None:
-    requests: list[bytes] = []
-    told_in_time: list[str] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        requests.append(
-            await read_request(reader) if answer is None else await upgrade(reader, writer, answer)
-        )
-        await reader.read(-1)
-
-    async def own(user: User) -> None:
-        try:
-            await user.link.run()
-        finally:
-            told_in_time.extend(name for name, _ in user.events)
-
-    async def cancelled_link(port: int) -> weakref.ref[Link]:
-        link, user = with_high_dice(url_of(port), retry_delay_s=60.0, max_backoff_s=60.0)
-        task = asyncio.create_task(own(user))
-        await until(lambda: moment(user, requests))
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            async with asyncio.timeout(PATIENCE_S):
+
+async def test_text_that_is_not_utf8_ends_the_connection_with_1007() -> None:
+    async with rpc_server() as server, connect(server.url, config=QUICK) as link:
+        connection = server.open[0]
+        connection.protocol.send_text(b"\xff\xfe")
+        connection.transport.write(b"".join(connection.protocol.data_to_send()))
+        assert "not UTF-8" in str(await soon(link))
+        await until(lambda: connection.close_code == 1007)
+
+
+async def test_a_listener_takes_messages_and_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    got: list[object] = []
+
+    def listen(message: object) -> None:
+        got.append(message)
+        raise ValueError(message)
+
+    async with rpc_server() as server, connect(server.url, listener=listen) as link:
+        await server.tell("1")
+        await server.tell("2")
+        await until(lambda: got == [1, 2])
+        assert link.statistics()["listener_errors"] == 2
+    assert "listener" in caplog.text or "listen" in caplog.text
+
+
+async def test_a_reader_that_is_slow_makes_the_server_wait() -> None:
+    async with rpc_server() as server, connect(server.url, config=quick(max_waiting=10)) as link:
+        sending = asyncio.ensure_future(send_many(server, 3000))
+        await until(lambda: link.statistics()["waiting"], "something waits")
+        numbers = []
+        while len(numbers) < 3000:
+            message = await soon(link)
+            numbers.append(message["n"])  # type: ignore[index]
+        await sending
+        assert numbers == list(range(3000))
+        assert link.statistics()["dropped"] == 0
+
+
+async def send_many(server: RpcServer, count: int) -> None:
+    for number in range(count):
+        await server.tell({"n": number, "pad": "x" * 1000})
+
+
+async def test_a_reader_that_is_slow_may_lose_and_is_told_how_many() -> None:
+    config = quick(max_waiting=10, when_full=WhenFull.DROP)
+    async with rpc_server() as server, connect(server.url, config=config) as link:
+        await send_many(server, 50)
+        assert await link.request("echo", [1]) == [1]  # everything before was taken in
+        assert await soon(link) == Dropped(40)
+        assert [(await soon(link))["n"] for _ in range(10)] == list(range(40, 50))  # type: ignore[index]
+        assert link.statistics()["dropped"] == 40
+
+
+async def test_a_reader_that_is_slow_may_end_the_link() -> None:
+    config = quick(max_waiting=10, when_full=WhenFull.CLOSE)
+    async with rpc_server() as server, connect(server.url, config=config) as link:
+        await send_many(server, 11)
+        with pytest.raises(Overflow, match="10 messages"):
+            await link.wait_closed()
+        assert len([await soon(link) for _ in range(10)]) == 10
+        with pytest.raises(Overflow):
+            await soon(link)
+
+
+# Requests
+
+
+@on_both_loops
+async def test_answers_find_their_requests_in_any_order() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        answers = [asyncio.ensure_future(link.request("echo", [n])) for n in range(100)]
+        assert await asyncio.gather(*answers) == [[n] for n in range(100)]
+
+
+async def test_an_error_has_its_code_message_and_data() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+
+        def fail(params: object) -> object:
+            raise Fault(10009, "not_enough_funds", {"missing": 3})
+
+        server.methods["buy"] = fail
+        with pytest.raises(CallFailed, match=r"buy was refused: not_enough_funds \(10009\)") as caught:
+            await link.request("buy", {})
+        assert (caught.value.number, caught.value.data) == (10009, {"missing": 3})
+
+
+async def test_a_request_has_its_own_patience() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        server.methods["sleep"] = lambda params: SILENCE
+        with pytest.raises(
+            RequestTimeout, match=r"sleep: no answer within 0.05 s; it may have been executed"
+        ):
+            await link.request("sleep", timeout_s=0.05)
+        assert await link.request("echo", [1]) == [1]
+
+
+async def test_a_request_under_way_fails_at_once_when_the_connection_ends() -> None:
+    async with rpc_server() as server, connect(server.url, config=QUICK) as link:
+        server.methods["order"] = lambda params: SILENCE
+        asking = asyncio.ensure_future(link.request("order", {}))
+        await until(lambda: server.asked("order"))
+        await server.cut()
+        with pytest.raises(RequestLost, match="it may have been executed") as caught:
+            await asking
+        assert caught.value.maybe_executed
+        with pytest.raises(RequestLost, match="it was not sent"):
+            await link.request("order", {})
+
+
+async def test_a_repeatable_request_is_sent_again_and_an_other_one_is_not() -> None:
+    async with rpc_server() as server, connect(server.url, config=QUICK) as link:
+        answers = [SILENCE, "here"]
+        server.methods["read"] = lambda params: answers.pop(0)
+        asking = asyncio.ensure_future(link.request("read", {}, repeatable=True))
+        await until(lambda: server.asked("read"))
+        await server.cut()
+        assert await asking == "here"
+        assert len(server.asked("read")) == 2
+
+
+async def test_a_repeatable_request_waits_for_the_link() -> None:
+    async with rpc_server() as server:
+        link = Link(server.url, config=QUICK)
+        asking = asyncio.ensure_future(link.request("echo", [5], repeatable=True))
+        await asyncio.sleep(0)
+        link.start()
+        assert await asking == [5]
+        await link.close()
+
+
+async def test_what_nobody_answers_fails_when_the_link_is_closed() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        server.methods["sleep"] = lambda params: SILENCE
+        asking = [asyncio.ensure_future(link.request("sleep", repeatable=again)) for again in (False, True)]
+        await until(lambda: len(server.asked("sleep")) == 2)
+        await link.close()
+        for task in asking:
+            with pytest.raises(RequestLost):
                 await task
-        assert str(link.state) == "closed"
-        return weakref.ref(link)
-
-    async with raw_server(talk) as port:
-        before, tasks = open_descriptors(), asyncio.all_tasks()
-        trace = await cancelled_link(port)
-        assert told_in_time == told
-        await until(lambda: open_descriptors() <= before and asyncio.all_tasks() == tasks)
-    await until(lambda: gc.collect() >= 0 and trace() is None, "the end of every timer and callback")
 
 
-async def test_two_hundred_reconnects_leave_nothing_behind() -> None:
-    opens = 0
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opens
-        opens += 1
-        if opens % 4 == 0:
-            await hangs_up(reader, writer)
-        elif opens % 4 == 1:
-            await reset_in_a_frame(reader, writer)
-        elif opens % 4 == 2:
-            await says(frame(TEXT, b"x"), frame(3))(reader, writer)
-        else:
-            await says(frame(TEXT, b"x"), frame(CLOSE))(reader, writer)
-
-    async with raw_server(talk) as port:
-        before, tasks = open_descriptors(), asyncio.all_tasks()
-        link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, retry_delay_s=1e-6))
-        user.on_received = lambda payload: link.prove()
-        async with running(link):
-            await user.saw("retrying", 200)
-        await until(lambda: asyncio.all_tasks() == tasks, "the end of every task")
-        await until(lambda: open_descriptors() <= before, "the end of every socket")
-    assert len(user.all("opened")) == len(user.all("lost"))
-    gc.collect()
-    left = [each for each in gc.get_objects() if isinstance(each, Connection | WSTransport)]
-    assert left == []
+async def test_a_cancelled_request_leaves_nothing() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        server.methods["sleep"] = lambda params: SILENCE
+        asking = asyncio.ensure_future(link.request("sleep"))
+        await until(lambda: server.asked("sleep"))
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert link.statistics()["requests"]["in_flight"] == 0  # type: ignore[index]
 
 
-# A user that fails
+async def test_requests_in_flight_are_bounded() -> None:
+    async with rpc_server() as server, connect(server.url, config=quick(max_in_flight=2)) as link:
+        server.methods["sleep"] = lambda params: SILENCE
+        asking = [asyncio.ensure_future(link.request("sleep")) for _ in range(2)]
+        await until(lambda: len(server.asked("sleep")) == 2)
+        with pytest.raises(Overflow, match="2 requests"):
+            await link.request("sleep")
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)
 
 
-def broken() -> NoReturn:
-    raise LookupError("a mistake")
-
-
-async def test_a_user_that_raises_is_logged_and_counted_and_keeps_the_link(
+async def test_an_answer_that_nobody_waits_for_is_counted_and_is_no_data(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(payload: bytes) -> None:
-        raise KeyError(payload)
-
-    async with raw_server(says(*(frame(TEXT, b"%d" % i) for i in range(5)))) as port:
-        link, user = make_link(url_of(port))
-        user.on_received = fail
-        async with running(link):
-            await user.saw("received", 5)
-    assert user.all("lost") == ["closed here"]
-    assert link.statistics()["user_errors"] == 5
-    blames = [record for record in caplog.records if record.exc_info]
-    assert [record.getMessage().rpartition(" ")[2] for record in blames] == ["1", "2", "4"]
-    assert "KeyError: b'0'" in caplog.text
+    async with rpc_server() as server, connect(server.url) as link:
+        await server.tell({"jsonrpc": "2.0", "id": 999, "result": 1})
+        await server.tell("after")
+        assert await soon(link) == "after"
+        assert link.statistics()["requests"]["unknown"] == 1  # type: ignore[index]
+    assert "an answer that nobody waits for (unknown): id 999" in caplog.text
 
 
-async def test_a_connection_that_could_not_be_restored_is_replaced() -> None:
-    async with echo_server() as url:
-        link, user = make_link(url)
-        user.on_opened = broken
-        async with running(link):
-            assert (await user.saw("lost", 2))[0] == "its user failed to restore it"
+async def test_a_server_that_answers_nothing_can_be_asked_nothing() -> None:
+    async with rpc_server() as server, connect(server.url, adapter=PlainAdapter()) as link:
+        with pytest.raises(InvalidSetting, match="one whose server answers requests"):
+            await link.request("echo")
+        assert (await link.subscribe("x")).refused
 
 
-@pytest.mark.parametrize("event", ["lost", "retrying"])
-async def test_a_user_that_raises_elsewhere_stops_nothing(event: str) -> None:
-    async with raw_server(says(frame(CLOSE))) as port:
-        link, user = make_link(url_of(port))
-        setattr(user, f"on_{event}", broken)
-        async with running(link):
-            await user.saw("opened", 3)
+# Subscriptions
 
 
-async def test_a_user_whose_ping_raises_gets_a_ping_frame_instead() -> None:
-    async with echo_server() as url:
-        link, user = make_link(url, LIVELY)
-        user.on_ping = broken
-        async with running(link):
-            await until(lambda: link.statistics()["round_trip_s"] is not None)
-    assert user.all("lost") == ["closed here"]
+async def test_what_the_server_leaves_out_was_refused() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+        server.unknown = {"b"}
+        outcome = await link.subscribe(["a", "b", "c"])
+        assert outcome.confirmed == ("a", "c")
+        assert list(outcome.refused) == ["b"]
+        assert link.channels == ("a", "c")
 
 
-# What shows
+async def test_a_batch_that_is_refused_as_a_whole_is_asked_in_parts() -> None:
+    async with rpc_server() as server, connect(server.url) as link:
+
+        def subscribe(params: Mapping[str, Sequence[str]]) -> object:
+            if any(channel.endswith(".raw") for channel in params["channels"]):
+                raise Fault(13778, "raw_subscriptions_not_available_for_unauthorized")
+            return params["channels"]
+
+        server.methods["public/subscribe"] = subscribe
+        outcome = await link.subscribe(["a", "b", "c.raw", "d"])
+        assert outcome.confirmed == ("a", "b", "d")
+        assert outcome.refused == {"c.raw": "raw_subscriptions_not_available_for_unauthorized"}
 
 
-async def test_credentials_show_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(1)
-    requests: list[bytes] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await read_request(reader)
-        requests.append(request)
-        if len(requests) < 3:
-            writer.write(b"HTTP/1.1 302 Found\r\nLocation: wss://x/s3cret-query/s3cret-header\r\n\r\n")
-        else:
-            writer.write(b"HTTP/1.1 s3cret-word s3cret-query s3cret-header\r\n\r\n")
-
-    config = msgspec.structs.replace(QUICK, headers=(("X-Api-Key", "Key s3cret-header"),))
-    async with raw_server(talk) as port:
-        url = f"ws://me:s3cret-word@127.0.0.1:{port}/v5?auth=s3cret-query"
-        link, user = make_link(url, config)
-        async with running(link):
-            await user.saw("retrying", 4)
-    assert b"Authorization: Basic bWU6czNjcmV0LXdvcmQ=\r\n" in requests[0]
-    assert b"X-Api-Key: Key s3cret-header\r\n" in requests[0]
-    assert b"GET /v5?auth=s3cret-query HTTP/1.1" in requests[0]
-    assert f"Host: 127.0.0.1:{port}\r\n".encode() in requests[0]
-    shown = [caplog.text, repr(link), repr(link.statistics()), repr(config), repr(user.events)]
-    assert "***" in repr(user.events)
-    assert not any("s3cret" in text or "bWU6" in text for text in shown)
-    assert repr(link) == f"<Link ws://127.0.0.1:{port}/v5?*** closed>"
+async def test_what_is_wanted_before_the_link_is_live_is_pending_and_then_there() -> None:
+    async with rpc_server() as server:
+        link = Link(server.url, config=QUICK)
+        assert (await link.subscribe(["a", "b"])).pending == ("a", "b")
+        await link
+        assert server.wanted == ["a", "b"]
+        await link.unsubscribe("a")
+        await until(lambda: server.wanted == ["b"])
+        assert await link.subscribe("b") == Subscribed(confirmed=("b",))
+        await link.close()
 
 
-async def test_it_warns_once_per_change_and_not_per_attempt(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="feedmux")
-    port = unused_port()
-    link, user = make_link(url_of(port))
-    user.on_received = lambda payload: link.prove()
-    async with running(link):
-        await user.saw("retrying", 5)
-        async with serve(lambda each: each.send("x"), "127.0.0.1", port):
-            await user.saw("received")
-    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "is down: connection refused" in warnings[0]
-    assert warnings[1] == f"link to {url_of(port)} is back"
-    assert len([each for each in warnings if "refused" in each]) == 1
+@pytest.mark.parametrize("wrong", [[""], [1], [None], ""])
+async def test_channels_are_texts(wrong: object) -> None:
+    link = connect("ws://127.0.0.1:9/")
+    with pytest.raises(InvalidSetting, match="texts that are not empty"):
+        await link.subscribe(wrong)  # type: ignore[arg-type]
 
 
-async def test_statistics_count_from_the_start() -> None:
-    async with raw_server(says(frame(TEXT, b"x"), frame(TEXT, b"y"), frame(CLOSE))) as port:
-        link, user = make_link(url_of(port))
-        user.on_retrying = lambda: link.close() if len(user.waits) == 3 else None
+# Restoring
+
+
+@on_both_loops
+async def test_after_a_cut_everything_is_restored_and_both_ends_of_the_hole_are_told() -> None:
+    async with rpc_server() as server, connect(server.url, config=QUICK) as link:
+        await link.subscribe(["a", "b"])
+        await server.publish("a", 1)
+        await until(lambda: link.statistics()["waiting"] == 1)
+        await server.cut()
+        await link.wait_live(5)
+        await server.publish("a", 2)
+        got = [await soon(link) for _ in range(4)]
+        assert got[0] == subscription("a", 1)
+        assert got[1] == Interrupted("the connection broke without a CLOSE")
+        assert isinstance(got[2], Restored)
+        assert (got[2].channels, got[2].refused) == (("a", "b"), {})
+        assert got[3] == subscription("a", 2)
+        assert sorted(server.wanted) == ["a", "b"]
+
+
+async def test_what_is_refused_on_the_way_back_leaves_the_set_and_is_told() -> None:
+    async with rpc_server() as server, connect(server.url, config=QUICK) as link:
+        await link.subscribe(["a", "b"])
+        server.unknown = {"a"}
+        await server.cut()
+        assert isinstance(await soon(link), Interrupted)
+        restored = await soon(link)
+        assert isinstance(restored, Restored)
+        assert (restored.channels, list(restored.refused)) == (("b",), ["a"])
+        assert link.channels == ("b",)
+
+
+class Secretive(JsonRpcAdapter):
+    """Says who it is, and sets something, before it subscribes."""
+
+    has_credentials = True
+
+    def __init__(self, problem: object) -> None:
+        super().__init__()
+        self.problem = problem
+        self.valid_s: float | None = None
+
+    async def authenticate(self, dialogue: Dialogue, /) -> float | None:
+        try:
+            await dialogue.request("public/auth", {"client_secret": "hush"})
+        except CallFailed as error:
+            if error.number == 13004:
+                raise AuthenticationFailed("the server", error.message) from error
+            raise
+        return self.valid_s
+
+    async def prepare(self, dialogue: Dialogue, /) -> None:
+        await dialogue.request("public/set_heartbeat", {"interval": 10})
+
+
+@on_both_loops
+async def test_the_order_of_a_restore_is_the_same_on_every_connection() -> None:
+    async with rpc_server() as server:
+        server.methods |= {"public/auth": lambda _: "ok", "public/set_heartbeat": lambda _: "ok"}
+        async with connect(server.url, adapter=Secretive(None), config=QUICK) as link:
+            await link.subscribe("a")
+            await server.cut()
+            await link.wait_live(5)
+        order = ["public/auth", "public/set_heartbeat", "public/subscribe"]
+        assert [method for number, method, _ in server.requests if number == 0] == order
+        assert [method for number, method, _ in server.requests if number == 1] == order
+
+
+async def test_credentials_that_are_not_taken_end_the_link() -> None:
+    async with rpc_server() as server:
+
+        def refuse(params: object) -> object:
+            raise Fault(13004, "invalid_credentials")
+
+        server.methods["public/auth"] = refuse
+        with pytest.raises(
+            AuthenticationFailed, match="does not accept the credentials: invalid_credentials"
+        ):
+            await connect(server.url, adapter=Secretive(None), config=QUICK)
+        assert len(server.held) == 1, "it did not try again"
+
+
+async def test_authentication_is_renewed_before_it_ends() -> None:
+    async with rpc_server() as server:
+        server.methods |= {"public/auth": lambda _: "ok", "public/set_heartbeat": lambda _: "ok"}
+        adapter = Secretive(None)
+        adapter.valid_s = 0.02
+        async with connect(server.url, adapter=adapter, config=QUICK):
+            await until(lambda: len(server.asked("public/auth")) >= 4)
+            assert len(server.held) == 1, "on the same connection"
+
+
+async def test_a_restore_that_does_not_work_is_tried_on_another_connection() -> None:
+    async with rpc_server() as server:
+        answers: list[object] = [SILENCE, "ok"]
+        server.methods["hello"] = lambda _: answers.pop(0)
+        link = Link(server.url, adapter=Greeting(), config=quick(request_timeout_s=0.05))
+        link.start()
+        await link.wait_live(5)
+        assert len(server.held) == 2
+        await link.close()
+
+
+class Broken(JsonRpcAdapter):
+    """Fails as programs do."""
+
+    async def prepare(self, dialogue: Dialogue, /) -> None:
+        raise RuntimeError("a mistake")
+
+
+async def test_an_adapter_that_fails_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with rpc_server() as server:
+        with pytest.raises(LinkLost, match="its adapter failed to restore it"):
+            await connect(server.url, adapter=Broken(), config=QUICK)
+    assert "a mistake" in caplog.text
+
+
+# Silence
+
+
+async def test_a_silent_channel_is_subscribed_to_again_and_then_the_connection_is_replaced() -> None:
+    config = quick(channel_silence_s=0.1, ping_timeout_s=0.2)
+    async with rpc_server() as server, connect(server.url, config=config) as link:
+        await link.subscribe("a")
+        assert isinstance(await soon(link), Interrupted)
+        assert link.statistics()["connection"]["opens"] == 1  # type: ignore[index]
+        first = [(method, params["channels"]) for number, method, params in server.requests if number == 0]
+        assert first[:3] == [
+            ("public/subscribe", ["a"]),
+            ("public/unsubscribe", ["a"]),
+            ("public/subscribe", ["a"]),
+        ]
+
+
+async def test_a_channel_that_speaks_is_left_alone() -> None:
+    config = quick(channel_silence_s=0.3, silence_s=0.3, ping_timeout_s=0.2)
+    async with rpc_server() as server, connect(server.url, config=config) as link:
+        await link.subscribe("a")
+        for number in range(20):
+            await server.publish("a", number)
+            assert await soon(link) == subscription("a", number)
+            await link.request("echo", [1])
+        assert len(server.asked("public/subscribe")) == 1
+
+
+async def test_a_silent_connection_is_replaced() -> None:
+    config = quick(silence_s=0.1, ping_timeout_s=0.1)
+    async with rpc_server() as server, connect(server.url, config=config) as link:
+        notice = await soon(link)
+        assert notice == Interrupted("the connection is silent, and nothing helped")
+        assert server.held
+
+
+# Giving up
+
+
+async def test_a_bound_of_attempts_ends_the_link() -> None:
+    link = Link("ws://127.0.0.1:9/", config=quick(max_attempts=3))
+    with pytest.raises(GaveUp, match="gave up after 3 attempts in a row"):
         await link.run()
-    assert link.statistics() == {
-        "url": url_of(port),
-        "state": "closed",
-        "attempts": 3,
-        "opens": 3,
-        "failures_in_a_row": 3,
-        "messages": 6,
-        "user_errors": 0,
-        "waiting_bytes": 0,
-        "round_trip_s": None,
-        "last_reason": "the server closed the connection (no code)",
-    }
+    with pytest.raises(GaveUp):
+        await link.wait_closed()
+    with pytest.raises(GaveUp):
+        await anext(link)
 
 
-def test_tls_settings_without_tls_are_refused() -> None:
-    import ssl
-
-    with pytest.raises(InvalidSetting, match="use wss://"):
-        make_link("ws://127.0.0.1:1/", ssl=ssl.create_default_context())
-
-
-# The other event loop
-
-
-async def a_whole_story() -> User:
-    opened = 0
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opened
-        opened += 1
-        if opened == 1:
-            await never_answers(reader, writer)
-        await says(frame(TEXT, b"a", fin=False), frame(CONTINUATION, b"b"), frame(CLOSE))(reader, writer)
-
-    async with raw_server(talk) as port:
-        before = open_descriptors()
-        link, user = make_link(url_of(port), LinkConfig(connect_timeout_s=0.05, retry_delay_s=0.001))
-        async with running(link):
-            await user.saw("lost", 2)
-        await until(lambda: open_descriptors() <= before)
-    return user
+async def test_several_urls_are_tried_in_turn() -> None:
+    async with rpc_server() as server:
+        link = Link(["ws://127.0.0.1:9/", server.url], config=QUICK)
+        link.start()
+        await link.wait_live(5)
+        assert server.url in repr(link)
+        await link.close()
 
 
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-def test_it_does_the_same_on_both_event_loops(run: Callable[..., User]) -> None:
-    events = run(a_whole_story()).events
-    closed = "the server closed the connection (no code)"
-    assert events[:4] == [
-        ("retrying", "no answer within 0.05 s while upgrading to WebSocket"),
-        ("opened", None),
-        ("received", b"ab"),
-        ("lost", closed),
-    ]
+# Leaving nothing behind
+
+
+async def test_a_hundred_reconnects_leave_nothing_behind_and_the_wanted_set_whole() -> None:
+    async with rpc_server() as server, connect(server.url, config=QUICK) as link:
+        await link.subscribe(["a", "b"])
+        descriptors, tasks = open_descriptors(), len(asyncio.all_tasks())
+        for number in range(100):
+            await server.cut()
+            while not isinstance(await soon(link), Restored):
+                continue
+            assert sorted(server.wanted) == ["a", "b"], number
+        await until(lambda: len(asyncio.all_tasks()) <= tasks)
+        assert open_descriptors() <= descriptors
+        gc.collect()
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+# Being watched
+
+
+async def test_what_happens_inside_is_told_and_recorded(tmp_path: Path) -> None:
+    told: list[str] = []
+    path = tmp_path / "link.jsonl"
+    async with rpc_server() as server, Recorder(path, secrets={"hush-hush"}) as recorder:
+        link = Link(server.url, config=quick(ping_interval_s=0.05))
+        link.telemetry.attach(lambda event: told.append(".".join(event.name[1:])))
+        link.record(recorder)
+        async with link:
+            await link.subscribe("a")
+            await link.request("echo", ["hush-hush"])
+            await until(lambda: "heartbeat.pong" in told)
+            await server.cut()
+            await link.wait_live(5)
+            await link.unsubscribe("a")
+    assert set(told) >= {
+        "connection.upgrade", "subscription_manager.add", "subscription_manager.remove",
+        "subscription_manager.restore", "request_correlator.track", "request_correlator.resolve",
+        "heartbeat.pong",
+    }  # fmt: skip
+    text = path.read_text()
+    assert "hush-hush" not in text
+    kinds = [(entry["dir"], entry["type"]) for entry in map(json.loads, text.splitlines())]
+    assert {("out", "text"), ("in", "text"), ("in", "close")} <= set(kinds)
+
+
+async def test_a_pool_asks_links_and_a_registry_knows_them() -> None:
+    async with rpc_server() as one, rpc_server() as two:
+        registry = Registry()
+        async with connect(one.url, config=QUICK) as first, connect(two.url, config=QUICK) as second:
+            for name, link in (("first", first), ("second", second)):
+                registry.add(name, link)
+            pool = Pool(registry.members)
+            assert [await pool.request("echo", [n]) for n in range(4)] == [[n] for n in range(4)]
+            assert (len(one.asked("echo")), len(two.asked("echo"))) == (2, 2)
+            await first.close()
+            assert await pool.request("echo", [5]) == [5]
+        await until(lambda: len(registry) == 0, "ended links are forgotten")

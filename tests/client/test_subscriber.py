@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedmux.client.link import LinkConfig
+from feedmux.client.settings import LinkConfig
 from feedmux.client.subscriber import MAX_ARGS, Message, Subscriber, decode, requests
 from feedmux.model.errors import InvalidSetting, MalformedMessage, Refused
 from support.gateway import Gateway, until

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedmux.core.limits import FairQueue, RateWindow, TokenBucket
+from feedmux.core.limits import FairQueue, RateWindow
 
 
 def test_a_window_admits_its_limit_and_no_more() -> None:
@@ -29,38 +29,6 @@ def test_what_was_over_the_limit_is_forgotten_when_the_window_ends() -> None:
     assert window.excess(1.0) == 0
     window.admit(1.0)
     assert window.excess(1.0) == 0
-
-
-def test_a_bucket_starts_full_and_fills_with_time() -> None:
-    bucket = TokenBucket(rate=2.0, burst=3.0)
-    assert [bucket.take(50.0) for _ in range(4)] == [True, True, True, False]
-    assert not bucket.take(50.25)
-    assert bucket.take(50.5)
-    assert not bucket.take(50.5)
-
-
-def test_a_bucket_holds_no_more_than_its_burst() -> None:
-    bucket = TokenBucket(rate=10.0, burst=2.0)
-    bucket.take(0.0)
-    assert [bucket.take(100.0) for _ in range(3)] == [True, True, False]
-
-
-@pytest.mark.parametrize("rate", [0.5, 3.0, 100.0])
-def test_after_the_wait_there_is_a_token_and_before_it_there_is_none(rate: float) -> None:
-    bucket, now = TokenBucket(rate, burst=1.0), 1000.0
-    assert bucket.take(now)
-    for _ in range(20):
-        wait = bucket.wait_s()
-        assert wait > 0
-        assert not bucket.take(now + wait * 0.9)
-        now += wait * 1.0001
-        assert bucket.take(now)
-
-
-def test_there_is_nothing_to_wait_for_while_there_are_tokens() -> None:
-    bucket = TokenBucket(rate=1.0, burst=2.0)
-    bucket.take(0.0)
-    assert bucket.wait_s() == 0.0
 
 
 def pop_all(queue: FairQueue[str]) -> list[str]:

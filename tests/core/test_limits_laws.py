@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from feedmux.core.limits import FairQueue, RateWindow, TokenBucket
+from feedmux.core.limits import FairQueue, RateWindow
 from support.examples import EXAMPLES
 
 WAITS = st.lists(st.sampled_from([0.0, 0.0625, 0.25, 0.5, 1.0, 3.0]), min_size=1, max_size=60)
@@ -21,21 +21,6 @@ def test_no_window_lets_more_than_its_limit_through(limit: int, waits: list[floa
         passes = window.admit(now)
         assert passes == (admitted < limit), "it refuses only what is over the limit"
         admitted += passes
-
-
-@given(rate=st.sampled_from([0.5, 1.0, 4.0]), burst=st.integers(1, 5), waits=WAITS)
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_in_any_span_of_time_a_bucket_gives_no_more_than_its_burst_and_what_flows_in(
-    rate: float, burst: int, waits: list[float]
-) -> None:
-    bucket, now, taken = TokenBucket(rate, float(burst)), 0.0, []
-    for wait in waits:
-        now += wait
-        if bucket.take(now):
-            taken.append(now)
-    for first, start in enumerate(taken):
-        for last in range(first, len(taken)):
-            assert last - first + 1 <= burst + (taken[last] - start) * rate
 
 
 class FairQueueModel(RuleBasedStateMachine):

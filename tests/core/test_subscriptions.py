@@ -4,6 +4,7 @@ import pytest
 
 from feedmux.core.subscriptions import Outcome, Phase, Request, Subscriptions
 from feedmux.model.topic import PUBLIC, Topic
+from feedmux.model.venue import Answer
 
 A, B, C, D = (Topic(PUBLIC, "bybit", "linear", "ticker", name) for name in "ABCD")
 LATE = 100.0
@@ -31,13 +32,23 @@ def send_all(wishes: Subscriptions, now: float = 0.0) -> list[Request]:
 
 
 def accept(wishes: Subscriptions, request: Request) -> list[Outcome]:
-    return wishes.answered(request.request_id, accepted=True, topic=None, reason="", already=False)
+    return wishes.answered(Answer(request.request_id, True, None, ""))
+
+
+def grant(wishes: Subscriptions, request: Request, *topics: Topic) -> list[Outcome]:
+    """Accept a request as far as these topics go, as a venue does that lists what took effect."""
+    return wishes.answered(Answer(request.request_id, True, None, "unknown", granted=frozenset(topics)))
+
+
+def put_off(wishes: Subscriptions, request: Request) -> list[Outcome]:
+    """Say that there is no time for a request now."""
+    return wishes.answered(Answer(request.request_id, False, None, "busy", later=True))
 
 
 def refuse(
     wishes: Subscriptions, request: Request, topic: Topic | None = None, *, already: bool = False
 ) -> list[Outcome]:
-    return wishes.answered(request.request_id, accepted=False, topic=topic, reason="no", already=already)
+    return wishes.answered(Answer(request.request_id, False, topic, "no", already))
 
 
 def said(requests: list[Request]) -> list[tuple[str, tuple[Topic, ...]]]:
@@ -152,6 +163,86 @@ def test_a_topic_that_spoke_before_its_batch_was_refused_stays_confirmed(wishes:
     assert said(send_all(wishes)) == [("subscribe", (C,))]
 
 
+def test_what_is_left_out_of_the_granted_is_denied_and_the_rest_confirmed(wishes: Subscriptions) -> None:
+    outcomes = grant(wishes, ask(wishes, A, B, C), C, A)
+    assert sorted(outcomes) == [Outcome(A), Outcome(B, "unknown"), Outcome(C)]
+    assert B not in wishes
+    assert not wishes.has_requests
+
+
+def test_granting_nothing_denies_all_and_granting_all_denies_nothing(wishes: Subscriptions) -> None:
+    assert grant(wishes, ask(wishes, A, B)) == [Outcome(A, "unknown"), Outcome(B, "unknown")]
+    assert grant(wishes, ask(wishes, C), C, D) == [Outcome(C)]
+    assert len(wishes) == 1
+
+
+def test_a_topic_that_spoke_stays_confirmed_though_it_is_left_out_of_the_granted(
+    wishes: Subscriptions,
+) -> None:
+    request = ask(wishes, A, B)
+    wishes.hear(A)
+    assert grant(wishes, request) == [Outcome(B, "unknown")]
+    assert wishes.phase(A) is Phase.CONFIRMED
+
+
+def test_what_is_granted_decides_nothing_about_what_was_wanted_again_since(wishes: Subscriptions) -> None:
+    first = ask(wishes, A, B)
+    wishes.drop(A)
+    wishes.want(A, 0)
+    _, second = send_all(wishes)
+    assert grant(wishes, first, B) == [Outcome(B)]
+    assert wishes.phase(A) is Phase.REQUESTED
+    assert grant(wishes, second, A) == [Outcome(A)]
+
+
+def test_a_list_of_what_was_given_back_denies_nothing(wishes: Subscriptions) -> None:
+    accept(wishes, ask(wishes, A, B))
+    wishes.renew(A)
+    wishes.drop(B)
+    unsubscribe, subscribe = send_all(wishes)
+    assert grant(wishes, unsubscribe, B) == []
+    assert wishes.hear(A) is Phase.REQUESTED
+    assert grant(wishes, subscribe, A) == []
+
+
+def test_what_was_put_off_is_asked_for_again_in_a_batch_when_it_is_overdue(wishes: Subscriptions) -> None:
+    request = ask(wishes, A, B)
+    assert put_off(wishes, request) == []
+    assert wishes.phase(A) is Phase.REQUESTED
+    assert not wishes.has_requests
+    assert wishes.overdue(before=LATE) == 2
+    (again,) = send_all(wishes)
+    assert again.topics == (A, B)
+    assert accept(wishes, again) == [Outcome(A), Outcome(B)]
+
+
+def test_what_was_put_off_and_answered_after_all_is_decided(wishes: Subscriptions) -> None:
+    request = ask(wishes, A, B)
+    put_off(wishes, request)
+    assert grant(wishes, request, A) == [Outcome(A), Outcome(B, "unknown")]
+    assert wishes.overdue(before=LATE) == 0
+
+
+def test_what_was_given_back_and_put_off_is_given_back_again(wishes: Subscriptions) -> None:
+    accept(wishes, ask(wishes, A, B))
+    wishes.drop(A)
+    wishes.drop(B)
+    (unsubscribe,) = send_all(wishes)
+    put_off(wishes, unsubscribe)
+    wishes.want(B, 0)
+    (subscribe,) = send_all(wishes)
+    assert subscribe.topics == (B,)
+    assert wishes.overdue(before=LATE) == 2
+    assert said(send_all(wishes)) == [("unsubscribe", (A,)), ("subscribe", (B,))]
+
+
+def test_putting_off_what_nobody_asked_for_is_nothing(wishes: Subscriptions) -> None:
+    request = ask(wishes, A)
+    assert wishes.answered(Answer("99", False, None, "busy", later=True)) == []
+    assert wishes.answered(Answer("", False, None, "busy", later=True)) == []
+    assert accept(wishes, request) == [Outcome(A)]
+
+
 def test_dropping_what_was_never_sent_tells_the_venue_nothing(wishes: Subscriptions) -> None:
     wishes.want(A, 0)
     wishes.drop(A)
@@ -264,14 +355,14 @@ def test_an_answer_to_an_earlier_request_decides_nothing_about_the_later_one(wis
 
 def test_an_answer_with_an_unknown_id_decides_nothing(wishes: Subscriptions) -> None:
     ask(wishes, A)
-    assert wishes.answered("99", accepted=True, topic=A, reason="", already=False) == []
+    assert wishes.answered(Answer("99", True, A, "")) == []
     assert wishes.phase(A) is Phase.REQUESTED
 
 
 def test_an_answer_without_an_id_belongs_to_the_oldest_request(wishes: Subscriptions) -> None:
     ask(wishes, A)
     ask(wishes, B)
-    answers = [wishes.answered("", accepted=True, topic=None, reason="", already=False) for _ in range(3)]
+    answers = [wishes.answered(Answer("", True, None, "")) for _ in range(3)]
     assert answers == [[Outcome(A)], [Outcome(B)], []]
 
 
@@ -280,8 +371,8 @@ def test_an_answer_without_an_id_belongs_to_the_oldest_request_that_holds_its_to
 ) -> None:
     ask(wishes, A)
     ask(wishes, B)
-    assert wishes.answered("", accepted=False, topic=B, reason="no", already=False) == [Outcome(B, "no")]
-    assert wishes.answered("", accepted=False, topic=C, reason="no", already=False) == []
+    assert wishes.answered(Answer("", False, B, "no")) == [Outcome(B, "no")]
+    assert wishes.answered(Answer("", False, C, "no")) == []
     assert wishes.phase(A) is Phase.REQUESTED
 
 
@@ -337,7 +428,7 @@ def test_an_answer_without_an_id_is_not_of_a_request_on_the_last_connection(wish
     wishes.opened()
     wishes.want(B, 0)
     assert said(send_all(wishes)) == [("subscribe", (A, B))]
-    answer = wishes.answered("", accepted=True, topic=None, reason="", already=False)
+    answer = wishes.answered(Answer("", True, None, ""))
     assert answer == [Outcome(A), Outcome(B)]
 
 

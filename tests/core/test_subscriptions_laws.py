@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -9,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from feedmux.core.subscriptions import Phase, Request, Subscriptions
 from feedmux.model.topic import PUBLIC, Topic
+from feedmux.model.venue import Answer
 from support.examples import EXAMPLES
 
 GOOD = [Topic(PUBLIC, "bybit", "linear", "trade", name) for name in ("A", "B")]
@@ -17,13 +17,7 @@ TOPICS = st.sampled_from(GOOD + BAD)
 TIMES = st.integers(1, 4)
 
 
-class Reply(NamedTuple):
-    """What a venue answers to one request."""
-
-    request_id: str
-    accepted: bool
-    topic: Topic | None = None
-    already: bool = False
+WORDS = "handler not found"
 
 
 class SimulatedVenue:
@@ -32,34 +26,48 @@ class SimulatedVenue:
     Args:
         echoes: its answers carry the request's id.
         names: its refusals name a topic.
+        lists: it takes what it knows of a batch instead, and lists that.
     """
 
-    def __init__(self, *, echoes: bool, names: bool) -> None:
+    def __init__(self, *, echoes: bool, names: bool, lists: bool) -> None:
         self.echoes = echoes
         self.names = names
+        self.lists = lists
         self.subscribed: dict[Topic, None] = {}
         self.requests: deque[Request] = deque()
-        self.sent: deque[Reply | Topic] = deque()
+        self.sent: deque[Answer | Topic] = deque()
 
     def read(self, *, mute: bool, data_first: bool) -> None:
         """Take the next request; a mute venue does it without a word."""
         request = self.requests.popleft()
         reply = self.judge(request)
-        data = list(request.topics) if reply.accepted and request.verb == "subscribe" else []
+        granted = request.topics if reply.granted is None else sorted(reply.granted)
+        data = list(granted) if reply.accepted and request.verb == "subscribe" else []
         answer = [] if mute else [reply]
         self.sent += [*data, *answer] if data_first else [*answer, *data]
 
-    def judge(self, request: Request) -> Reply:
+    def put_off(self) -> None:
+        """Say of the next request that there is no time for it, whatever it asks."""
+        request = self.requests.popleft()
+        self.sent.append(Answer(request.request_id if self.echoes else "", False, None, "busy", later=True))
+
+    def judge(self, request: Request) -> Answer:
         request_id = request.request_id if self.echoes else ""
         if request.verb == "unsubscribe":
-            for topic in request.topics:
-                self.subscribed.pop(topic, None)
-            return Reply(request_id, accepted=True)
+            gone = frozenset(request.topics).intersection(self.subscribed)
+            for topic in gone:
+                del self.subscribed[topic]
+            return Answer(request_id, True, None, "", granted=gone if self.lists else None)
+        if self.lists:
+            known = [topic for topic in request.topics if topic not in BAD]
+            self.subscribed.update(dict.fromkeys(known))
+            return Answer(request_id, True, None, WORDS, granted=frozenset(known))
         for topic in request.topics:
             if topic in BAD or topic in self.subscribed:
-                return Reply(request_id, False, topic if self.names else None, topic in self.subscribed)
+                named = topic if self.names else None
+                return Answer(request_id, False, named, WORDS, already=topic in self.subscribed)
         self.subscribed.update(dict.fromkeys(request.topics))
-        return Reply(request_id, accepted=True)
+        return Answer(request_id, True, None, "")
 
     def lose(self) -> None:
         self.subscribed.clear()
@@ -70,10 +78,10 @@ class SimulatedVenue:
 class SubscriptionsModel(RuleBasedStateMachine):
     """Whatever happens on the way: in the end the venue has what is wanted, and nothing else."""
 
-    @initialize(max_args=st.integers(1, 4), echoes=st.booleans(), names=st.booleans())
-    def begin(self, max_args: int, echoes: bool, names: bool) -> None:
+    @initialize(max_args=st.integers(1, 4), echoes=st.booleans(), names=st.booleans(), lists=st.booleans())
+    def begin(self, max_args: int, echoes: bool, names: bool, lists: bool) -> None:
         self.wishes = Subscriptions(max_args)
-        self.venue = SimulatedVenue(echoes=echoes, names=names)
+        self.venue = SimulatedVenue(echoes=echoes, names=names, lists=lists)
         self.wanted: set[Topic] = set()
         self.believed: set[Topic] = set()
         self.open = True
@@ -120,6 +128,11 @@ class SubscriptionsModel(RuleBasedStateMachine):
         for _ in range(min(times, len(self.venue.requests))):
             self.venue.read(mute=mute and self.venue.echoes, data_first=data_first)
 
+    @precondition(lambda self: self.venue.echoes and self.venue.requests)
+    @rule()
+    def the_venue_has_no_time(self) -> None:
+        self.venue.put_off()
+
     @precondition(lambda self: self.venue.subscribed)
     @rule(choice=st.integers(0, 4))
     def the_venue_speaks(self, choice: int) -> None:
@@ -138,13 +151,7 @@ class SubscriptionsModel(RuleBasedStateMachine):
             if self.wishes.hear(message) is Phase.REQUESTED:
                 self.believed.add(message)
             return
-        outcomes = self.wishes.answered(
-            message.request_id,
-            accepted=message.accepted,
-            topic=message.topic,
-            reason="handler not found",
-            already=message.already,
-        )
+        outcomes = self.wishes.answered(message)
         assert len({topic for topic, _ in outcomes}) == len(outcomes)
         for topic, denied in outcomes:
             self.decided(topic, denied)
@@ -155,7 +162,7 @@ class SubscriptionsModel(RuleBasedStateMachine):
             assert topic not in self.believed, "a topic is confirmed once"
             self.believed.add(topic)
         else:
-            assert denied == "handler not found"
+            assert denied == WORDS
             assert topic in BAD
             self.wanted.remove(topic)  # so that a second denial of one want would be seen
             assert topic not in self.wishes
@@ -200,7 +207,7 @@ class SubscriptionsModel(RuleBasedStateMachine):
         if not self.open:
             self.reopen()
         rounds = 0
-        while self.wishes.has_requests or self.venue.requests or self.venue.sent or self.waits():
+        while self.is_busy() or self.wishes.overdue(self.now + 1.0):
             rounds += 1
             assert rounds < 1000, "it never comes to rest"
             if self.venue.sent:
@@ -214,6 +221,9 @@ class SubscriptionsModel(RuleBasedStateMachine):
                 self.wishes.overdue(self.now)
         assert set(self.venue.subscribed) == self.wanted == self.believed
         assert not self.wanted.intersection(BAD)
+
+    def is_busy(self) -> bool:
+        return bool(self.wishes.has_requests or self.venue.requests or self.venue.sent or self.waits())
 
     def waits(self) -> bool:
         return any(self.wishes.phase(topic) is Phase.REQUESTED for topic in self.wishes)

@@ -449,6 +449,7 @@ class Chatter:
         return self.trades, self.answers, self.pongs
 
 
+@pytest.mark.e2e
 @on_both_loops
 async def test_pongs_and_answers_never_land_inside_a_frame_of_a_full_socket() -> None:
     dice = random.Random(11)
@@ -521,6 +522,7 @@ async def test_clients_that_go_leave_nothing_for_the_collector_of_circles() -> N
         assert left == []
 
 
+@pytest.mark.e2e
 @on_both_loops
 async def test_a_descriptor_that_is_used_again_never_gets_what_was_meant_for_another() -> None:
     dice = random.Random(3)

@@ -7,8 +7,9 @@ import random
 
 import pytest
 
+from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
-from feedmux.client.link import Link, LinkUser
+from feedmux.client.user import CarrierUser
 from feedmux.core.stats import add_up
 from feedmux.feed.driver import RULES, Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
@@ -290,8 +291,10 @@ async def test_what_is_not_ours_is_counted_apart_and_told_once(caplog: pytest.Lo
         def publish(self, envelope: Envelope, /) -> None:
             raise AssertionError("nobody wants anything")
 
-    def link(user: LinkUser) -> Link:
-        return Link(f"ws://127.0.0.1:{port}/", user, config=QUICK, clock=SystemClock(), dice=random.Random(1))
+    def link(user: CarrierUser) -> Carrier:
+        return Carrier(
+            f"ws://127.0.0.1:{port}/", user, config=QUICK, clock=SystemClock(), dice=random.Random(1)
+        )
 
     foreign = [b'{"topic":"orderbook.50.BTCUSDT","data":{}}', b'{"op":"dance","success":true}'] * 2
     async with raw_server(says(*(frame(TEXT, payload) for payload in foreign))) as port:

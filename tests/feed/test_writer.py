@@ -9,7 +9,7 @@ from feedmux.core.ticker import Unmerged
 from feedmux.feed.writer import RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, Position, State
 from feedmux.model.topic import PUBLIC, Topic
-from feedmux.model.venue import Merge, Value
+from feedmux.model.venue import Candle, Merge, Value
 
 TICKER = Topic(PUBLIC, "v", "m", "ticker", "A")
 KLINE = Topic(PUBLIC, "v", "m", "kline", "A", "1")
@@ -87,7 +87,7 @@ def test_a_repeated_trade_message_is_not_published_twice() -> None:
     assert trades.take(Value(TRADE, 1, "", b"[1]"), 9) is not None
     assert trades.take(Value(TRADE, 1, "", b"[1]"), 9) is None
     later = trades.take(Value(TRADE, 1, "", b"[2]"), 9)
-    assert later is not None
+    assert isinstance(later, Envelope)
     assert later.seq == 2
 
 
@@ -124,3 +124,72 @@ def test_a_status_repeats_the_last_position_and_takes_no_seq() -> None:
     status = ticker.status(State.STALE, "quiet", 11)
     assert (status.kind, status.position) == (EventKind.STATUS, Position(100, 1))
     assert ticker.standing(12).payload == b'{"state":"stale","reason":"quiet"}'
+
+
+# --- tickers that come whole, candles that nobody closes ------------------------------------------
+
+
+def whole(at_ns: int) -> Value:
+    return Value(TICKER, at_ns, TICKER.text, b'{"at":%d}' % at_ns)
+
+
+def candle(opened_ms: int, close: int) -> Candle:
+    return Candle(KLINE, opened_ms, f"k:{opened_ms}", b"%d open at %d" % (opened_ms, close), b"%d" % close)
+
+
+def shown(candles: TopicWriter, *events: Candle) -> list[tuple[str, bytes]]:
+    """The keys and payloads of what some candles become."""
+    return [(one.key, one.payload) for event in events for one in candles.take_candle(event, 9)]
+
+
+def test_a_whole_ticker_is_a_snapshot_first_in_each_epoch_and_then_an_update() -> None:
+    ticker = writer(TICKER)
+    first, second = ticker.take(whole(5), 9), ticker.take(whole(5), 9)
+    ticker.restart(200)
+    third = ticker.take(whole(4), 9)
+    events = [event for event in (first, second, third) if isinstance(event, Envelope)]
+    assert [(event.kind, event.key, event.epoch) for event in events] == [
+        (EventKind.SNAPSHOT, "", 100), (EventKind.UPDATE, TICKER.text, 100), (EventKind.SNAPSHOT, "", 200),
+    ]  # fmt: skip
+
+
+def test_one_older_ticker_is_dropped_and_the_second_in_a_row_means_that_all_are_older() -> None:
+    ticker = writer(TICKER)
+    outcomes = [ticker.take(whole(at_ns), 9) for at_ns in (5, 4, 6, 5, 5)]
+    assert [type(outcome) for outcome in outcomes] == [Envelope, type(None), Envelope, type(None), Unmerged]
+    assert outcomes[-1] is Unmerged.DESYNC
+    late = ticker.snapshot()
+    assert late is not None
+    assert late.payload == b'{"at":6}'
+
+
+def test_the_candle_before_is_closed_first_without_a_key() -> None:
+    candles = writer(KLINE)
+    assert shown(candles, candle(1, 5), candle(2, 6), candle(2, 7)) == [
+        ("k:1", b"1 open at 5"), ("k:2", b"2 open at 6"), ("k:2", b"2 open at 7"),
+    ]  # fmt: skip
+    closed, running = candles.take_candle(candle(3, 8), 9)
+    assert (closed.key, closed.payload, closed.seq) == ("", b"7", 4)
+    assert (running.key, running.seq) == ("k:3", 5)
+    assert {closed.kind, running.kind} == {EventKind.UPDATE}
+    late = candles.snapshot()
+    assert late is not None
+    assert late.position == running.position
+
+
+def test_an_older_candle_of_a_venue_that_does_not_close_them_is_dropped() -> None:
+    candles = writer(KLINE)
+    assert shown(candles, candle(2, 1), candle(1, 9)) == [("k:2", b"2 open at 1")]
+
+
+@pytest.mark.parametrize("broken", ["restart", "stale"])
+def test_a_candle_whose_end_may_have_been_lost_is_not_closed(broken: str) -> None:
+    candles = writer(KLINE)
+    shown(candles, candle(1, 1), candle(2, 2))
+    if broken == "restart":
+        candles.restart(200)
+    else:
+        candles.status(State.STALE, "quiet", 9)
+    assert [key for key, _ in shown(candles, candle(3, 3), candle(4, 4), candle(5, 5))] == [
+        "k:3", "k:4", "", "k:5",
+    ]  # fmt: skip

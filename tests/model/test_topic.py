@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedmux.model.errors import InvalidTopic
-from feedmux.model.topic import PUBLIC, Mode, Topic
+from feedmux.model.topic import PUBLIC, Mode, Topic, place_name
 
 
 def test_canonical_text_has_six_fields() -> None:
@@ -43,3 +43,7 @@ def test_other_spellings_are_refused(text: str) -> None:
 )
 def test_mode_follows_the_kind(kind: str, mode: Mode) -> None:
     assert Topic(PUBLIC, "v", "m", kind, "I").mode is mode
+
+
+def test_a_market_is_named_behind_its_venue_unless_it_is_the_only_one() -> None:
+    assert (place_name("bybit", "linear"), place_name("deribit", "")) == ("bybit.linear", "deribit")

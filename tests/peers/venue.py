@@ -17,7 +17,7 @@ import msgspec
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from feedmux.sim.bybit_floor import text_frame
+from feedmux.sim.frames import text_frame
 
 EPOCH_MS = 1_700_000_000_000
 CLOSE_EVERY = 20

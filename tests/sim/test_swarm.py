@@ -8,7 +8,8 @@ import time
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from feedmux.model.errors import ConnectFailed, InvalidSetting, LinkLost, Refused
+from feedmux.model.errors import InvalidSetting, Refused
+from feedmux.model.link_errors import ConnectFailed, LinkLost
 from feedmux.sim.generator import GeneratorDied
 from feedmux.sim.swarm import NoData, Swarm, SwarmOptions, TooFewDescriptors, spread
 from feedmux.sim.tally import Outcome

@@ -6,7 +6,8 @@ import json
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from feedmux.model.errors import ConnectFailed, InvalidSetting, Refused
+from feedmux.model.errors import InvalidSetting, Refused
+from feedmux.model.link_errors import ConnectFailed
 from feedmux.sim.target import FullHouse, NotAGateway, Target, probe
 from support.ws_server import Talk, acknowledge, trade, ws_server
 

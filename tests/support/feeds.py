@@ -8,66 +8,36 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-
+from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
-from feedmux.client.link import Link, LinkConfig
+from feedmux.client.settings import LinkConfig
 from feedmux.feed.driver import Driver, DriverConfig
-from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import Topic
 from feedmux.sim.bybit import BybitSim
 from feedmux.sim.options import SimOptions
 from feedmux.venue.bybit import Bybit
+from support.published import Published
 from support.waiting import until
 
 QUICK = LinkConfig(retry_delay_s=0.05, max_backoff_s=0.2, ping_interval_s=0.2, ping_timeout_s=2.0)
 
 
-class Feed:
+class Feed(Published):
     """What a test sees of a driver."""
 
     def __init__(self, sim: BybitSim, market: str, config: DriverConfig) -> None:
+        super().__init__()
         self.sim = sim
         self.market = market
-        self.events: list[Envelope] = []
         self.driver = Driver(
             Bybit(market),
             self,
-            make_link=lambda user: Link(
+            make_link=lambda user: Carrier(
                 sim.url(market), user, config=QUICK, clock=SystemClock(), dice=random.Random(1)
             ),
             config=config,
             clock=SystemClock(),
         )
-
-    def publish(self, envelope: Envelope, /) -> None:
-        self.events.append(envelope)
-
-    def values(self, topic: Topic) -> list[Envelope]:
-        """Snapshots and updates, in order."""
-        data = (EventKind.SNAPSHOT, EventKind.UPDATE)
-        return [event for event in self.events if event.topic == topic and event.kind in data]
-
-    def statuses(self, topic: Topic) -> list[dict[str, str]]:
-        """What was said of the topic's state."""
-        return [
-            msgspec.json.decode(event.payload, type=dict[str, str])
-            for event in self.events
-            if event.topic == topic and event.kind is EventKind.STATUS
-        ]
-
-    def states(self, topic: Topic) -> list[State]:
-        """The states, in order."""
-        return [State(status["state"]) for status in self.statuses(topic)]
-
-    def state(self, topic: Topic) -> State | None:
-        """The state, as far as it was told."""
-        states = self.states(topic)
-        return states[-1] if states else None
-
-    def reason(self, topic: Topic) -> str:
-        """The reason of the last status."""
-        return self.statuses(topic)[-1].get("reason", "")
 
     def floor(self) -> dict[str, Any]:
         """What the simulator says of the market."""

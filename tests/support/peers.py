@@ -13,7 +13,8 @@ from hashlib import sha1
 from pathlib import Path
 from ssl import SSLContext
 
-from feedmux.client.link import Link, LinkConfig
+from feedmux.client.carrier import Carrier
+from feedmux.client.settings import LinkConfig
 
 PATIENCE_S = 5.0
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -53,7 +54,7 @@ class User:
     """A link's user: remembers, and does what a test tells it to."""
 
     def __init__(self) -> None:
-        self.link: Link
+        self.link: Carrier
         self.events: list[tuple[str, object]] = []
         self.waits: list[float] = []
         self.on_opened: Callable[[], None] = lambda: None
@@ -69,6 +70,8 @@ class User:
     def received(self, payload: bytes) -> None:
         self.events.append(("received", payload))
         self.on_received(payload)
+
+    received_binary = received
 
     def lost(self, reason: str) -> None:
         self.events.append(("lost", reason))
@@ -96,19 +99,20 @@ QUICK = LinkConfig(
     retry_delay_s=0.001,
     retry_multiplier=2.0,
     max_backoff_s=0.004,
+    breaker_failures=0,
 )
 
 
 def make_link(
     url: str, config: LinkConfig = QUICK, *, user: User | None = None, ssl: SSLContext | None = None
-) -> tuple[Link, User]:
+) -> tuple[Carrier, User]:
     user = user or User()
-    user.link = Link(url, user, config=config, clock=SystemClock(), dice=random.Random(1), ssl=ssl)
+    user.link = Carrier(url, user, config=config, clock=SystemClock(), dice=random.Random(1), ssl=ssl)
     return user.link, user
 
 
 @contextlib.asynccontextmanager
-async def running(link: Link) -> AsyncIterator[asyncio.Task[None]]:
+async def running(link: Carrier) -> AsyncIterator[asyncio.Task[None]]:
     """Run a link in a task of its own; it ends in peace with the block."""
     task = asyncio.create_task(link.run())
     try:

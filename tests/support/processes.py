@@ -29,12 +29,7 @@ class Venue:
 
     async def do(self, verb: str, **fields: object) -> Message:
         """Turn one of the simulator's switches; its answer."""
-        host = self.url.split("/v5/")[0]
-        async with connect(f"{host}/control", compression=None) as control:
-            await control.send(json.dumps({"do": verb, **fields}))
-            answer: Message = json.loads(await control.recv())
-        assert answer["ok"], answer
-        return answer
+        return await ask(f"{self.url.split('/v5/')[0]}/control", {"do": verb, **fields})
 
     async def report(self) -> Message:
         """What the simulator counts."""
@@ -58,6 +53,33 @@ class Venue:
             return found
 
         await eventually(subscribed, expected.__eq__, f"the venue carries {sorted(topics)}")
+
+
+class DeribitVenue(Venue):
+    """A simulated Deribit in a process of its own, and its control endpoint."""
+
+    async def do(self, verb: str, **fields: object) -> Message:
+        """Turn one of the simulator's switches; its answer."""
+        return await ask(f"{self.url.removesuffix('/ws/api/v2')}/control", {"do": verb, **fields})
+
+    async def has(self, *channels: str) -> None:
+        """Wait until exactly these channels are subscribed, each of them once."""
+        expected = dict.fromkeys(channels, 1)
+
+        async def subscribed() -> Message:
+            found: Message = (await self.report())["channels"]
+            return found
+
+        await eventually(subscribed, expected.__eq__, f"the venue has {sorted(channels)}")
+
+
+async def ask(control: str, message: Message) -> Message:
+    """Say something to a simulator's control endpoint; its answer."""
+    async with connect(control, compression=None) as socket:
+        await socket.send(json.dumps(message))
+        answer: Message = json.loads(await socket.recv())
+    assert answer["ok"], answer
+    return answer
 
 
 class Answer(NamedTuple):
@@ -137,6 +159,12 @@ class Stage:
         running = await self.run("sim", "bybit", "--port", "0", *options)
         match = await running.line(r"(ws://127\.0\.0\.1:\d+/v5/public/linear)")
         return Venue(running, match[1])
+
+    async def deribit(self, *options: str) -> DeribitVenue:
+        """Start a simulated Deribit."""
+        running = await self.run("sim", "deribit", "--port", "0", *options)
+        match = await running.line(r"simulated Deribit: (ws://\S+)")
+        return DeribitVenue(running, match[1])
 
     async def tap(self, venue: Venue) -> Tap:
         """Put a proxy before the venue, to break connections and to know what passed."""

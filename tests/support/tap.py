@@ -42,16 +42,20 @@ class Tap(FaultProxy):
 
     def connections(self) -> list[list[Frame]]:
         """What the venue said on each connection so far, in whole messages."""
+        return [[msgspec.json.decode(payload) for payload in payloads] for payloads in self.payloads()]
+
+    def payloads(self) -> list[list[bytes]]:
+        """The same as it was written."""
         return [_messages(bytes(passed)) for passed in self._passed.values()]
 
 
-def _messages(passed: bytes) -> list[Frame]:
-    """The JSON messages behind the answer to the upgrade."""
+def _messages(passed: bytes) -> list[bytes]:
+    """The messages behind the answer to the upgrade."""
     end = passed.find(_HEAD_END)
     if end < 0:
         return []
     behind = passed[end + len(_HEAD_END) :]
-    return [msgspec.json.decode(payload) for opcode, payload, _ in frames(behind) if opcode == _TEXT]
+    return [payload for opcode, payload, _ in frames(behind) if opcode == _TEXT]
 
 
 def frames(received: bytes) -> Iterator[tuple[int, bytes, int]]:

@@ -23,7 +23,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from feedmux.app.secret import Secret
-from feedmux.app.settings import Category, Settings, fields, note
+from feedmux.app.section import note
+from feedmux.app.settings import Category, Settings, fields
 from feedmux.model.errors import InvalidSetting, LocalError
 
 TOML_FILE: Final = "feedmux.toml"
@@ -34,6 +35,7 @@ BYBIT_DOMAINS: Final = ("bybit.com", "bybit.tr", "bybit.id", "bybit.kz", "bybitg
 BYBIT_TESTNET_HOST: Final = "stream-testnet.bybit.com"
 TOGETHER: Final = {
     "bybit_reconnect_delay_max": "a number not below BYBIT_RECONNECT_DELAY_INITIAL",
+    "deribit_reconnect_delay_max": "a number not below DERIBIT_RECONNECT_DELAY_INITIAL",
     "tls_cert": "the path of the certificate, because TLS_KEY is set",
     "tls_key": "the path of its private key, because TLS_CERT is set",
 }

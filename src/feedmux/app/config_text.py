@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from feedmux.app.config import expected, plain
 from feedmux.app.secret import MASK, Secret
-from feedmux.app.settings import SECTIONS, Settings, note
+from feedmux.app.section import note
+from feedmux.app.settings import SECTIONS, Settings
 
 REFERENCE_HEAD = """# Settings
 

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from feedmux.core.stats import Histogram
+from feedmux.model.topic import place_name
 
 DOWN_AFTER_S = 60.0
 """A venue that could not be reached for this long counts as gone: one longest wait between tries."""
@@ -85,7 +86,7 @@ def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
         "pubsub_listener": "ok",
         "connections": now.server["clients"],
         "reasons": reasons,
-        "venues": {f"{feed['venue']}.{feed['market']}": _venue(feed) for feed in now.feeds},
+        "venues": {_name(feed): _venue(feed) for feed in now.feeds},
     }
     return (503 if unable else 200), body
 
@@ -104,7 +105,7 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         },
         "upstream": {
             "running": any(link["connected"] for feed in now.feeds for link in feed["links"]),
-            "clients": {feed["market"]: _upstream(feed) for feed in now.feeds},
+            "clients": {_market(feed): _upstream(feed) for feed in now.feeds},
         },
         "pubsub": {"total_subscriptions": hub["subscriptions"], "active_channels": hub["topics"]},
         "slow_clients": {
@@ -163,7 +164,7 @@ class _Collector(Collector):
             yield _family(f"feedmux_{name}_seconds", HISTOGRAMS[name], histogram)
 
     def _feeds(self) -> Iterator[Metric]:
-        feeds = {f"{feed['venue']}.{feed['market']}": feed for feed in self._now.feeds}
+        feeds = {_name(feed): feed for feed in self._now.feeds}
         up = GaugeMetricFamily("feedmux_venue_up", "Whether every link to a venue is open", labels=["venue"])
         age = GaugeMetricFamily(
             "feedmux_venue_last_message_age_seconds", "Time since a venue's last message", labels=["venue"]
@@ -214,10 +215,19 @@ def _reasons(now: Snapshot) -> Iterable[str]:
     for feed in now.feeds:
         down = _down_for(feed)
         if down:
-            yield f"{feed['venue']}.{feed['market']}: no connection for {down:.0f} s"
+            yield f"{_name(feed)}: no connection for {down:.0f} s"
     stale = now.states.get("stale", 0)
     if stale:
         yield f"{stale} topics are stale"
+
+
+def _name(feed: Mapping[str, Any]) -> str:
+    return place_name(feed["venue"], feed["market"])
+
+
+def _market(feed: Mapping[str, Any]) -> str:
+    """The market's name, or the venue's where it is the only one."""
+    return str(feed["market"] or feed["venue"])
 
 
 def _down_for(feed: Mapping[str, Any]) -> float:
@@ -240,7 +250,7 @@ def _upstream(feed: Mapping[str, Any]) -> dict[str, Any]:
     links = feed["links"]
     return {
         "connected": all(link["connected"] for link in links),
-        "category": feed["market"],
+        "category": _market(feed),
         "subscribed_count": sum(link["subscribed_count"] for link in links),
         "messages_received": feed["messages"],
         "reconnect_count": feed["cuts"],

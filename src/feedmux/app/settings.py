@@ -9,109 +9,27 @@ is the defaults, whatever the environment says.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from feedmux.app.secret import Secret
+from feedmux.app.section import RedisUrl, Section, Url, auto, key, lower, split, upper
 
 Category = Literal["linear", "spot", "inverse"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse"]
+VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse", "deribit"]
 
 NO_CLUSTER = "clustering is not available in this version; one node serves by itself"
-
-
-def key(
-    default: Any = ...,
-    about: str = "",
-    *,
-    between: tuple[float, float] | None = None,
-    unit: str = "",
-    expected: str = "",
-    idle: str = "",
-    **more: Any,
-) -> Any:
-    """Declare one setting.
-
-    Args:
-        default: its value when nobody sets it; left out when ``more`` has a ``default_factory``.
-        about: one sentence that says what it does.
-        between: the lowest and the highest allowed number.
-        unit: ``s``, ``bytes``, ... for numbers.
-        expected: what a right value looks like, where type and bounds do not say it.
-        idle: why it is accepted but does nothing; logged once at start when it was set.
-        more: passed on to :func:`pydantic.Field`.
-    """
-    extra: dict[str, JsonValue] = {"unit": unit, "expected": expected, "idle": idle}
-    if between is not None:
-        more |= {"ge": between[0], "le": between[1]}
-    return Field(default, description=about, json_schema_extra=extra, **more)
-
-
-def _websocket_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-        raise ValueError("not a WebSocket URL")
-    _ = parts.port  # raises ValueError when it is no port
-    return text
-
-
-def _redis_url(secret: Secret) -> Secret:
-    if secret and urlsplit(secret.reveal()).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("not a Redis URL")
-    return secret
-
-
-def _split(value: object) -> object:
-    """Read ``a, b`` as two items; a list stays what it is."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
 
 
 def _without_repeats(names: tuple[VenueName, ...]) -> tuple[VenueName, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _auto(value: object) -> object:
-    return None if isinstance(value, str) and value.strip().lower() == "auto" else value
-
-
-def _upper(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-Url = Annotated[str, AfterValidator(_websocket_url)]
-RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
-Venues = Annotated[tuple[VenueName, ...], NoDecode, BeforeValidator(_split), AfterValidator(_without_repeats)]
-
-
-class Section(BaseSettings):
-    """What all sections share: frozen, no unknown names, no finger on the environment."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True, hide_input_in_errors=True
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave only what the caller passes: :func:`feedmux.app.config.load` reads the rest itself."""
-        return (init_settings,)
+Venues = Annotated[tuple[VenueName, ...], NoDecode, BeforeValidator(split), AfterValidator(_without_repeats)]
 
 
 class Server(Section):
@@ -254,14 +172,14 @@ class Clients(Section):
 class Upstream(Section):
     """Venues"""
 
-    bybit_category: Annotated[Category, BeforeValidator(_lower)] = key(
+    bybit_category: Annotated[Category, BeforeValidator(lower)] = key(
         "linear", "The Bybit market that VENUES defaults to."
     )
     venues: Venues = key(
         about="The markets that are served, separated by commas; plain arguments mean the first one.",
         default_factory=lambda data: (f"bybit.{data.get('bybit_category', 'linear')}",),
         min_length=1,
-        expected="names out of bybit.linear, bybit.spot and bybit.inverse, separated by commas",
+        expected="names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
     )
     bybit_ws_url: Url = key(
         "wss://stream.bybit.com/v5/public/linear",
@@ -321,11 +239,54 @@ class Upstream(Section):
     )
 
 
+class Deribit(Section):
+    """Deribit"""
+
+    deribit_ws_url: Url = key(
+        "wss://www.deribit.com/ws/api/v2",
+        "Where Deribit is; `wss://test.deribit.com/ws/api/v2` is its testnet.",
+        expected="a URL that begins with ws:// or wss://",
+    )
+    deribit_connect_timeout: float = key(
+        10.0, "How long connecting to Deribit may take.", between=(0.1, 300), unit="s"
+    )
+    deribit_max_channels_per_subscription: int = key(
+        500, "How many channels one request to Deribit names at most.", between=(1, 500)
+    )
+    deribit_request_rate: float = key(
+        3.3,
+        "How many requests one connection sends to Deribit; less, where several programs share an address.",
+        between=(0.1, 3.3),
+        unit="1/s",
+    )
+    deribit_reconnect_delay_initial: float = key(
+        1.0, "How long the first wait before a new connection may last.", between=(0.01, 3600), unit="s"
+    )
+    deribit_reconnect_delay_max: float = key(
+        60.0,
+        "How long a wait before a new connection may last at most; not below the initial one.",
+        between=(0.01, 3600),
+        unit="s",
+    )
+    deribit_reconnect_delay_multiplier: float = key(
+        2.0, "By how much the wait grows with every failure.", between=(1, 10)
+    )
+    deribit_ping_interval: float = key(
+        20.0,
+        "How often Deribit is asked for a sign of life, by `public/test`.",
+        between=(0.1, 300),
+        unit="s",
+    )
+    deribit_ping_timeout: float = key(
+        10.0, "How long Deribit may take to answer that.", between=(0.1, 300), unit="s"
+    )
+
+
 class Logging(Section):
     """Log"""
 
-    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = key("INFO", "The least level that is logged.")
-    log_json: Annotated[bool | None, BeforeValidator(_auto)] = key(
+    log_level: Annotated[LogLevel, BeforeValidator(upper)] = key("INFO", "The least level that is logged.")
+    log_json: Annotated[bool | None, BeforeValidator(auto)] = key(
         None,
         "Whether log lines are JSON; `auto`: if ENVIRONMENT is `production` and stderr is not a terminal.",
         expected="true, false or auto",
@@ -355,16 +316,18 @@ class Cluster(Section):
     redis_retry_on_timeout: bool = key(True, "Accepted, not used yet: see REDIS_URL.", idle=NO_CLUSTER)
 
 
-SECTIONS: tuple[type[Section], ...] = (Server, Security, Clients, Upstream, Logging, Cluster)
+SECTIONS: tuple[type[Section], ...] = (Server, Security, Clients, Upstream, Deribit, Logging, Cluster)
 
 
-class Settings(Cluster, Logging, Upstream, Clients, Security, Server):
+class Settings(Cluster, Logging, Deribit, Upstream, Clients, Security, Server):
     """Every setting of a gateway, as flat attributes; frozen."""
 
     @model_validator(mode="after")
     def _delays_are_in_order(self) -> Self:
         if self.bybit_reconnect_delay_max < self.bybit_reconnect_delay_initial:
             raise ValueError("bybit_reconnect_delay_max")
+        if self.deribit_reconnect_delay_max < self.deribit_reconnect_delay_initial:
+            raise ValueError("deribit_reconnect_delay_max")
         return self
 
     @model_validator(mode="after")
@@ -377,9 +340,3 @@ class Settings(Cluster, Logging, Upstream, Clients, Security, Server):
 def fields() -> dict[str, FieldInfo]:
     """Return every setting's declaration by its attribute name, section by section."""
     return {name: field for section in SECTIONS for name, field in section.model_fields.items()}
-
-
-def note(field: FieldInfo, name: str) -> str:
-    """Return what a declaration says beside the sentence: its ``unit``, ``expected`` or ``idle``."""
-    extra = field.json_schema_extra
-    return str(extra[name]) if isinstance(extra, dict) else ""

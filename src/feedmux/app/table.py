@@ -233,9 +233,9 @@ def label_of_arg(arg: str) -> str:
 
 
 def interval(code: str) -> str:
-    """Return ``1h`` for a venue's ``60``, ``1d`` for ``D``; what is readable stays."""
+    """Return ``1h`` for a venue's ``60``, ``1d`` for ``D`` or ``1D``; what is readable stays."""
     if not code.isdecimal():
-        return {"D": "1d", "W": "1w", "M": "1M"}.get(code, code)
+        return {"D": "1d", "W": "1w", "M": "1M", "1D": "1d"}.get(code, code)
     minutes = int(code)
     return f"{minutes // 60}h" if minutes >= 60 and minutes % 60 == 0 else f"{minutes}m"
 

@@ -16,8 +16,10 @@ from feedmux.app import metrics
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
+from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
-from feedmux.client.link import Link, LinkConfig, LinkUser
+from feedmux.client.settings import LinkConfig
+from feedmux.client.user import CarrierUser
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
 from feedmux.edge.house import House, ServerConfig
@@ -31,6 +33,8 @@ from feedmux.feed.sources import Sources
 from feedmux.feed.writer import MakeMerge
 from feedmux.hub.hub import Hub
 from feedmux.model.ports import Clock, Outlet, Publisher
+from feedmux.model.venue import Venue
+from feedmux.venue import deribit
 from feedmux.venue.bybit import INTERVALS, Bybit
 from feedmux.venue.bybit_data import TICKER_PLAN
 from feedmux.wire.place import Place, Places
@@ -49,6 +53,26 @@ class Gateway(NamedTuple):
     drivers: tuple[Driver, ...]
 
 
+class Served(NamedTuple):
+    """One venue and market as a gateway serves it.
+
+    Args:
+        venue: its codec.
+        place: how users name it.
+        url: where it is.
+        link: how its connections behave.
+        shard: what is expected of them.
+        merging: what merges and writes a ticker that comes in parts; the codec writes it if absent.
+    """
+
+    venue: Venue
+    place: Place
+    url: str
+    link: LinkConfig
+    shard: ShardConfig
+    merging: MakeMerge | None = None
+
+
 def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """Connect venues, bus, hub and edge as ``settings`` say.
 
@@ -57,13 +81,13 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """
     clock = SystemClock()
     bus = InprocBus()
-    markets = [name.partition(".")[2] for name in settings.venues]
-    drivers = {market: _driver(settings, market, bus, clock) for market in markets}
-    bus.serve(Sources({("bybit", market): driver for market, driver in drivers.items()}))
+    served = [_served(settings, name) for name in settings.venues]
+    drivers = {(one.place.venue, one.place.market): _driver(settings, one, bus, clock) for one in served}
+    bus.serve(Sources(drivers))
     latency = Latency()
     hub = Hub(TopicRow, clock, loop.call_later, latency=latency)
     hub.connect(bus.reader("hub", hub))
-    places = Places(settings.brand, [_place(market) for market in markets])
+    places = Places(settings.brand, [one.place for one in served])
     layout = stream_format(places, statuses=settings.status_messages)
     rules = _rules(settings)
 
@@ -95,21 +119,76 @@ def tls(settings: Settings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
-def _driver(settings: Settings, market: str, publisher: Publisher, clock: Clock) -> Driver:
+def _driver(settings: Settings, served: Served, publisher: Publisher, clock: Clock) -> Driver:
     config = DriverConfig(
         linger_s=settings.unsubscribe_linger,
         refused_memory_s=settings.refused_memory,
-        shard=ShardConfig(
+        shard=served.shard,
+    )
+    return Driver(
+        served.venue,
+        publisher,
+        make_link=partial(_link, served.url, served.link, clock),
+        config=config,
+        clock=clock,
+        merging=served.merging,
+    )
+
+
+def _served(settings: Settings, name: str) -> Served:
+    """What a name of ``VENUES`` stands for."""
+    venue, _, market = name.partition(".")
+    return _deribit(settings) if venue == deribit.NAME else _bybit(settings, market)
+
+
+def _bybit(settings: Settings, market: str) -> Served:
+    return Served(
+        Bybit(market),
+        Place(f"bybit.{market}", "bybit", market, LABELS[market], INTERVALS),
+        venue_url(settings, market),
+        LinkConfig(
+            connect_timeout_s=settings.bybit_connect_timeout,
+            retry_delay_s=settings.bybit_reconnect_delay_initial,
+            retry_multiplier=settings.bybit_reconnect_delay_multiplier,
+            max_backoff_s=settings.bybit_reconnect_delay_max,
+            ping_interval_s=settings.bybit_ping_interval,
+            ping_timeout_s=settings.bybit_ping_timeout,
+            breaker_failures=0,  # the backoff is enough: everybody waits for this feed
+        ),
+        ShardConfig(
             batch=settings.bybit_max_symbols_per_subscription,
             request_rate=settings.bybit_request_rate,
             request_burst=max(1.0, settings.bybit_request_rate),
-            silence_s={"ticker": settings.ticker_silence, "kline": settings.kline_silence},
+            silence_s=_silence(settings),
+        ),
+        merging(),
+    )
+
+
+def _deribit(settings: Settings) -> Served:
+    return Served(
+        deribit.Deribit(),
+        Place(deribit.NAME, deribit.NAME, deribit.MARKET, deribit.NAME, deribit.INTERVALS),
+        settings.deribit_ws_url,
+        LinkConfig(
+            connect_timeout_s=settings.deribit_connect_timeout,
+            retry_delay_s=settings.deribit_reconnect_delay_initial,
+            retry_multiplier=settings.deribit_reconnect_delay_multiplier,
+            max_backoff_s=settings.deribit_reconnect_delay_max,
+            ping_interval_s=settings.deribit_ping_interval,
+            ping_timeout_s=settings.deribit_ping_timeout,
+            breaker_failures=0,  # the backoff is enough: everybody waits for this feed
+        ),
+        ShardConfig(
+            batch=settings.deribit_max_channels_per_subscription,
+            request_rate=settings.deribit_request_rate,
+            silence_s=_silence(settings),
         ),
     )
-    make_link = partial(_link, venue_url(settings, market), _link_config(settings), clock)
-    return Driver(
-        Bybit(market), publisher, make_link=make_link, config=config, clock=clock, merging=merging()
-    )
+
+
+def _silence(settings: Settings) -> dict[str, float]:
+    return {"ticker": settings.ticker_silence, "kline": settings.kline_silence}
 
 
 def merging() -> MakeMerge:
@@ -123,23 +202,8 @@ def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
     return StreamFormat(places, statuses=statuses, data_frame=data_frame)
 
 
-def _link(url: str, config: LinkConfig, clock: Clock, user: LinkUser) -> Link:
-    return Link(url, user, config=config, clock=clock, dice=random.SystemRandom())
-
-
-def _link_config(settings: Settings) -> LinkConfig:
-    return LinkConfig(
-        connect_timeout_s=settings.bybit_connect_timeout,
-        retry_delay_s=settings.bybit_reconnect_delay_initial,
-        retry_multiplier=settings.bybit_reconnect_delay_multiplier,
-        max_backoff_s=settings.bybit_reconnect_delay_max,
-        ping_interval_s=settings.bybit_ping_interval,
-        ping_timeout_s=settings.bybit_ping_timeout,
-    )
-
-
-def _place(market: str) -> Place:
-    return Place(f"bybit.{market}", "bybit", market, LABELS[market], INTERVALS)
+def _link(url: str, config: LinkConfig, clock: Clock, user: CarrierUser) -> Carrier:
+    return Carrier(url, user, config=config, clock=clock, dice=random.SystemRandom())
 
 
 def _rules(settings: Settings) -> Rules:

@@ -11,7 +11,8 @@ import logging
 import socket
 from typing import Final, cast
 
-from feedmux.model.errors import ConnectFailed, MalformedMessage
+from feedmux.model.errors import MalformedMessage
+from feedmux.model.link_errors import ConnectFailed
 from feedmux.wire.record import Hello, Record, RecordDecoder, encode
 
 LOG: Final = logging.getLogger(__name__)

@@ -1,1 +1,108 @@
-"""Everything that dials out; installable alone."""
+"""Everything that dials out; installable alone.
+
+The public names are loaded lazily: who needs one of them does not pay for the others.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from feedmux.client.blocking import BlockingLink
+    from feedmux.client.deribit import Deribit
+    from feedmux.client.events import Dropped, Interrupted, Restored, Subscribed
+    from feedmux.client.limiter import Limiter, WhenOver
+    from feedmux.client.link import Link, LinkState, connect
+    from feedmux.client.plain import JsonRpcAdapter, PlainAdapter
+    from feedmux.client.policy import Verdict
+    from feedmux.client.settings import LinkConfig, WhenFull
+    from feedmux.core import allowance
+    from feedmux.model.adapter import Adapter, Codec, Dialogue, Note
+    from feedmux.model.errors import AuthenticationFailed, CallFailed
+    from feedmux.model.explain import Explanation, explain
+    from feedmux.model.link_errors import ConnectFailed, LinkLost, RequestLost, RequestTimeout
+    from feedmux.model.ports import Correlator
+    from feedmux.model.rpc import Reply, RpcError
+
+_HOMES = {
+    "Adapter": "feedmux.model.adapter",
+    "AuthenticationFailed": "feedmux.model.errors",
+    "BlockingLink": "feedmux.client.blocking",
+    "CallFailed": "feedmux.model.errors",
+    "Codec": "feedmux.model.adapter",
+    "ConnectFailed": "feedmux.model.link_errors",
+    "Correlator": "feedmux.model.ports",
+    "Deribit": "feedmux.client.deribit",
+    "Dialogue": "feedmux.model.adapter",
+    "Dropped": "feedmux.client.events",
+    "Explanation": "feedmux.model.explain",
+    "Interrupted": "feedmux.client.events",
+    "JsonRpcAdapter": "feedmux.client.plain",
+    "Limiter": "feedmux.client.limiter",
+    "Link": "feedmux.client.link",
+    "LinkConfig": "feedmux.client.settings",
+    "LinkLost": "feedmux.model.link_errors",
+    "LinkState": "feedmux.client.link",
+    "Note": "feedmux.model.adapter",
+    "PlainAdapter": "feedmux.client.plain",
+    "Reply": "feedmux.model.rpc",
+    "RequestLost": "feedmux.model.link_errors",
+    "RequestTimeout": "feedmux.model.link_errors",
+    "Restored": "feedmux.client.events",
+    "RpcError": "feedmux.model.rpc",
+    "Subscribed": "feedmux.client.events",
+    "Verdict": "feedmux.client.policy",
+    "WhenFull": "feedmux.client.settings",
+    "WhenOver": "feedmux.client.limiter",
+    "connect": "feedmux.client.link",
+    "explain": "feedmux.model.explain",
+}
+
+__all__ = [
+    "Adapter",
+    "AuthenticationFailed",
+    "BlockingLink",
+    "CallFailed",
+    "Codec",
+    "ConnectFailed",
+    "Correlator",
+    "Deribit",
+    "Dialogue",
+    "Dropped",
+    "Explanation",
+    "Interrupted",
+    "JsonRpcAdapter",
+    "Limiter",
+    "Link",
+    "LinkConfig",
+    "LinkLost",
+    "LinkState",
+    "Note",
+    "PlainAdapter",
+    "Reply",
+    "RequestLost",
+    "RequestTimeout",
+    "Restored",
+    "RpcError",
+    "Subscribed",
+    "Verdict",
+    "WhenFull",
+    "WhenOver",
+    "allowance",
+    "connect",
+    "explain",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "allowance":
+        return import_module("feedmux.core.allowance")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'feedmux.client' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -16,59 +16,37 @@ and nothing can be sent, although the transport may need a few more turns of the
 - CLOSE from the server: answered with its own code, then hung up;
 - the transport ends by itself, or the frame parser refuses what came.
 
-This is the only module that knows picows 2.3, and it makes good for what that leaves to its
-user: it does not answer CLOSE (and its ``send_close`` without a code would send the illegal
-code 0), does not put fragments together, does not bound what waits to be sent, logs the upgrade
-request with its credentials at a debug level, follows redirects with all headers, and leaves
-its socket open when the handshake is cancelled. Hence its logger is muted, and we dial
-ourselves: a socket that we know can be shut down at any time.
+This module and :mod:`feedmux.client.attempt` alone know picows 2.3, and make good for what that
+leaves to its user: it does not answer CLOSE (and its ``send_close`` without a code would send the
+illegal code 0), does not put fragments together, does not bound what waits to be sent, and takes
+masking keys that can be guessed (:mod:`feedmux.client.mask`), so that PING is answered here too.
 
 Deliberately absent: compression (picows never offers it; a compressed frame ends the
 connection), and the UTF-8 check of text, which belongs to whoever decodes it.
 
-Source: RFC 6455 §5.4 (fragments), §5.5.1 (CLOSE), §7.4 (codes).
+Source: RFC 6455 §5.4 (fragments), §5.5 (control frames), §7.4 (codes).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import socket
 from collections.abc import Callable
-from functools import partial
 from ssl import SSLContext
 from typing import Final
 
-from picows import (
-    WSCloseCode,
-    WSError,
-    WSFrame,
-    WSHandshakeError,
-    WSInvalidStatusError,
-    WSListener,
-    WSMsgType,
-    WSParsedURL,
-    WSProtocolError,
-    WSTransport,
-    ws_connect,
-)
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSProtocolError, WSTransport
 
-from feedmux.client.endpoint import Endpoint, reason_of, without_secrets
+from feedmux.client.attempt import Attempt
+from feedmux.client.endpoint import Endpoint
+from feedmux.client.mask import refresh
 from feedmux.client.settings import LinkConfig
-from feedmux.model.errors import ConnectFailed, Overflow
+from feedmux.model.errors import Overflow
+from feedmux.model.link_errors import Cause, ConnectFailed
 
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _FRAME_OVERHEAD: Final = 14
-_TURNS_TO_HANG_UP: Final = 10
-_STATUS_HINTS: Final = {
-    401: "; check the credentials",
-    403: "; check the credentials",
-    404: "; check the path of the URL",
-    429: "; too many connections or attempts",
-}
-_MUTE: Final = logging.Logger("feedmux.client.picows", level=logging.CRITICAL + 1)
 
 CLOSED_HERE: Final = "closed here"
 
@@ -84,6 +62,7 @@ class Connection(WSListener):
         config: bounds and deadlines.
         opened: the connection is open; comes before the first message.
         received: one whole message. What it raises is told to ``blamed`` and changes nothing.
+        received_binary: the same for binary messages.
         ponged: the payload of a PONG.
         blamed: ``received`` raised; called while the exception is being handled.
         ended: an open connection ended, and why.
@@ -96,18 +75,20 @@ class Connection(WSListener):
         *,
         opened: Callable[[], None],
         received: Callable[[bytes], None],
+        received_binary: Callable[[bytes], None],
         ponged: Callable[[bytes], None],
         blamed: Callable[[], None],
         ended: Callable[[str], None],
     ) -> None:
         self._endpoint, self._config = endpoint, config
-        self._on_opened, self._received, self._on_ponged = opened, received, ponged
+        self._on_opened, self._on_ponged = opened, ponged
+        self._received, self._received_binary = received, received_binary
         self._blamed, self._on_ended = blamed, ended
-        self._scope: asyncio.Timeout | None = None
-        self._socket: socket.socket | None = None
+        self._attempt: Attempt | None = None
         self._transport: WSTransport | None = None
         self._reason: str | None = None
         self._parts: bytearray | None = None
+        self._parts_are_binary = False
         self._abort_timer: asyncio.TimerHandle | None = None
         self.messages = 0
         """How many whole messages came."""
@@ -129,24 +110,26 @@ class Connection(WSListener):
 
         Args:
             tls: how to check the server; for ``wss`` only.
-            turn: see :meth:`Endpoint.dial`.
+            turn: see :func:`feedmux.client.dial.dial`.
 
         Raises:
             ConnectFailed: it did not open within ``connect_timeout_s``, or was ended meanwhile.
         """
-        reason = "the server hung up before it answered the upgrade"
-        self._scope = asyncio.timeout(self._config.connect_timeout_s)
+        attempt = self._attempt = Attempt(self._endpoint, self._config, tls=tls, turn=turn)
+        hung_up = "the server hung up before it answered the upgrade"
+        failure = ConnectFailed(self._endpoint.text, hung_up, cause=Cause.PROTOCOL)
         try:
-            async with self._scope:
-                await self._upgrade(tls, turn)
-        except (OSError, WSError) as error:  # a deadline that comes right after `opened` changes nothing
-            reason = self._why_not(error, timed_out=self._scope.expired())
+            await attempt.run(self)
+        except ConnectFailed as error:  # a deadline that comes right after `opened` changes nothing
+            failure = error
         finally:
-            self._scope = None
+            self._attempt = None
             if self._transport is None:
-                await self._hang_up()
+                await attempt.hang_up()
         if self._transport is None:
-            raise ConnectFailed(self._endpoint.text, self._reason or reason)
+            if self._reason is not None:
+                failure = ConnectFailed(self._endpoint.text, self._reason, cause=Cause.ENDED)
+            raise failure
 
     async def wait_ended(self) -> None:
         """Wait until an open connection is gone; return at once when none was opened."""
@@ -166,20 +149,32 @@ class Connection(WSListener):
             raise Overflow(f"the write buffer to {self._endpoint.text}", f"{bound} bytes")
         if self._transport is not None:
             self._transport.send(_BINARY if binary else _TEXT, data)
+            refresh()
 
     def ping(self, payload: bytes) -> None:
         """Send a PING frame; the answer comes as ``ponged(payload)``."""
         if self._transport is not None and self._reason is None:
             self._transport.send_ping(payload)
+            refresh()
 
-    def end(self, reason: str, code: WSCloseCode = WSCloseCode.GOING_AWAY) -> None:
+    def pause_reading(self) -> None:
+        """Take nothing more for now; what was read already still comes."""
+        if self._transport is not None and self._reason is None:
+            self._transport.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on after :meth:`pause_reading`."""
+        if self._transport is not None and self._reason is None:
+            self._transport.underlying_transport.resume_reading()
+
+    def end(self, reason: str, code: int = 1001) -> None:
         """Cut the connection, or the attempt to make it; ``ended`` follows in a later turn."""
         self._cease(reason)
         if self._transport is not None:
-            self._transport.send_close(code)
+            self._transport.send_close(WSCloseCode(code))
             self._transport.disconnect(graceful=False)
-        elif self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(0.0)
+        elif self._attempt is not None:
+            self._attempt.abandon()
 
     def close(self) -> None:
         """End in peace; ``ended`` follows within ``close_timeout_s``."""
@@ -193,9 +188,10 @@ class Connection(WSListener):
     # What picows calls.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        if self._reason is not None or self._scope is None or self._scope.expired():
+        if self._reason is not None or self._attempt is None or not self._attempt.is_under_way:
             transport.disconnect(graceful=False)
             return
+        refresh()
         self._transport = transport
         high = self._config.max_write_buffer_bytes
         transport.underlying_transport.set_write_buffer_limits(high=high)
@@ -207,7 +203,10 @@ class Connection(WSListener):
         if (kind is _TEXT or kind is _BINARY) and frame.fin and not frame.rsv1 and self._parts is None:
             self.messages += 1
             try:
-                self._received(frame.get_payload_as_bytes())
+                if kind is _TEXT:
+                    self._received(frame.get_payload_as_bytes())
+                else:
+                    self._received_binary(frame.get_payload_as_bytes())
             except Exception:  # noqa: BLE001 - the outermost edge: blamed() logs and counts it
                 self._blamed()
         else:
@@ -229,52 +228,12 @@ class Connection(WSListener):
 
     # Within.
 
-    async def _upgrade(self, tls: SSLContext | None, turn: int) -> None:
-        config = self._config
-        headers = list(config.headers)
-        if self._endpoint.authorization is not None:
-            headers.append(("Authorization", self._endpoint.authorization))
-
-        async def dial(_: WSParsedURL) -> socket.socket:
-            self._socket = await self._endpoint.dial(turn)
-            return self._socket
-
-        # picows refuses the option without TLS, and would wait 30 s for a peer that never says goodbye.
-        connect = partial(ws_connect, ssl_shutdown_timeout=config.close_timeout_s) if tls else ws_connect
-        await connect(
-            lambda request, response: self,
-            self._endpoint.url,
-            ssl_context=tls,
-            disconnect_on_exception=False,
-            websocket_handshake_timeout=None,
-            logger_name=_MUTE,
-            enable_auto_pong=True,
-            max_frame_size=config.max_message_bytes,
-            extra_headers=headers,
-            max_redirects=0,
-            socket_factory=dial,
-        )
-
-    async def _hang_up(self) -> None:
-        """Leave nothing of a failed attempt behind.
-
-        The transport, if there is one yet, is not ours to close; it closes itself, and our
-        socket, in the turns after it reads the end that the shutdown makes.
-        """
-        if self._socket is None:
-            return
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        for _ in range(_TURNS_TO_HANG_UP):
-            if self._socket.fileno() < 0:
-                return
-            await asyncio.sleep(0)
-
     def _cease(self, reason: str) -> None:
         """Take nothing more; the first reason counts."""
         if self._reason is None:
             self._reason = reason
-        self._received, self._parts = _ignore, None
+        self._received = self._received_binary = _ignore
+        self._parts = None
 
     def _take(self, frame: WSFrame, kind: WSMsgType) -> None:
         """Take what is not a whole message in one frame."""
@@ -284,30 +243,39 @@ class Connection(WSListener):
             return
         elif kind is WSMsgType.PONG:
             self._on_ponged(frame.get_payload_as_bytes())
+        elif kind is WSMsgType.PING:
+            self._pong(frame.get_payload_as_bytes())
         elif frame.rsv1:
             self._break("a compressed frame, though compression was not agreed on")
         elif (kind is WSMsgType.CONTINUATION) != (self._parts is not None):
             self._break("fragments of messages out of order")
         else:
-            self._gather(frame)
+            self._gather(frame, kind)
 
-    def _gather(self, frame: WSFrame) -> None:
+    def _pong(self, payload: bytes) -> None:
+        if self._transport is not None:
+            self._transport.send_pong(payload)
+            refresh()
+
+    def _gather(self, frame: WSFrame, kind: WSMsgType) -> None:
         """Add a fragment to its message."""
-        parts = self._parts = bytearray() if self._parts is None else self._parts
+        if self._parts is None:
+            self._parts, self._parts_are_binary = bytearray(), kind is _BINARY
+        parts = self._parts
         if len(parts) + frame.payload_size > self._config.max_message_bytes:
-            self.end(self._too_long, WSCloseCode.MESSAGE_TOO_BIG)
+            self.end(self._too_long, WSCloseCode.MESSAGE_TOO_BIG.value)
             return
         parts += frame.get_payload_as_bytes()
         if frame.fin:
             self._parts = None
             self.messages += 1
             try:
-                self._received(bytes(parts))
+                (self._received_binary if self._parts_are_binary else self._received)(bytes(parts))
             except Exception:  # noqa: BLE001 - the outermost edge: blamed() logs and counts it
                 self._blamed()
 
     def _break(self, what: str) -> None:
-        self.end(f"the server broke the protocol: {what}", WSCloseCode.PROTOCOL_ERROR)
+        self.end(f"the server broke the protocol: {what}", WSCloseCode.PROTOCOL_ERROR.value)
 
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if payload else None
@@ -318,6 +286,7 @@ class Connection(WSListener):
         if self._transport is not None:
             if not self._transport.is_close_frame_sent:
                 self._transport.send(WSMsgType.CLOSE, payload[:2])
+                refresh()
             self._transport.disconnect()
             self._abort_soon()
 
@@ -338,28 +307,6 @@ class Connection(WSListener):
             return self._too_long
         return f"the server broke the protocol: {self._endpoint.scrub(handshake.sent.reason)}"
 
-    def _why_not(self, error: OSError | WSError, *, timed_out: bool) -> str:
-        if timed_out:
-            what = "connecting" if self._socket is None else "upgrading to WebSocket"
-            return f"no answer within {self._config.connect_timeout_s:g} s while {what}"
-        if isinstance(error, OSError):
-            return reason_of(error, self._endpoint)
-        if isinstance(error, WSInvalidStatusError):
-            return _status_reason(error, self._endpoint)
-        return f"the server does not speak WebSocket as it should: {self._endpoint.scrub(str(error))}"
-
 
 def _ignore(payload: bytes) -> None:
     """Take what comes after the end."""
-
-
-def _status_reason(error: WSHandshakeError, endpoint: Endpoint) -> str:
-    response = error.response
-    if response is None:
-        return endpoint.scrub(str(error))
-    status = response.status
-    hint = _STATUS_HINTS.get(status.value, "")
-    if 300 <= status.value < 400:
-        target = endpoint.scrub(without_secrets(response.headers.get("Location", "nowhere")))
-        hint = f"; it points to {target}, and redirects are not followed"
-    return f"the server answered HTTP {status.value} {status.phrase}{hint}"

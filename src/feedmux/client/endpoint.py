@@ -1,15 +1,14 @@
-"""Know where to connect: a URL without its secrets, and the socket that leads there."""
+"""Know where to connect: a URL without its secrets."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from feedmux.model.errors import InvalidSetting
 
@@ -66,39 +65,21 @@ class Endpoint:
             text = text.replace(secret, "***")
         return "".join(c if c.isprintable() else "?" for c in text[:200])
 
-    async def dial(self, turn: int) -> socket.socket:
-        """Connect a TCP socket.
-
-        One attempt after the other begins with another address of the name, so that one dead
-        address cannot use up every attempt's time.
+    def sibling(self, location: str) -> Endpoint | None:
+        """Return where this host points to on itself; None when that is elsewhere, or less safe.
 
         Args:
-            turn: which attempt this is, from 0.
-
-        Returns:
-            A connected, non-blocking socket, which the caller owns.
-
-        Raises:
-            OSError: the name does not resolve, or no address of it could be reached.
+            location: a ``Location`` header: a URL, of HTTP or WebSocket, or a path.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        first = turn % len(found)
-        problem = OSError("no address")
-        for family, kind, protocol, _, address in found[first:] + found[:first]:
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.setblocking(False)
-                await loop.sock_connect(sock, address)
-            except OSError as error:
-                sock.close()
-                problem = error
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return sock
-        raise problem
+        url = urljoin(self.url.replace("ws", "http", 1), location)
+        try:
+            target = Endpoint(url.replace("http", "ws", 1), self._secrets)
+        except InvalidSetting:
+            return None
+        if target.host != self.host or (self.is_secure and not target.is_secure):
+            return None
+        target.authorization = self.authorization
+        return target
 
 
 def reason_of(error: OSError, endpoint: Endpoint) -> str:

@@ -26,7 +26,7 @@ class Heartbeat:
 
     __slots__ = (
         "_ask", "_asked_at", "_clock", "_dead", "_deadline", "_interval_s", "_next", "_timeout_s",
-        "round_trip_s",
+        "answered_by", "answers", "round_trip_s",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,10 @@ class Heartbeat:
         self._asked_at = 0.0
         self.round_trip_s: float | None = None
         """How long the latest answer took; None before the first."""
+        self.answered_by: Callable[[float], None] | None = None
+        """Is told how long an answer took, seconds; None: nobody wants to know."""
+        self.answers = 0
+        """How many there were."""
 
     def start(self) -> None:
         """Begin: the first question goes out after one interval."""
@@ -64,14 +68,20 @@ class Heartbeat:
             self._deadline.cancel()
             self._deadline = None
             self.round_trip_s = self._clock.monotonic() - self._asked_at
+            self.answers += 1
+            if self.answered_by is not None:
+                self.answered_by(self.round_trip_s)
 
-    def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._next = loop.call_later(self._interval_s, self._beat)
-        if self._deadline is None:
-            self._deadline = loop.call_later(self._timeout_s, self._expire)
+    def ask(self) -> None:
+        """Ask now; harmless while an answer is waited for, or when it does not run."""
+        if self._next is not None and self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
             self._asked_at = self._clock.monotonic()
             self._ask()
+
+    def _beat(self) -> None:
+        self._next = asyncio.get_running_loop().call_later(self._interval_s, self._beat)
+        self.ask()
 
     def _expire(self) -> None:
         self.stop()

@@ -1,338 +1,389 @@
-"""Keep a WebSocket connection to one URL, for as long as its owner wants it.
+"""A WebSocket that restores itself: connect, send, subscribe, read, close.
 
 Theory of operation
 ===================
 
-The owner awaits :meth:`Link.run`; in it, the machine of :mod:`feedmux.core.reconnect` decides
-and this module does: it connects, waits for the end, waits for the backoff, connects again,
-without end. Its user, the one who reads the messages, is told::
+::
 
-    opened ─▶ received* ─▶ lost ─▶ retrying ─▶ (wait) ─▶ opened …      lost once per opened
-                       connect failed: retrying ─▶ (wait) ─▶ …
-    close, or the cancellation of run: lost, if it was open, and nothing more
+    idle ─▶ connecting ─▶ restoring ─▶ live ─▶ (lost) ─▶ waiting ─▶ connecting …       closed
 
-Nothing of a connection survives it: whatever the server must know again (authentication,
-subscriptions) is sent in ``opened``. A connection is good once the user says ``prove``; one
-that ends before counts as a failure (see the machine).
+A link is *live* when the connection is open and everything was restored on it: who we are, the
+platform's settings, all subscriptions, each answer checked. Until then requests fail at once, unless they are
+repeatable. What comes is read with ``async for``, or given to a listener. Between the messages
+stand notices: :class:`Interrupted` where something may be missing, :class:`Restored` from where on nothing
+is, :class:`Dropped` where the reader was too slow. Nothing is lost without one of them.
 
-Signs of life: every ``ping_interval_s`` the user's ping goes out, or a PING frame; unanswered
-for ``ping_timeout_s``, the connection is replaced. A user that knows better, because the data
-stopped, calls :meth:`Link.replace`.
-
-Invariants: one task, the owner's; no timer, socket or callback outlives ``run``; a failure of
-the user's code is logged and counted and ends nothing, except in ``opened``: a connection on
-which nothing was restored would stay silent for ever, so it is replaced.
-
-Deliberately absent: a limit of attempts, a queue of messages that wait for a connection, and
-any knowledge of what the messages say.
+Below it, each does one thing: :mod:`feedmux.client.carrier` connects again and again,
+:mod:`feedmux.client.conversation` restores, :mod:`feedmux.client.wishes` holds the subscriptions,
+:mod:`feedmux.client.caller` the requests, :mod:`feedmux.client.inbox` the messages.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
-from ssl import SSLContext, create_default_context
-from typing import Final, Protocol, TypeVar, TypeVarTuple
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Sequence
+from functools import partial
+from math import inf
+from ssl import SSLContext
+from types import TracebackType
+from typing import Final, Protocol, Self
 
-from feedmux.client.connection import Connection
-from feedmux.client.endpoint import Endpoint
-from feedmux.client.heartbeat import Heartbeat
+from feedmux.client.carrier import Carrier
+from feedmux.client.clock import SystemClock
+from feedmux.client.conversation import Conversation
+from feedmux.client.events import Subscribed
+from feedmux.client.guard import Guard
+from feedmux.client.inbox import Inbox
+from feedmux.client.limiter import Limiter
+from feedmux.client.plain import JsonRpcAdapter
+from feedmux.client.policy import Policy, usual
+from feedmux.client.privacy import require_privacy
+from feedmux.client.recorder import Recorder
 from feedmux.client.settings import LinkConfig
-from feedmux.core.reconnect import Event, Reconnect, State
-from feedmux.model.errors import ConnectFailed, InvalidSetting, LinkLost, Overflow
-from feedmux.model.ports import Clock, Dice, Statistics
+from feedmux.client.state import STATES, LinkState
+from feedmux.client.telemetry import Telemetry
+from feedmux.client.telemetry_events import SubscriptionAdd, SubscriptionRemove
+from feedmux.core.pool import Vitals
+from feedmux.model.adapter import Adapter
+from feedmux.model.errors import FeedmuxError, InvalidSetting, Overflow
+from feedmux.model.link_errors import LinkLost
+from feedmux.model.ports import Statistics
 
-__all__ = ["Link", "LinkConfig", "LinkUser", "State"]
+__all__ = ["Link", "LinkConfig", "LinkState", "Listener", "connect"]
 
-_LOG: Final = logging.getLogger(__name__)
-_DOWN: Final = "link to %s is down: %s; next attempt in %.2f s"
-_BACK: Final = "link to %s is back"
-_BLAME: Final = "%s() of the user of the link to %s raised; its failures so far: %d"
-_REASONS_TOLD: Final = 8
 _DEFAULTS: Final = LinkConfig()
 
-_Result = TypeVar("_Result")
-_Arguments = TypeVarTuple("_Arguments")
 
+class Listener(Protocol):
+    """Takes what comes, instead of ``async for``; is called in the event loop and may not block."""
 
-class LinkUser(Protocol):
-    """Who uses a link. Everything is called in the event loop and may not block."""
-
-    def opened(self) -> None:
-        """Restore the connection with :meth:`Link.send`: it is open, and the server knows nothing."""
-
-    def received(self, payload: bytes, /) -> None:
-        """Take one whole message, text or binary; runs per message."""
-
-    def lost(self, reason: str, /) -> None:
-        """Note that the open connection ended; called exactly once per ``opened``."""
-
-    def retrying(self, reason: str, wait_s: float, /) -> None:
-        """Note that the next attempt follows in ``wait_s`` seconds, and why there must be one."""
-
-    def ping(self) -> bytes | None:
-        """Return the application ping to send now, or None for a PING frame."""
+    def __call__(self, message: object, /) -> None: ...
 
 
 class Link:
-    """A connection that comes back.
+    """A connection to a platform, for as long as its owner wants it.
 
-    All methods belong to the event loop in which :meth:`run` runs. None of them blocks.
+    Use it as ``async with connect(url) as link``, or await :meth:`run` in a task of your own. All
+    methods belong to one event loop.
 
     Args:
-        url: ``ws://`` or ``wss://``; a user and password in it are sent as basic authentication.
-        user: who is told what happens.
+        urls: ``ws://`` or ``wss://``, one or several that mean the same; see :class:`Carrier`.
+        adapter: the platform; by default one that speaks JSON-RPC 2.0.
         config: bounds and deadlines.
-        clock: measures round trips.
-        dice: where the jitter of the waits comes from.
+        listener: takes the messages and notices; without it they wait for ``async for``.
+        limiter: how much may be sent; links that are given the same one share it.
+        policy: what follows from a failure.
         ssl: how to check a ``wss`` server; by default against the system's certificates.
 
     Raises:
-        InvalidSetting: the URL cannot work, or ``ssl`` is given for ``ws``.
+        InvalidSetting: a URL cannot work, or credentials would cross the network unencrypted.
     """
 
     def __init__(
         self,
-        url: str,
-        user: LinkUser,
+        urls: str | Sequence[str],
         *,
+        adapter: Adapter | None = None,
         config: LinkConfig = _DEFAULTS,
-        clock: Clock,
-        dice: Dice,
+        listener: Listener | None = None,
+        limiter: Limiter | None = None,
+        policy: Policy = usual,
         ssl: SSLContext | None = None,
     ) -> None:
-        secrets = {word for _, value in config.headers for word in (value, *value.split())}
-        self._endpoint = Endpoint(url, secrets)
-        if ssl is not None and not self._endpoint.is_secure:
-            raise InvalidSetting("ssl", "a context", "none for a ws:// URL; use wss://")
-        # Made once: reading the system's certificates takes tens of milliseconds.
-        self._tls = (ssl or create_default_context()) if self._endpoint.is_secure else None
-        self._user, self._config = user, config
-        self._machine = Reconnect(config.backoff, dice)
-        self._heartbeat = Heartbeat(
-            config.ping_interval_s, config.ping_timeout_s, ask=self._ask, dead=self._mute, clock=clock
+        self._adapter, self._config, self._listener = adapter or JsonRpcAdapter(), config, listener
+        self._clock = SystemClock()
+        self._inbox = Inbox(
+            config.max_waiting, config.when_full, pause=self._pause_reading, resume=self._resume_reading
         )
-        self._connection: Connection | None = None
-        self._question: bytes | None = None
-        self._wake: asyncio.Future[None] | None = None
-        self._told: set[str] = set()
-        self._reason = ""
-        self._close_code: int | None = None
-        self._attempts = self._opens = self._messages = self._user_errors = 0
+        make_carrier = partial(
+            Carrier,
+            urls,
+            config=config,
+            clock=self._clock,
+            dice=random.SystemRandom(),
+            policy=policy,
+            ssl=ssl,
+        )
+        self._conversation = Conversation(
+            self._adapter,
+            make_carrier,
+            deliver=self._deliver,
+            limiter=limiter,
+            config=config,
+            clock=self._clock,
+        )
+        self._carrier = self._conversation.carrier
+        require_privacy(self._carrier.endpoints, config.headers, holds_secrets=self._adapter.has_credentials)
+        self._guard = Guard(self._carrier.endpoint.text)
+        self._task: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._error: FeedmuxError | None = None
 
     @property
-    def state(self) -> State:
-        """Where the link is."""
-        return self._machine.state
+    def state(self) -> LinkState:
+        """Where it is."""
+        return STATES[self._carrier.state]
 
     @property
-    def close_code(self) -> int | None:
-        """With what code the server closed the latest connection; None when it did not, or gave none.
+    def channels(self) -> tuple[str, ...]:
+        """What is wanted, confirmed or not."""
+        return self._conversation.wishes.wanted
 
-        What it means is the user's to know, who may :meth:`close` the link in ``lost``.
-        """
-        return self._close_code
+    @property
+    def telemetry(self) -> Telemetry:
+        """Where sinks are attached that want to know what happens inside."""
+        return self._conversation.telemetry
+
+    def record(self, recorder: Recorder | None) -> None:
+        """Have both directions written down from now on; None ends it. Who made a recorder closes it."""
+        self._conversation.recorder = recorder
+
+    def vitals(self) -> Vitals | None:
+        """How it is, for a pool; None while it is not live."""
+        if not self._conversation.is_live:
+            return None
+        caller = self._conversation.caller
+        trips = caller.round_trips_ms
+        return Vitals(pending=len(caller), p99_ms=0.0 if trips is None else trips.p99)
+
+    # Living.
 
     async def run(self) -> None:
-        """Keep the connection until :meth:`close`; the owner awaits this, once.
-
-        Cancellation cuts the connection. Returns at once when the link was closed before.
+        """Keep the link until :meth:`close`; the owner awaits this, once.
 
         Raises:
-            IllegalEvent: it runs already.
+            AuthenticationFailed: the platform does not take the credentials.
+            GaveUp: ``max_attempts`` failed in a row.
+            FeedmuxError: the policy ended it with this.
         """
-        if self._is_closed():
-            return
-        self._machine.apply(Event.START)
         try:
-            while not self._is_closed():
-                await self._connect_once()
-                await self._wait()
+            await self._conversation.run()
+        except FeedmuxError as error:
+            self._error = error
+            raise
         finally:
-            self._machine.apply(Event.STOP)
-            await self._cut()
+            self._inbox.close(self._error)
+            self._ended.set()
 
-    def send(self, payload: bytes | str, *, binary: bool = False) -> None:
-        """Send one message, as text (``bytes`` are UTF-8) or as binary.
+    def start(self) -> None:
+        """Run in a task of the link's own, which :meth:`close` ends and awaits."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run_quietly())
+
+    async def wait_live(self, within_s: float | None = None) -> None:
+        """Wait until everything is restored.
+
+        Args:
+            within_s: how long; None: until the first attempt failed.
 
         Raises:
-            LinkLost: no connection is open; nothing is kept for the next one.
-            Overflow: ``max_write_buffer_bytes`` wait already; nothing was sent.
+            FeedmuxError: why it is not live.
         """
-        if self._connection is None or not self._connection.is_open:
-            raise LinkLost(self._reason or f"none is open, the link is {self.state}")
-        self._connection.send(payload, binary=binary)
+        talk = self._conversation
+        events = [talk.became_live, self._ended] + ([talk.failed] if within_s is None else [])
+        waiters = [asyncio.ensure_future(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waiters, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()
+        if not talk.is_live:
+            raise self._error or self._carrier.error or LinkLost(f"not live within {within_s or 0:g} s")
 
-    def prove(self) -> None:
-        """Say that the connection is good: the first data came. The backoff starts anew.
+    async def close(self) -> None:
+        """End it, in peace if the other side answers within ``close_timeout_s``."""
+        self._carrier.close()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        elif self.state is not LinkState.IDLE:
+            await self._ended.wait()
+        self._inbox.close(self._error)
 
-        Cheap and harmless to repeat.
+    async def wait_closed(self) -> None:
+        """Wait until it has ended.
+
+        Raises:
+            FeedmuxError: what ended it, if that was not :meth:`close`.
         """
-        if self._machine.state is State.OPEN:
-            self._machine.apply(Event.PROVED)
-            if self._told:
-                self._told.clear()
-                _LOG.warning(_BACK, self._endpoint)
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
 
-    def pong(self) -> None:
-        """Say that the answer to the application ping came."""
-        self._heartbeat.answered()
+    def __await__(self) -> Generator[object, None, Self]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        try:
+            await self.wait_live()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Speaking.
+
+    async def send(self, message: object, *, costs_as: str = "") -> None:
+        """Send one message, as soon as the limiter allows.
+
+        Args:
+            message: ``bytes`` go as binary, ``str`` as text, anything else as the codec writes it.
+            costs_as: by which method the limiter counts it.
+
+        Raises:
+            LinkLost: the link is not live; nothing is kept for later.
+            MalformedMessage: the codec cannot write it.
+            Overflow: too much waits to be sent.
+            RateLimited: the limiter refuses it.
+        """
+        talk = self._conversation
+        talk.require_live("a message")
+        if talk.limiter is not None:
+            await talk.limiter.admit(costs_as)
+            talk.require_live("a message")
+        talk.transmit(message)
+
+    async def request(
+        self, method: str, params: object = None, *, timeout_s: float | None = None, repeatable: bool = False
+    ) -> object:
+        """Ask, and wait for the answer.
+
+        Args:
+            method: what is asked for.
+            params: as the platform takes them.
+            timeout_s: how long to wait; by default ``request_timeout_s``.
+            repeatable: it does no harm to do it twice: it waits while the link is not live, and is sent
+                again if the connection ends before the answer.
+
+        Returns:
+            The result, as decoded.
+
+        Raises:
+            CallFailed: the platform answered with an error.
+            RequestLost: the connection ended; it says whether the request may have been executed.
+            RequestTimeout: no answer in time; the same.
+            InvalidSetting: this platform answers no requests.
+            Overflow: too many requests are in flight, or too much waits to be sent.
+        """
+        patience_s = self._config.request_timeout_s if timeout_s is None else timeout_s
+        if not 0 < patience_s < inf:
+            raise InvalidSetting("timeout_s", timeout_s, "seconds above 0")
+        return await self._conversation.ask(method, params, timeout_s=patience_s, repeatable=repeatable)
+
+    async def subscribe(self, channels: str | Iterable[str]) -> Subscribed:
+        """Want channels, now and on every later connection.
+
+        Returns:
+            What became of each: confirmed, refused, or pending while the link is not live.
+
+        Raises:
+            InvalidSetting: a channel is not a text, or empty.
+        """
+        asked = _texts(channels)
+        self._tell_wishes(SubscriptionAdd, asked)
+        missing = self._conversation.wishes.want(asked)
+        if not missing:
+            return Subscribed(confirmed=asked)
+        if not self._conversation.is_live:
+            held = tuple(channel for channel in asked if channel not in missing)
+            return Subscribed(confirmed=held, pending=tuple(missing))
+        self._conversation.reconcile()
+        return await self._conversation.wishes.fate(asked)
+
+    async def unsubscribe(self, channels: str | Iterable[str]) -> None:
+        """Want channels no longer. What is on its way may still arrive."""
+        dropped = _texts(channels)
+        self._conversation.wishes.drop(dropped)
+        self._tell_wishes(SubscriptionRemove, dropped)
+        self._conversation.reconcile()
 
     def replace(self, reason: str) -> None:
-        """Cut this connection and connect again; ``lost(reason)`` follows in a later turn.
+        """Cut the connection and restore everything on another one."""
+        self._carrier.replace(reason)
 
-        Does nothing when no connection is open.
-        """
-        if self._connection is not None and self._connection.is_open:
-            self._connection.end(reason)
+    # Reading.
 
-    def close(self) -> None:
-        """End the link for good; :meth:`run` returns within ``close_timeout_s``."""
-        self._machine.apply(Event.STOP)
-        if self._connection is not None:
-            self._connection.close()
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+    def __aiter__(self) -> AsyncIterator[object]:
+        return self
+
+    def __anext__(self) -> Awaitable[object]:
+        return self._inbox.get()
 
     def statistics(self) -> Statistics:
         """Return counters since the start, and the present."""
-        connection = self._connection
         return {
-            "url": self._endpoint.text,
             "state": self.state.value,
-            "attempts": self._attempts,
-            "opens": self._opens,
-            "failures_in_a_row": self._machine.failures,
-            "messages": self._messages + (connection.messages if connection else 0),
-            "user_errors": self._user_errors,
-            "waiting_bytes": connection.waiting_bytes if connection else 0,
-            "round_trip_s": self._heartbeat.round_trip_s,
-            "last_reason": self._reason,
+            "channels": len(self.channels),
+            "held": len(self._conversation.wishes.held),
+            "waiting": len(self._inbox),
+            "dropped": self._inbox.dropped,
+            "listener_errors": self._guard.errors,
+            "requests": self._conversation.caller.statistics(),
+            "connection": self._carrier.statistics(),
         }
 
     def __repr__(self) -> str:
-        return f"<Link {self._endpoint} {self.state}>"
+        return f"<Link {self._carrier.endpoint} {self.state}>"
 
-    def _is_closed(self) -> bool:
-        return self._machine.state is State.CLOSED
+    def _tell_wishes(
+        self, kind: type[SubscriptionAdd] | type[SubscriptionRemove], channels: Iterable[str]
+    ) -> None:
+        if self.telemetry.tell is not None:
+            for channel in channels:
+                self.telemetry.tell(kind(len(self.channels), channel))
 
-    async def _connect_once(self) -> None:
-        """Make one attempt, and stay until its connection is gone."""
-        self._attempts += 1
-        connection = self._connection = Connection(
-            self._endpoint,
-            self._config,
-            opened=self._opened,
-            received=self._user.received,
-            ponged=self._ponged,
-            blamed=self._blame_received,
-            ended=self._ended,
-        )
-        try:
-            await connection.connect(tls=self._tls, turn=self._machine.failures)
-        except ConnectFailed as error:
-            self._connection = None
-            self._machine.apply(Event.FAILED)
-            self._retry(error.reason)
-        else:
-            await connection.wait_ended()
-
-    async def _wait(self) -> None:
-        """Wait as long as the machine says, or until the link is closed."""
-        if self._machine.state is not State.WAITING:
+    def _deliver(self, item: object) -> None:
+        if self._listener is not None:
+            self._guard.call(self._listener, item)
             return
-        loop = asyncio.get_running_loop()
-        self._wake = loop.create_future()
-        timer = loop.call_later(self._machine.wait_s, self._due)
         try:
-            await self._wake
-        finally:
-            timer.cancel()
-            self._wake = None
+            self._inbox.put(item)
+        except Overflow as error:
+            self._carrier.halt(error)
 
-    def _due(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._machine.apply(Event.DUE)
-            self._wake.set_result(None)
+    def _pause_reading(self) -> None:
+        self._carrier.pause_reading()
 
-    async def _cut(self) -> None:
-        """Leave nothing behind when the owner's task ends, however it ends."""
-        connection = self._connection
-        if connection is not None:
-            connection.end("the link was stopped")
-            await connection.wait_ended()
+    def _resume_reading(self) -> None:
+        self._carrier.resume_reading()
 
-    def _opened(self) -> None:
-        self._machine.apply(Event.OPENED)
-        self._opens += 1
-        self._reason = ""
-        self._heartbeat.start()
-        errors = self._user_errors
-        self._call(self._user.opened)
-        if self._user_errors > errors:
-            self.replace("its user failed to restore it")
+    async def _run_quietly(self) -> None:
+        with contextlib.suppress(FeedmuxError):  # wait_live, wait_closed and the reader say it
+            await self.run()
 
-    def _ended(self, reason: str) -> None:
-        self._heartbeat.stop()
-        if self._connection is not None:
-            self._messages += self._connection.messages
-            self._close_code = self._connection.close_code
-            self._connection = None
-        self._reason = reason
-        self._machine.apply(Event.LOST)
-        self._call(self._user.lost, reason)
-        self._retry(reason)
 
-    def _retry(self, reason: str) -> None:
-        """Tell that there will be another attempt, unless the link was closed."""
-        self._reason = reason
-        if self._is_closed():
-            return
-        new = reason not in self._told and len(self._told) < _REASONS_TOLD
-        _LOG.log(
-            logging.WARNING if new else logging.DEBUG, _DOWN, self._endpoint, reason, self._machine.wait_s
-        )
-        if new:
-            self._told.add(reason)
-        self._call(self._user.retrying, reason, self._machine.wait_s)
+def connect(
+    urls: str | Sequence[str],
+    *,
+    adapter: Adapter | None = None,
+    config: LinkConfig = _DEFAULTS,
+    listener: Listener | None = None,
+    limiter: Limiter | None = None,
+    policy: Policy = usual,
+    ssl: SSLContext | None = None,
+) -> Link:
+    """Make a link.
 
-    def _ask(self) -> None:
-        """Send the user's ping, or a PING frame whose PONG we know again."""
-        connection = self._connection
-        if connection is None or not connection.is_open:
-            return
-        payload = self._call(self._user.ping)
-        if payload is None:
-            self._question = b"%d" % self._attempts
-            connection.ping(self._question)
-            return
-        self._question = None
-        try:
-            self.send(payload)
-        except (LinkLost, Overflow):
-            _LOG.debug("the ping to %s could not be sent; its deadline decides", self._endpoint)
+    ``async with connect(url) as link`` or ``link = await connect(url)`` waits until it is live.
 
-    def _ponged(self, payload: bytes) -> None:
-        if payload == self._question:
-            self._heartbeat.answered()
+    See :class:`Link` for the arguments and the errors.
+    """
+    return Link(
+        urls, adapter=adapter, config=config, listener=listener, limiter=limiter, policy=policy, ssl=ssl
+    )
 
-    def _mute(self) -> None:
-        self.replace(f"no answer to the ping within {self._config.ping_timeout_s:g} s")
 
-    def _call(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result | None:
-        """Call the user; what it raises is its programming error and must not end the link."""
-        try:
-            return function(*arguments)
-        except Exception:  # noqa: BLE001 - the outermost edge: _blame logs it
-            self._blame(function.__name__)
-            return None
-
-    def _blame_received(self) -> None:
-        self._blame("received")
-
-    def _blame(self, name: str) -> None:
-        """Count a failure of the user; log it the 1st, 2nd, 4th, 8th … time: it may come per message."""
-        self._user_errors += 1
-        if self._user_errors & (self._user_errors - 1) == 0:
-            _LOG.exception(_BLAME, name, self._endpoint, self._user_errors)
+def _texts(channels: str | Iterable[str]) -> tuple[str, ...]:
+    """Check what is to be subscribed to; repeats count once."""
+    texts = tuple(dict.fromkeys([channels] if isinstance(channels, str) else channels))
+    for text in texts:
+        if not (isinstance(text, str) and text):
+            raise InvalidSetting("channels", text, "texts that are not empty")
+    return texts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from math import isfinite
-from typing import Final
+from typing import Final, TypeGuard
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,7 +27,31 @@ _SECONDS: Final = (
     "max_backoff_s",
     "ping_interval_s",
     "ping_timeout_s",
+    "request_timeout_s",
+    "breaker_cooldown_s",
 )
+_SECONDS_OR_NONE: Final = ("silence_s", "channel_silence_s")
+_COUNTS: Final = {
+    "max_message_bytes": (1, "a whole number of bytes above 0"),
+    "max_write_buffer_bytes": (1, "a whole number of bytes above 0"),
+    "max_attempts": (0, "a number of attempts in a row, or 0 for no bound"),
+    "max_redirects": (0, "a number of redirects, or 0 for none"),
+    "max_in_flight": (1, "a number of requests above 0"),
+    "max_waiting": (1, "a number of messages above 0"),
+    "breaker_failures": (0, "a number of failures in a row, or 0 for none"),
+}
+_PROXIES: Final = frozenset({"http", "https", "socks4", "socks5"})
+
+
+class WhenFull(StrEnum):
+    """What a link does while nobody takes its messages."""
+
+    PAUSE = "pause"
+    """Reads no more, so that the server has to wait; its patience is its own."""
+    DROP = "drop"
+    """Lets the oldest message go, and tells how many went."""
+    CLOSE = "close"
+    """Ends the link with :class:`feedmux.model.errors.Overflow`."""
 
 
 class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +67,17 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         ping_timeout_s: how long its answer may take before the connection is replaced.
         max_message_bytes: the longest message that is taken, fragments together.
         max_write_buffer_bytes: how much may wait to be sent.
+        request_timeout_s: how long an answer to a request is waited for, unless the call says.
+        max_attempts: failed attempts in a row after which the link ends; 0: it never does.
+        breaker_failures: failures in a row after which nothing is tried for a while; 0: never.
+        breaker_cooldown_s: that while.
+        max_redirects: how many redirects are followed, to the same host only.
+        proxy: ``http://``, ``https://``, ``socks4://`` or ``socks5://``, with a user if need be.
+        silence_s: how long a connection may bring nothing at all; None: for ever.
+        channel_silence_s: how long a channel that is subscribed to may; None: for ever.
+        max_in_flight: requests that wait for their answers.
+        max_waiting: messages that wait to be taken.
+        when_full: what happens at that bound.
         headers: extra HTTP headers of the upgrade request; their values never show in ``repr``.
 
     Raises:
@@ -52,27 +89,43 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
     close_timeout_s: float = 1.0
     retry_delay_s: float = 1.0
     retry_multiplier: float = 2.0
-    max_backoff_s: float = 60.0
-    ping_interval_s: float = 20.0
+    max_backoff_s: float = 30.0
+    ping_interval_s: float = 30.0
     ping_timeout_s: float = 10.0
     max_message_bytes: int = 10 * 1024 * 1024
     max_write_buffer_bytes: int = 1024 * 1024
+    request_timeout_s: float = 30.0
+    max_attempts: int = 0
+    breaker_failures: int = 10
+    breaker_cooldown_s: float = 60.0
+    max_redirects: int = 0
+    proxy: str | None = None
+    silence_s: float | None = None
+    channel_silence_s: float | None = None
+    max_in_flight: int = 1000
+    max_waiting: int = 10_000
+    when_full: WhenFull = WhenFull.PAUSE
     headers: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name in _SECONDS:
-            value = getattr(self, name)
-            if not (_is_number(value) and isfinite(value) and value > 0):
-                raise InvalidSetting(name, value, "a number above 0")
+            _check_seconds(name, getattr(self, name))
+        for name in _SECONDS_OR_NONE:
+            if getattr(self, name) is not None:
+                _check_seconds(name, getattr(self, name))
         if self.retry_multiplier < 1:
             raise InvalidSetting("retry_multiplier", self.retry_multiplier, "a factor of at least 1")
         if self.max_backoff_s < self.retry_delay_s:
             expected = f"seconds, at least retry_delay_s ({self.retry_delay_s:g})"
             raise InvalidSetting("max_backoff_s", self.max_backoff_s, expected)
-        for name in ("max_message_bytes", "max_write_buffer_bytes"):
+        for name, (least, expected) in _COUNTS.items():
             value = getattr(self, name)
-            if not (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-                raise InvalidSetting(name, value, "a whole number of bytes above 0")
+            if not (isinstance(value, int) and not isinstance(value, bool) and value >= least):
+                raise InvalidSetting(name, value, expected)
+        if self.when_full not in set(WhenFull):
+            raise InvalidSetting("when_full", self.when_full, f"one of {', '.join(WhenFull)}")
+        if self.proxy is not None:
+            _check_proxy(self.proxy)
         for header in self.headers:
             _check_header(*header)
 
@@ -82,13 +135,28 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         return Backoff(self.retry_delay_s, self.retry_multiplier, self.max_backoff_s)
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "headers"
-        )
-        return f"LinkConfig({shown}, headers={tuple((name, '***') for name, _ in self.headers)!r})"
+        hidden = {"headers": tuple((name, "***") for name, _ in self.headers), "proxy": self.proxy and "***"}
+        shown = {name: hidden.get(name, getattr(self, name)) for name in self.__struct_fields__}
+        return f"LinkConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
-def _is_number(value: object) -> bool:
+def _check_seconds(name: str, value: object) -> None:
+    if not (_is_number(value) and isfinite(value) and value > 0):
+        raise InvalidSetting(name, value, "a number above 0")
+
+
+def _check_proxy(url: str) -> None:
+    """Refuse what is no proxy; its user and password never show."""
+    try:
+        parts = urlsplit(url)
+        works = parts.scheme in _PROXIES and bool(parts.hostname) and parts.port != 0
+    except (ValueError, AttributeError, TypeError):  # it may be anything that somebody wrote
+        works = False
+    if not works:
+        raise InvalidSetting("proxy", "***", f"a URL of {', '.join(sorted(_PROXIES))} with a host")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

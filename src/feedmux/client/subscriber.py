@@ -14,9 +14,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
-from feedmux.client.link import Link, LinkConfig
-from feedmux.model.errors import LinkLost, MalformedMessage, Refused
+from feedmux.client.settings import LinkConfig
+from feedmux.model.errors import MalformedMessage, Refused
+from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Clock, Dice, Statistics
 
 Message = dict[str, Any]
@@ -25,7 +27,9 @@ MAX_ARGS: Final = 100
 """So many streams go into one request; a gateway allows no more per client by default."""
 FINAL_CODES: Final = range(4500, 5000)
 """Close codes of a gateway that do not invite a reconnect."""
-PATIENT: Final = LinkConfig(connect_timeout_s=45.0)
+PATIENT: Final = LinkConfig(
+    connect_timeout_s=45.0, max_backoff_s=60.0, ping_interval_s=20.0, breaker_failures=0
+)
 """Waits for a server that must wake up first: 45 s for a connection, then 1 to 60 s between attempts."""
 
 _LOG: Final = logging.getLogger(__name__)
@@ -85,7 +89,7 @@ class Subscriber:
         self._reader = reader
         self._messages = self._malformed = 0
         self._refusal: Refused | None = None
-        self._link = Link(
+        self._carrier = Carrier(
             url,
             self,
             config=config,
@@ -100,13 +104,13 @@ class Subscriber:
         Raises:
             Refused: the gateway closed the connection with one of :data:`FINAL_CODES`.
         """
-        await self._link.run()
+        await self._carrier.run()
         if self._refusal is not None:
             raise self._refusal
 
     def close(self) -> None:
         """End for good; :meth:`run` returns soon."""
-        self._link.close()
+        self._carrier.close()
 
     def subscribe(self, args: Iterable[str]) -> None:
         """Want ``args`` too, now and on every later connection.
@@ -135,7 +139,7 @@ class Subscriber:
             "wanted": len(self._wanted),
             "messages": self._messages,
             "malformed": self._malformed,
-            "link": self._link.statistics(),
+            "link": self._carrier.statistics(),
         }
 
     # What the link calls.
@@ -155,16 +159,18 @@ class Subscriber:
             return
         self._messages += 1
         if message.get("op") == "pong":
-            self._link.pong()
+            self._carrier.pong()
             return
-        self._link.prove()
+        self._carrier.prove()
         self._reader.take(message, payload)
+
+    received_binary = received
 
     def lost(self, reason: str) -> None:
         """Tell the reader that the connection ended; come back, unless the gateway says not to."""
-        if self._link.close_code in FINAL_CODES:
+        if self._carrier.close_code in FINAL_CODES:
             self._refusal = Refused("the connection", f"{reason}; this code says not to come back")
-            self._link.close()
+            self._carrier.close()
         self._reader.disconnected(reason)
 
     def retrying(self, reason: str, wait_s: float) -> None:
@@ -178,7 +184,7 @@ class Subscriber:
     def _ask(self, operation: str, args: Iterable[str]) -> None:
         try:
             for request in requests(operation, args):
-                self._link.send(request)
+                self._carrier.send(request)
         except LinkLost:
             _LOG.debug("%s waits for the next connection", operation)
 

@@ -38,37 +38,6 @@ class RateWindow:
         return max(0.0, self._opened + 1.0 - now)
 
 
-class TokenBucket:
-    """A budget that fills with time.
-
-    Args:
-        rate: tokens per second, above 0.
-        burst: the most that it holds, at least 1; it starts full.
-    """
-
-    __slots__ = ("_burst", "_filled", "_rate", "_tokens")
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._tokens = burst
-        self._filled = float("-inf")
-
-    def take(self, now: float) -> bool:
-        """Take one token; False when there is none."""
-        if self._filled != float("-inf"):
-            self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
-        self._filled = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
-
-    def wait_s(self) -> float:
-        """Seconds from the last :meth:`take` until there is a token."""
-        return max(0.0, (1.0 - self._tokens) / self._rate)
-
-
 Item = TypeVar("Item", bound=Hashable)
 
 

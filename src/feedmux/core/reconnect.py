@@ -24,8 +24,8 @@ where *n* counts the waits since the last proof. The draw from zero ("full jitte
 thousands of clients that were cut together from coming back together.
 Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 
-Invariants: ``wait_s`` lies between 0 and the ceiling and changes only on the way into
-``waiting``; an illegal event changes nothing; the machine never gives up by itself.
+Invariants: ``wait_s`` lies between 0 and the ceiling, unless it was postponed, and changes only
+on the way into ``waiting`` or there; an illegal event changes nothing; the machine never gives up by itself.
 
 Deliberately absent: the clock and the timer (the driver keeps them and says ``due``), the
 reasons of a failure, and any judgement which failures are final: none is.
@@ -174,6 +174,11 @@ class Reconnect:
             self._failures = 0
         self._state = state
         return state
+
+    def postpone(self, wait_s: float) -> None:
+        """Make the present wait at least so long; without one it changes nothing."""
+        if self._state is State.WAITING:
+            self._wait_s = max(self._wait_s, wait_s)
 
     def __repr__(self) -> str:
         return f"<Reconnect {self._state} failures={self._failures} wait_s={self._wait_s:.3f}>"

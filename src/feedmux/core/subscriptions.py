@@ -3,9 +3,10 @@
 Theory of operation
 -------------------
 A wanted topic is *queued*, then *requested*, then *confirmed*; only the first request for it is
-part of a batch. Venues refuse whole batches and name one bad topic at most, so after a refusal
+part of a batch. Some venues refuse whole batches and name one bad topic at most, so after a refusal
 the named topic is done and every other one goes out in a request of its own, all of them
-pipelined: any number of bad topics costs two round trips.
+pipelined: any number of bad topics costs two round trips. Others grant what they know of a batch and
+list that: then it costs one.
 
 =========  ===========================  ===================================================
 phase      event                        what happens
@@ -16,27 +17,31 @@ requested  accepted, or data comes      confirmed; data proves nothing while an 
                                         that went before is not answered
 requested  batch refused, not named     queued again, to go alone
 requested  refused alone, or named      denied: it leaves, with the venue's reason
+requested  left out of what is granted  denied, too: asking again would change nothing
 requested  «already subscribed»         confirmed; the rest of its batch goes alone
 requested  no answer in time            queued again, to go alone
+requested  «not now»                    waits as if unanswered; then queued again, in a batch
 any        dropped                      it leaves; given back if the venue may have it
 any        connection opened            queued: a new connection remembers nothing
 =========  ===========================  ===================================================
 
-An answer decides only about topics whose latest request it answers: what was given back and
-wanted again waits for its own. An answer without an id belongs to the oldest request that holds
-the topic it names, or to the oldest of all if it names none, because venues answer in order.
+What was given back and put off is given back again. An answer decides only about topics whose
+latest request it answers: what was given back and wanted again waits for its own. An answer
+without an id belongs to the oldest request that holds the topic it names, or to the oldest of all
+if it names none, because venues answer in order.
 Deliberately absent: budgets and time of day; the caller decides when the next request may go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import count
 from typing import Literal, NamedTuple
 
 from feedmux.core.limits import FairQueue
 from feedmux.model.topic import Topic
+from feedmux.model.venue import Answer
 
 Verb = Literal["subscribe", "unsubscribe"]
 
@@ -56,6 +61,14 @@ class Request(NamedTuple):
     request_id: str
     verb: Verb
     topics: tuple[Topic, ...]
+
+
+class _Flight(NamedTuple):
+    """A request that is not answered; ``is_put_off`` when the venue said that it has no time for it."""
+
+    request: Request
+    sent: float
+    is_put_off: bool = False
 
 
 class Outcome(NamedTuple):
@@ -95,7 +108,7 @@ class Subscriptions:
         self._alone: FairQueue[Topic] = FairQueue()
         self._give_back: dict[Topic, None] = {}
         self._leaving: dict[Topic, str] = {}  # to the unsubscribe that is not answered yet
-        self._flying: dict[str, tuple[Request, float]] = {}
+        self._flying: dict[str, _Flight] = {}
         self._turn_alone = True
 
     def __contains__(self, topic: object) -> bool:
@@ -134,7 +147,7 @@ class Subscriptions:
         if wish is not None and wish.phase is not Phase.QUEUED:
             self._give_back[topic] = None
             wish.request_id = ""
-            self._queue_alone(topic, wish)
+            self._queue(topic, self._alone)
 
     def opened(self) -> None:
         """A new connection: it remembers nothing, so everything wanted is queued."""
@@ -164,7 +177,7 @@ class Subscriptions:
         else:
             return None
         self._turn_alone = not self._turn_alone
-        self._flying[request.request_id] = (request, now)
+        self._flying[request.request_id] = _Flight(request, now)
         for topic in request.topics:
             if request.verb == "subscribe":
                 self._wishes[topic].sent(request.request_id)
@@ -172,13 +185,14 @@ class Subscriptions:
                 self._leaving[topic] = request.request_id
         return request
 
-    def answered(
-        self, request_id: str, *, accepted: bool, topic: Topic | None, reason: str, already: bool
-    ) -> list[Outcome]:
-        """Take the venue's answer (:class:`feedmux.model.venue.Answer`); returns what it decided."""
-        request = self._claim(request_id, topic)
+    def answered(self, answer: Answer) -> list[Outcome]:
+        """Take the venue's answer; returns what it decided."""
+        if answer.later:
+            self._put_off(answer.request_id)
+            return []
+        request = self._claim(answer.request_id, answer.topic)
         if request is None:
-            self._left(request_id, tuple(self._leaving))
+            self._left(answer.request_id, tuple(self._leaving))
             return []
         if request.verb == "unsubscribe":
             self._left(request.request_id, request.topics)
@@ -186,17 +200,9 @@ class Subscriptions:
         ours = [other for other in request.topics if self._is_latest(other, request)]
         for other in ours:
             self._leaving.pop(other, None)  # venues answer in order
-        if accepted:
-            return self._confirm(ours)
-        named = request.topics[0] if len(request.topics) == 1 else topic
-        for other in ours:
-            wish = self._wishes[other]
-            if other != named and wish.phase is Phase.REQUESTED:
-                wish.request_id = ""
-                self._queue_alone(other, wish)
-        if named is None or named not in ours:
-            return []
-        return self._confirm([named]) if already else self._deny(named, reason)
+        if answer.accepted:
+            return self._grant(ours, answer)
+        return self._refuse(ours, request.topics[0] if len(request.topics) == 1 else answer.topic, answer)
 
     def hear(self, topic: Topic) -> Phase | None:
         """Data of ``topic`` came: that confirms a requested topic.
@@ -216,15 +222,38 @@ class Subscriptions:
 
     def overdue(self, before: float) -> int:
         """Queue again what was requested before ``before`` and never answered; returns how many."""
-        late = [request for request, sent in self._flying.values() if sent < before]
+        late = [flight for flight in self._flying.values() if flight.sent < before]
         queued = 0
-        for request in late:
+        for request, _, is_put_off in late:
             del self._flying[request.request_id]
-            for topic in request.topics:
-                if self._is_latest(topic, request) and self._wishes[topic].phase is Phase.REQUESTED:
-                    self._queue_alone(topic, self._wishes[topic])
-                    queued += 1
+            if request.verb == "subscribe":
+                queued += self._ask_again(request, self._batch if is_put_off else self._alone)
+            elif is_put_off:
+                queued += self._give_back_again(request.topics)
         return queued
+
+    def _ask_again(self, request: Request, queue: FairQueue[Topic]) -> int:
+        latest = [topic for topic in request.topics if self._is_latest(topic, request)]
+        undecided = [topic for topic in latest if self._wishes[topic].phase is Phase.REQUESTED]
+        for topic in undecided:
+            self._queue(topic, queue)
+        return len(undecided)
+
+    def _put_off(self, request_id: str) -> None:
+        """The venue has no time for a request, and perhaps says so when nobody waits for it any more."""
+        flight = self._flying.get(request_id)
+        if flight is not None:
+            self._flying[request_id] = flight._replace(is_put_off=True)
+        else:
+            self._give_back_again(
+                [topic for topic, left_by in self._leaving.items() if left_by == request_id]
+            )
+
+    def _give_back_again(self, topics: Iterable[Topic]) -> int:
+        """An unsubscribe was put off: what is still not wanted is given back again; how many."""
+        left = [topic for topic in topics if topic not in self._wishes]
+        self._give_back.update(dict.fromkeys(left))
+        return len(left)
 
     def _next_id(self) -> str:
         return str(next(self._ids))
@@ -245,21 +274,44 @@ class Subscriptions:
             if self._leaving.get(topic) == request_id:
                 del self._leaving[topic]
 
-    def _queue_alone(self, topic: Topic, wish: _Wish) -> None:
+    def _queue(self, topic: Topic, queue: FairQueue[Topic]) -> None:
+        wish = self._wishes[topic]
         wish.phase = Phase.QUEUED
-        self._alone.push(wish.asker, topic)
+        queue.push(wish.asker, topic)
 
     def _claim(self, request_id: str, topic: Topic | None) -> Request | None:
         if request_id not in self._flying:
             request_id = self._guess(topic) if not request_id else ""
-        request, _ = self._flying.pop(request_id, (None, 0.0))
-        return request
+        flight = self._flying.pop(request_id, None)
+        return None if flight is None else flight.request
 
     def _guess(self, topic: Topic | None) -> str:
-        for request_id, (request, _) in self._flying.items():
-            if topic is None or topic in request.topics:
+        for request_id, flight in self._flying.items():
+            if topic is None or topic in flight.request.topics:
                 return request_id
         return ""
+
+    def _grant(self, topics: list[Topic], answer: Answer) -> list[Outcome]:
+        """A request took effect, if the venue lists topics for these alone."""
+        granted = answer.granted
+        if granted is None:
+            return self._confirm(topics)
+        outcomes = self._confirm([topic for topic in topics if topic in granted])
+        for topic in topics:
+            if topic not in granted and self._wishes[topic].phase is Phase.REQUESTED:
+                outcomes += self._deny(topic, answer.reason)
+        return outcomes
+
+    def _refuse(self, topics: list[Topic], named: Topic | None, answer: Answer) -> list[Outcome]:
+        """A request took no effect: the topic that is named decides itself, the others go alone."""
+        for topic in topics:
+            wish = self._wishes[topic]
+            if topic != named and wish.phase is Phase.REQUESTED:
+                wish.request_id = ""
+                self._queue(topic, self._alone)
+        if named is None or named not in topics:
+            return []
+        return self._confirm([named]) if answer.already else self._deny(named, answer.reason)
 
     def _confirm(self, topics: list[Topic]) -> list[Outcome]:
         outcomes = []

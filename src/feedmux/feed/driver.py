@@ -17,6 +17,8 @@ reconnecting  confirmed                a gap where values were missed, then ``li
                                        new epoch; what was known before is void
 live          silent too long          ``stale``
 stale         speaks                   ``live``, the epoch stands
+live          a later candle           the one before it, once more and closed, where the
+                                       venue does not say so and it is known
 live          unreadable message       a ticker: ``reconnecting`` and asked for anew;
                                        others: a gap and a new epoch; one that names no
                                        topic: the connection is replaced
@@ -44,8 +46,8 @@ from feedmux.feed.shard import LinkMaker, Shard, ShardConfig
 from feedmux.feed.writer import MakeMerge, RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import Clock, Publisher, Statistics
-from feedmux.model.topic import Mode, Topic
-from feedmux.model.venue import Merge, Value, Venue
+from feedmux.model.topic import Mode, Topic, place_name
+from feedmux.model.venue import Candle, Data, Merge, Value, Venue
 
 _TICK_S = 0.2
 
@@ -164,13 +166,16 @@ class Driver:
 
     # What a shard tells its desk
 
-    def write(self, event: Merge | Value) -> None:
+    def write(self, event: Data) -> None:
         """Number a value and publish it."""
         writer = self._writers[event.topic]
         receive_ns = self._time_ns()
         envelope: Envelope | Unmerged | None
         if type(event) is Merge:
             envelope = writer.merge(event, receive_ns)
+        elif type(event) is Candle:
+            self._write_candle(writer, event, receive_ns)
+            return
         else:
             envelope = writer.take(cast(Value, event), receive_ns)
         if type(envelope) is Envelope:
@@ -192,7 +197,7 @@ class Driver:
     def deny(self, topic: Topic, reason: str) -> None:
         """The venue refused ``topic``: its holders are told, and it is remembered."""
         self._counts["refused"] += 1
-        reason = f"{self._venue.name}.{self._venue.market} refused it: {reason}"
+        reason = f"{place_name(self._venue.name, self._venue.market)} refused it: {reason}"
         if self._config.refused_memory_s > 0:
             until = self._clock.monotonic() + self._config.refused_memory_s
             self._refused[topic] = (until, reason)
@@ -248,6 +253,13 @@ class Driver:
             **counts,
             "links": [shard.statistics() for shard in self._shards],
         }
+
+    def _write_candle(self, writer: TopicWriter, event: Candle, receive_ns: int) -> None:
+        envelopes = writer.take_candle(event, receive_ns)
+        for envelope in envelopes:
+            self._published += 1
+            self._publish(envelope)
+        self._counts["repeated"] += not envelopes
 
     def _refusal(self, topic: Topic) -> str | None:
         problem = self._venue.problem(topic)

@@ -1,4 +1,4 @@
-"""One connection to a venue: its link, its subscriptions, its budget, its silence."""
+"""One connection to a venue: its link, its greeting, its subscriptions, its budget, its silence."""
 
 from __future__ import annotations
 
@@ -9,20 +9,33 @@ from typing import Protocol
 
 import msgspec
 
-from feedmux.client.link import Link, LinkUser
-from feedmux.core.limits import TokenBucket
+from feedmux.client.carrier import Carrier
+from feedmux.client.user import CarrierUser
+from feedmux.core.budget import single
 from feedmux.core.silence import SilenceWatch
 from feedmux.core.subscriptions import Phase, Request, Subscriptions
 from feedmux.model.errors import FeedmuxError
 from feedmux.model.ports import Clock, Statistics
-from feedmux.model.topic import Topic
-from feedmux.model.venue import Answer, Malformed, Merge, Pong, Value, Venue
+from feedmux.model.topic import Topic, place_name
+from feedmux.model.venue import (
+    Answer,
+    Candle,
+    Data,
+    Greeted,
+    Malformed,
+    Merge,
+    Pong,
+    Reply,
+    Value,
+    Venue,
+    Word,
+)
 
 log = logging.getLogger(__name__)
 
-_DATA = (Merge, Value)
+_DATA = (Merge, Value, Candle)
 
-LinkMaker = Callable[[LinkUser], Link]
+LinkMaker = Callable[[CarrierUser], Carrier]
 
 
 class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +43,8 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         batch: topics in one request, at most; a venue may allow fewer.
-        request_rate: requests per second on one connection.
-        request_burst: requests at once.
+        request_rate: requests per second on one connection, at most; a venue may allow fewer.
+        request_burst: requests at once, likewise.
         answer_timeout_s: after this a request that was not answered goes out again.
         silence_s: seconds of silence after which a topic is stale, by kind; a kind that is not
             named may be silent for ever.
@@ -47,7 +60,7 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Desk(Protocol):
     """Who is told what a shard learns."""
 
-    def write(self, event: Merge | Value) -> None:
+    def write(self, event: Data) -> None:
         """A value of a confirmed topic came."""
 
     def confirm(self, topic: Topic) -> None:
@@ -70,7 +83,7 @@ class Desk(Protocol):
 
 
 class Shard:
-    """One link's worth of topics (a :class:`feedmux.client.link.LinkUser`).
+    """One link's worth of topics (a :class:`feedmux.client.carrier.CarrierUser`).
 
     Args:
         venue: the codec.
@@ -84,6 +97,7 @@ class Shard:
         self, venue: Venue, desk: Desk, *, make_link: LinkMaker, config: ShardConfig, clock: Clock
     ) -> None:
         self._venue = venue
+        self._place = place_name(venue.name, venue.market)
         self._desk = desk
         self._config = config
         self._clock = clock
@@ -94,12 +108,16 @@ class Shard:
         self._messages = 0
         self._wishes = Subscriptions(min(venue.max_args, config.batch))
         self._silence = SilenceWatch(config.silence_s)
-        self._budget = TokenBucket(config.request_rate, config.request_burst)
+        allowed = venue.budget
+        self._budget = single(
+            min(config.request_rate, allowed.rate), min(config.request_burst, allowed.burst)
+        )
         self._pump: asyncio.Handle | None = None
         self._open = False
         self._proven = False
         self._last_message: float | None = None
         self._down_since = clock.monotonic()
+        self._complaints: set[str] = set()
         self._counts = {"malformed": 0, "foreign": 0, "late": 0, "cuts": 0}
         self.characters = 0
         self.link = make_link(self)
@@ -161,6 +179,8 @@ class Shard:
         self._last_message = now
         self._wishes.opened()
         self._silence.restart(now)
+        for greeting in self._venue.greetings():
+            self._say(greeting)
         self._pump_now()
 
     def received(self, payload: bytes) -> None:
@@ -181,6 +201,8 @@ class Shard:
             else:
                 self._take(event)
 
+    received_binary = received
+
     def lost(self, reason: str) -> None:
         """The link's connection ended."""
         self._open = False
@@ -191,7 +213,7 @@ class Shard:
 
     def retrying(self, reason: str, wait_s: float) -> None:
         """The link waits before it tries again."""
-        log.debug("%s.%s: trying again in %.1f s: %s", self._venue.name, self._venue.market, wait_s, reason)
+        log.debug("%s: trying again in %.1f s: %s", self._place, wait_s, reason)
 
     def ping(self) -> bytes:
         """The venue's application ping."""
@@ -212,14 +234,20 @@ class Shard:
             "link": self.link.statistics(),
         }
 
-    def _take(self, event: Answer | Pong | Malformed) -> None:
+    def _take(self, event: Word) -> None:
         """What is not data."""
-        if isinstance(event, Answer):
-            self._answered(event)
-        elif isinstance(event, Pong):
-            self._ponged()
-        else:
-            self._malformed(event)
+        match event:
+            case Answer():
+                self._answered(event)
+            case Pong():
+                self._ponged()
+            case Reply(payload):
+                self._say(payload)
+            case Greeted(refused):
+                if refused:
+                    self._complain("refused a greeting", refused)
+            case Malformed():
+                self._malformed(event)
 
     def _listen(self, topic: Topic, now: float) -> bool:
         """A topic speaks for the first time, or after a silence; False when it is not to be heard."""
@@ -236,14 +264,9 @@ class Shard:
         return True
 
     def _answered(self, answer: Answer) -> None:
-        outcomes = self._wishes.answered(
-            answer.request_id,
-            accepted=answer.accepted,
-            topic=answer.topic,
-            reason=answer.reason,
-            already=answer.already,
-        )
-        for topic, denied in outcomes:
+        if answer.later:
+            self._complain("has no time for a request", answer.reason)
+        for topic, denied in self._wishes.answered(answer):
             if denied is None:
                 self._desk.confirm(topic)
             else:
@@ -261,14 +284,19 @@ class Shard:
         self._counts[kind] += 1
         level = logging.WARNING if self._counts[kind] == 1 else logging.DEBUG
         what = "that nobody asked for" if event.foreign else "that cannot be read"
-        venue = f"{self._venue.name}.{self._venue.market}"
-        log.log(level, "%s sent a message %s: %s", venue, what, event.reason)
+        log.log(level, "%s sent a message %s: %s", self._place, what, event.reason)
         if event.foreign:
             return
         if event.topic is None:
             self.link.replace("a message of the venue could not be read")
         elif self._wishes.phase(event.topic) is Phase.CONFIRMED:
             self._desk.doubt(event.topic, "a message of the venue could not be read")
+
+    def _complain(self, what: str, words: str) -> None:
+        """Log what the venue does not want of us; loudly once, because it may come often."""
+        level = logging.DEBUG if what in self._complaints else logging.WARNING
+        self._complaints.add(what)
+        log.log(level, "%s %s: %s", self._place, what, words)
 
     def _prove(self) -> None:
         self._proven = True
@@ -288,8 +316,9 @@ class Shard:
         self._pump = None
         while self._open and self._wishes.has_requests:
             now = self._clock.monotonic()
-            if not self._budget.take(now):
-                self._pump = asyncio.get_running_loop().call_later(self._budget.wait_s(), self._pump_now)
+            wait_s = self._budget.take(now, "subscribe")  # whatever it asks costs the same
+            if wait_s:
+                self._pump = asyncio.get_running_loop().call_later(wait_s, self._pump_now)
                 return
             request = self._wishes.next_request(now)
             if request is not None:
@@ -297,11 +326,15 @@ class Shard:
 
     def _send(self, request: Request, now: float) -> None:
         encode = self._venue.subscribe if request.verb == "subscribe" else self._venue.unsubscribe
-        try:
-            self.link.send(encode(request.topics, request.request_id))
-        except FeedmuxError as error:
-            self.link.replace(str(error))
-            return
-        if request.verb == "subscribe":
+        if self._say(encode(request.topics, request.request_id)) and request.verb == "subscribe":
             for topic in request.topics:
                 self._silence.expect(topic, now)
+
+    def _say(self, payload: bytes) -> bool:
+        """Send a message; a connection that does not take it is replaced. Whether it was sent."""
+        try:
+            self.link.send(payload)
+        except FeedmuxError as error:
+            self.link.replace(str(error))
+            return False
+        return True

@@ -7,11 +7,12 @@ from typing import Protocol, cast
 
 import msgspec
 
+from feedmux.core.closing import OLD, Closing
 from feedmux.core.sequence import Counter
 from feedmux.core.ticker import TickerMerge, Unmerged
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
 from feedmux.model.topic import Mode, Topic
-from feedmux.model.venue import Merge, Value
+from feedmux.model.venue import Candle, Merge, Value
 
 
 class Merging(Protocol):
@@ -53,7 +54,7 @@ class RenderedMerge:
 
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
 _SNAPSHOT, _UPDATE = EventKind.SNAPSHOT, EventKind.UPDATE
-_CANDLE, _DISTINCT = Mode.CANDLE, Mode.DISTINCT
+_MERGE, _CANDLE, _DISTINCT = Mode.MERGE, Mode.CANDLE, Mode.DISTINCT
 
 _encode = msgspec.json.Encoder().encode
 
@@ -68,7 +69,9 @@ class TopicWriter:
     """
 
     __slots__ = (
+        "_closing",
         "_counter",
+        "_is_behind",
         "_key",
         "_last",
         "_merge",
@@ -87,8 +90,10 @@ class TopicWriter:
         self._key = topic.text
         self._counter = Counter(epoch)
         self._merge = make_merge(topic)
+        self._closing: Closing[Candle] = Closing()
         self._last: Envelope | None = None
         self._seen: Value | None = None
+        self._is_behind = False
 
     def merge(self, event: Merge, receive_ns: int) -> Envelope | Unmerged:
         """Merge a part into the state.
@@ -105,20 +110,44 @@ class TopicWriter:
         key = self._key if self._counter.seq else ""
         return self._write(kind, event.venue_ns, receive_ns, key, payload)
 
-    def take(self, event: Value, receive_ns: int) -> Envelope | None:
-        """Number a value; None when it repeats the last one, or is an older candle."""
+    def take(self, event: Value, receive_ns: int) -> Envelope | Unmerged | None:
+        """Number a value.
+
+        Returns:
+            The event to publish; None when it repeats the last one, or is older; or why there is none: all
+            that comes is older, so that the ticker must be asked for anew.
+        """
         seen, self._seen = self._seen, event
+        mode = self._mode
+        if mode is _MERGE:
+            return self._take_whole(event, seen, receive_ns)
         if seen is not None:
-            if self._mode is _CANDLE and event.venue_ns < seen.venue_ns:
+            if mode is _CANDLE and event.venue_ns < seen.venue_ns:
                 self._seen = seen
                 return None
-            if self._mode is _DISTINCT and event.payload == seen.payload:
+            if mode is _DISTINCT and event.payload == seen.payload:
                 return None
         return self._write(_UPDATE, event.venue_ns, receive_ns, event.key, event.payload)
+
+    def take_candle(self, event: Candle, receive_ns: int) -> tuple[Envelope, ...]:
+        """Number a candle whose venue does not say when it closes.
+
+        Returns:
+            The events to publish: the candle before it, closed, if that is known, and its own state;
+            none when a later candle came already.
+        """
+        ended = self._closing.take(event.opened_ms, event)
+        if ended is OLD:
+            return ()
+        state = event.key, event.payload
+        texts = (state,) if ended is None else (("", ended.closed), state)
+        return tuple(self._write(_UPDATE, 0, receive_ns, key, payload) for key, payload in texts)
 
     def status(self, state: State, reason: str, now_ns: int) -> Envelope:
         """Change the state; the event that says so."""
         self.state, self.reason = state, reason
+        if state is State.STALE:
+            self._closing.quiet()
         return self._event(EventKind.STATUS, now_ns, _encode(Status(state, reason)))
 
     def standing(self, now_ns: int) -> Envelope:
@@ -142,8 +171,21 @@ class TopicWriter:
         """Continuity was lost: nothing that was known before is vouched for any more."""
         self._counter.restart(epoch)
         self._merge.clear()
+        self._closing.clear()
         self._last = None
         self._seen = None
+        self._is_behind = False
+
+    def _take_whole(self, event: Value, seen: Value | None, receive_ns: int) -> Envelope | Unmerged | None:
+        """Number a ticker that comes whole each time; the second older one in a row is no exception."""
+        if seen is not None and event.venue_ns < seen.venue_ns:
+            self._seen = seen
+            was_behind, self._is_behind = self._is_behind, True
+            return Unmerged.DESYNC if was_behind else None
+        self._is_behind = False
+        if self._counter.seq:
+            return self._write(_UPDATE, event.venue_ns, receive_ns, event.key, event.payload)
+        return self._write(_SNAPSHOT, event.venue_ns, receive_ns, "", event.payload)
 
     def _write(self, kind: EventKind, venue_ns: int, receive_ns: int, key: str, payload: bytes) -> Envelope:
         counter = self._counter

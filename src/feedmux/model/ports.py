@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from feedmux.model.event import Envelope
+from feedmux.model.rpc import Reply
 from feedmux.model.topic import Topic
 
 Statistics = Mapping[str, object]
@@ -44,6 +45,16 @@ class Timer(Protocol):
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
 """Call something after so many seconds, once; an event loop's ``call_later``."""
+
+
+class Correlator(Protocol):
+    """How requests and answers of one protocol name each other; it keeps no state."""
+
+    def request(self, request_id: int, method: str, params: object, /) -> object:
+        """The message that asks."""
+
+    def reply(self, message: object, /) -> Reply | None:
+        """What the message answers; None when it is no answer."""
 
 
 class Sink(Protocol):

@@ -77,3 +77,8 @@ class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True):
         if topic.text != text:
             raise InvalidTopic(text)
         return topic
+
+
+def place_name(venue: str, market: str) -> str:
+    """Name a venue and market as people write it: ``bybit.linear``; ``deribit``, which has one market."""
+    return f"{venue}.{market}" if market else venue

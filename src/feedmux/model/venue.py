@@ -7,6 +7,7 @@ connection; the feed does (which topics are confirmed, what was merged so far).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, Protocol
 
 import msgspec
@@ -52,15 +53,40 @@ class Merge(msgspec.Struct, frozen=True, gc=False):
     fields: dict[str, str]
 
 
+class Candle(msgspec.Struct, frozen=True, gc=False):
+    """The state of a candle of a venue that does not say when it closes; a later candle shows it.
+
+    Args:
+        topic: what it belongs to.
+        opened_ms: when the candle opened, Unix milliseconds; names it within its topic.
+        key: conflation key while it is open.
+        payload: the JSON text of ``data`` while it is open.
+        closed: the same once it is known that nothing more comes of it.
+    """
+
+    topic: Topic
+    opened_ms: int
+    key: str
+    payload: bytes
+    closed: bytes
+
+
+Data = Value | Merge | Candle
+"""What has a topic and is published."""
+
+
 class Answer(msgspec.Struct, frozen=True):
     """The venue's answer to one request.
 
     Args:
         request_id: the id that the request carried, or empty when the venue did not say.
-        accepted: True when the whole request took effect, or had taken effect before.
+        accepted: True when the request took effect, or had taken effect before: the whole of it,
+            or as much of it as ``granted`` says.
         topic: the topic that a refusal names, if it names one that we can read.
-        reason: the venue's own words.
+        reason: the venue's own words, or why topics are missing in ``granted``.
         already: the refusal only says that ``topic`` was subscribed before.
+        granted: where the venue lists what took effect: these topics and no others of the request.
+        later: the refusal is none of the topics', the venue only has no time: ask again later.
     """
 
     request_id: str
@@ -68,10 +94,32 @@ class Answer(msgspec.Struct, frozen=True):
     topic: Topic | None
     reason: str
     already: bool = False
+    granted: frozenset[Topic] | None = None
+    later: bool = False
 
 
 class Pong(msgspec.Struct, frozen=True):
     """The answer to an application ping."""
+
+
+class Greeted(msgspec.Struct, frozen=True):
+    """The answer to a greeting.
+
+    Args:
+        refused: the venue's words when it did not take it, else empty.
+    """
+
+    refused: str = ""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The venue asks for something that it must be sent at once.
+
+    Args:
+        payload: the message to send.
+    """
+
+    payload: bytes
 
 
 class Malformed(msgspec.Struct, frozen=True):
@@ -89,7 +137,22 @@ class Malformed(msgspec.Struct, frozen=True):
     foreign: bool = False
 
 
-VenueEvent = Value | Merge | Answer | Pong | Malformed
+Word = Answer | Pong | Greeted | Reply | Malformed
+"""What is not data."""
+
+VenueEvent = Data | Word
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """How many requests a venue takes from one connection.
+
+    Args:
+        rate: per second; infinite where the venue names no limit.
+        burst: at once.
+    """
+
+    rate: float = inf
+    burst: float = inf
 
 
 class Venue(Protocol):
@@ -101,7 +164,7 @@ class Venue(Protocol):
 
     @property
     def market(self) -> str:
-        """The market's name, e.g. ``linear``."""
+        """The market's name, e.g. ``linear``; empty when the venue has only one."""
 
     @property
     def max_args(self) -> int:
@@ -111,11 +174,18 @@ class Venue(Protocol):
     def max_characters(self) -> int:
         """How many characters of arguments one connection may carry."""
 
+    @property
+    def budget(self) -> Budget:
+        """How often it may be asked for topics."""
+
     def cost(self, topic: Topic, /) -> int:
         """The characters that ``topic`` uses up of :attr:`max_characters`."""
 
     def problem(self, topic: Topic, /) -> str | None:
         """Why ``topic`` can never exist at this venue, as a sentence for people; None when it may."""
+
+    def greetings(self) -> Sequence[bytes]:
+        """What is sent first on every new connection."""
 
     def subscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
         """The request that asks for ``topics``."""
@@ -127,7 +197,10 @@ class Venue(Protocol):
         """The application ping."""
 
     def decode(self, payload: bytes, /) -> Sequence[VenueEvent]:
-        """Read one message; never raises, at worst it is one :class:`Malformed`."""
+        """Read one message; never raises, at worst it is one :class:`Malformed`.
+
+        Nothing at all is for a message that needs nothing, such as a heartbeat.
+        """
 
     def render(self, topic: Topic, state: Mapping[str, str], /) -> bytes:
         """The JSON text of ``data`` for a merged state; what is not known is absent."""

@@ -15,7 +15,6 @@ the venue refuses the 501st connection in five minutes is not documented).
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from random import Random
@@ -28,6 +27,7 @@ from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Clock
 from feedmux.sim.bybit_floor import Floor
 from feedmux.sim.bybit_session import Session
+from feedmux.sim.clock import SystemClock
 from feedmux.sim.control import obey
 from feedmux.sim.misbehaviour import garbage
 from feedmux.sim.options import MARKETS, SimOptions
@@ -36,18 +36,6 @@ CONTROL_PATH = "/control"
 _PUBLIC = "/v5/public/"
 _GOING_AWAY = 1001
 _CLOSE_TIMEOUT_S = 1.0
-
-
-class SystemClock:
-    """The machine's time."""
-
-    def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
-        return time.monotonic()
-
-    def time_ns(self) -> int:
-        """Unix time in nanoseconds."""
-        return time.time_ns()
 
 
 class BybitSim:

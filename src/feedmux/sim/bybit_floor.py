@@ -19,7 +19,9 @@ from typing import Protocol
 import msgspec
 
 from feedmux.model.ports import Clock
-from feedmux.sim.bybit_streams import Desk, Moment, Reader, Stream, symbol_of
+from feedmux.sim.bybit_streams import Desk, Stream, symbol_of
+from feedmux.sim.clock import Moment
+from feedmux.sim.frames import Reader, text_frame
 from feedmux.sim.misbehaviour import Garbage, Spoiler, spoilt
 from feedmux.sim.options import SimOptions, is_symbol
 
@@ -323,13 +325,3 @@ class Floor:
             self._swept = now
             for member in list(self.members):
                 member.sweep(now)
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A whole unmasked text frame. Source: RFC 6455, section 5.2."""
-    length = len(payload)
-    if length < 126:
-        return b"\x81%c%b" % (length, payload)
-    if length < 65_536:
-        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
-    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)

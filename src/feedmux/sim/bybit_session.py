@@ -8,8 +8,6 @@ Source: captures of linear (2026-09-30) and spot (testnet, 2026-09-13); refusals
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Iterable
 from random import Random
 
@@ -17,14 +15,14 @@ import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
-from feedmux.sim.bybit_floor import Floor, text_frame
+from feedmux.sim.bybit_floor import Floor
+from feedmux.sim.frames import reset, text_frame
 
 MAX_CHARACTERS = 21_000
 """Characters of the args array over one connection. Source: Bybit V5 documents, ws/connect, 2026-07."""
 MAX_SPOT_ARGS = 10
 """Args of one request on spot. Source: Bybit V5 documents, ws/connect, 2026-07."""
 _CONN_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
-_RESET = struct.pack("ii", 1, 0)
 _OPS = ("subscribe", "unsubscribe", "ping")
 
 
@@ -93,11 +91,7 @@ class Session:
 
     def abort(self) -> None:
         """Reset the TCP connection: the client sees no close frame."""
-        transport = self.connection.transport
-        sock = transport.get_extra_info("socket")
-        if sock is not None and not transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        transport.abort()
+        reset(self.connection)
 
     # -- from the client -------------------------------------------------------------------
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from random import Random
-from typing import Protocol
 
 import msgspec
 
 from feedmux.sim.candle import INTERVALS, Candle
+from feedmux.sim.clock import Moment
+from feedmux.sim.frames import Reader
 from feedmux.sim.market import instrument, trimmed
 from feedmux.sim.tape import Tape
 
@@ -17,25 +17,6 @@ _encode = msgspec.json.Encoder().encode
 _MAX_TRADES = 1024
 """Trades of one message. Source: Bybit V5 documents, websocket/public/trade, 2026-07."""
 _MAX_LATE_CANDLES = 10
-
-
-class Reader(Protocol):
-    """Who subscribed to a stream."""
-
-    def queue(self, frames: Iterable[bytes], /) -> None:
-        """Take frames for the next flush."""
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """When a tick happens.
-
-    Args:
-        now_ms: Unix milliseconds.
-        candle_ms: the candles' clock, the same unless they run faster.
-    """
-
-    now_ms: int
-    candle_ms: int
 
 
 class Stream(ABC):

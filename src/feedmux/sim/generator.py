@@ -17,7 +17,8 @@ import sys
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from feedmux.model.errors import FeedmuxError, LinkError, LocalError
+from feedmux.model.errors import FeedmuxError, LocalError
+from feedmux.model.link_errors import LinkError
 
 Program = Literal["load", "venue"]
 

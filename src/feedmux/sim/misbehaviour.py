@@ -45,7 +45,7 @@ def wrong_typed(payload: bytes) -> bytes:
     for key in ("cs", "ts"):
         if key in message:
             message[key] = str(message[key])
-    data = message["data"]
+    data = message.get("params", message)["data"]  # Deribit has it one level down
     for item in data if isinstance(data, list) else [data]:
         for place, key in enumerate(item):
             item[key] = (None, 17, {"value": item[key]}, [item[key]])[place % 4]

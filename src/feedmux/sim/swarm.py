@@ -26,15 +26,8 @@ from typing import Literal, Self, TypeVar
 
 import msgspec
 
-from feedmux.model.errors import (
-    CapacityError,
-    ConnectFailed,
-    FeedmuxError,
-    InvalidSetting,
-    LinkLost,
-    PeerError,
-    Refused,
-)
+from feedmux.model.errors import CapacityError, FeedmuxError, InvalidSetting, PeerError, Refused
+from feedmux.model.link_errors import ConnectFailed, LinkLost
 from feedmux.sim.generator import Generator, Silence
 from feedmux.sim.tally import Line, Measuring, Outcome, Ready, Result, merge, read_line
 from feedmux.sim.target import FULL_HOUSE, FullHouse, NotAGateway, Target

@@ -19,7 +19,8 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
-from feedmux.model.errors import CapacityError, ConnectFailed, InvalidSetting, PeerError, Refused
+from feedmux.model.errors import CapacityError, InvalidSetting, PeerError, Refused
+from feedmux.model.link_errors import ConnectFailed
 
 FULL_HOUSE = 4003
 """The close code of a gateway that has as many clients as it may."""

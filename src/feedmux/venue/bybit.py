@@ -38,7 +38,7 @@ import msgspec
 
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.topic import Topic
-from feedmux.model.venue import Answer, Malformed, Merge, Pong, Value, VenueEvent
+from feedmux.model.venue import Answer, Budget, Malformed, Merge, Pong, Value, VenueEvent
 from feedmux.venue.bybit_data import (
     read_kline,
     read_ticker,
@@ -95,6 +95,7 @@ class Bybit:
         market: as given.
         max_args: topics in one request: 10 on spot (documented), else 200 (our own bound).
         max_characters: 20,000 characters of arguments on one connection (documented: 21,000).
+        budget: infinite; Bybit documents no limit of requests on public streams.
 
     Raises:
         InvalidSetting: there is no such market, or its shapes are others (option).
@@ -107,6 +108,7 @@ class Bybit:
         self.market = market
         self.max_args = _SPOT_ARGS if market == "spot" else _ARGS
         self.max_characters = _CHARACTERS
+        self.budget = Budget()
         self._topic_of = lru_cache(_TOPICS_REMEMBERED)(partial(topic_of, market))
         self._text_of = lru_cache(_TOPICS_REMEMBERED)(_canonical)
         self._readers: dict[str, Callable[[bytes], tuple[VenueEvent, ...]]] = {
@@ -129,6 +131,10 @@ class Bybit:
     def problem(self, topic: Topic, /) -> str | None:
         """Why ``topic`` can never exist here, as a sentence for people; None when it may."""
         return problem_of(self.market, topic)
+
+    def greetings(self) -> Sequence[bytes]:
+        """Nothing: Bybit needs no introduction."""
+        return ()
 
     def subscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
         """The request that asks for ``topics``; Bybit takes all of them or none.

@@ -19,9 +19,8 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct, ValidationError, json
 
 from feedmux.model.venue import ObjectPlan
+from feedmux.venue.number import Milliseconds
 
-Milliseconds = Annotated[int, Meta(gt=0, le=9_223_372_036_854)]
-"""Unix milliseconds that still fit a signed 64-bit number of nanoseconds (until 2262)."""
 Order = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 

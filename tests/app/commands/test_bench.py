@@ -8,6 +8,8 @@ from feedmux.app.cli import load_command
 from feedmux.model.errors import FeedmuxError, LocalError
 from support.running import SOURCE
 
+pytestmark = pytest.mark.e2e
+
 NOWHERE = "ws://127.0.0.1:9/ws"
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+pytestmark = pytest.mark.e2e
+
 SOURCE = Path(__file__).parents[3] / "src"
 Start = Callable[..., Awaitable[Process]]
 

@@ -17,6 +17,8 @@ import pytest
 
 from support.gateway import Gateway, until
 
+pytestmark = pytest.mark.e2e
+
 SOURCE = Path(__file__).parents[3] / "src"
 ALTERNATE_SCREEN, MAIN_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 

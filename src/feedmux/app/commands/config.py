@@ -12,7 +12,8 @@ import typer
 from feedmux.app.config import Layer, build, notices, origin, parse_pairs, read_layers
 from feedmux.app.config_text import as_env, as_markdown, as_toml, shown
 from feedmux.app.options import ConfigFile, Pairs
-from feedmux.app.settings import SECTIONS, Settings, note
+from feedmux.app.section import note
+from feedmux.app.settings import SECTIONS, Settings
 from feedmux.app.wiring import tls
 
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True, add_completion=False)

@@ -1,0 +1,108 @@
+"""What every declaration of a setting is made of: its key, the types of values, the section.
+
+:mod:`feedmux.app.settings` has the declarations themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, JsonValue
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from feedmux.app.secret import Secret
+
+
+def key(
+    default: Any = ...,
+    about: str = "",
+    *,
+    between: tuple[float, float] | None = None,
+    unit: str = "",
+    expected: str = "",
+    idle: str = "",
+    **more: Any,
+) -> Any:
+    """Declare one setting.
+
+    Args:
+        default: its value when nobody sets it; left out when ``more`` has a ``default_factory``.
+        about: one sentence that says what it does.
+        between: the lowest and the highest allowed number.
+        unit: ``s``, ``bytes``, ... for numbers.
+        expected: what a right value looks like, where type and bounds do not say it.
+        idle: why it is accepted but does nothing; logged once at start when it was set.
+        more: passed on to :func:`pydantic.Field`.
+    """
+    extra: dict[str, JsonValue] = {"unit": unit, "expected": expected, "idle": idle}
+    if between is not None:
+        more |= {"ge": between[0], "le": between[1]}
+    return Field(default, description=about, json_schema_extra=extra, **more)
+
+
+def _websocket_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise ValueError("not a WebSocket URL")
+    _ = parts.port  # raises ValueError when it is no port
+    return text
+
+
+def _redis_url(secret: Secret) -> Secret:
+    if secret and urlsplit(secret.reveal()).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("not a Redis URL")
+    return secret
+
+
+def split(value: object) -> object:
+    """Read ``a, b`` as two items; a list stays what it is."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def auto(value: object) -> object:
+    """Read ``auto`` as None."""
+    return None if isinstance(value, str) and value.strip().lower() == "auto" else value
+
+
+def upper(value: object) -> object:
+    """Read a text in capitals."""
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def lower(value: object) -> object:
+    """Read a text in small letters."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Url = Annotated[str, AfterValidator(_websocket_url)]
+RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
+
+
+class Section(BaseSettings):
+    """What all sections share: frozen, no unknown names, no finger on the environment."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave only what the caller passes: :func:`feedmux.app.config.load` reads the rest itself."""
+        return (init_settings,)
+
+
+def note(field: FieldInfo, name: str) -> str:
+    """Return what a declaration says beside the sentence: its ``unit``, ``expected`` or ``idle``."""
+    extra = field.json_schema_extra
+    return str(extra[name]) if isinstance(extra, dict) else ""

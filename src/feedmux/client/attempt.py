@@ -1,0 +1,203 @@
+"""Make one attempt to open a WebSocket, and say in words that help why it failed.
+
+picows, which upgrades the connection, follows redirects to anywhere with all headers, waits as long as it
+likes, and leaves its socket open when it is cancelled. So we dial ourselves, through a proxy or
+not: a socket that we know can be shut down at any time; and we follow redirects ourselves, to the
+same host only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import partial
+from ssl import SSLContext, SSLError
+from typing import Final
+
+from picows import (
+    WSError,
+    WSHandshakeError,
+    WSInvalidStatusError,
+    WSListener,
+    WSParsedURL,
+    ws_connect,
+)
+from picows.proxy import ProxyError  # type: ignore[attr-defined]
+
+from feedmux.client.dial import dial
+from feedmux.client.endpoint import Endpoint, reason_of, without_secrets
+from feedmux.client.settings import LinkConfig
+from feedmux.model.link_errors import Cause, ConnectFailed, LinkError
+
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+LONGEST_WAIT_S: Final = 3600.0
+"""More is not believed when a server says how long we are to wait."""
+
+_TURNS_TO_HANG_UP: Final = 10
+_STATUS_HINTS: Final = {
+    401: "; check the credentials",
+    403: "; check the credentials",
+    404: "; check the path of the URL",
+    429: "; too many connections or attempts",
+}
+_MUTE: Final = logging.Logger("feedmux.client.picows", level=logging.CRITICAL + 1)
+
+
+class Attempt:
+    """One attempt; used once.
+
+    Args:
+        endpoint: where to.
+        config: deadlines, headers, proxy and redirects.
+        tls: how to check the server; for ``wss`` only.
+        turn: see :func:`feedmux.client.dial.dial`.
+    """
+
+    def __init__(self, endpoint: Endpoint, config: LinkConfig, *, tls: SSLContext | None, turn: int) -> None:
+        self._endpoint, self._config, self._tls, self._turn = endpoint, config, tls, turn
+        self._socket: socket.socket | None = None
+        self._scope: asyncio.Timeout | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it can still succeed."""
+        return self._scope is not None and not self._scope.expired()
+
+    async def run(self, listener: WSListener) -> None:
+        """Open the connection; the listener was told before this returns.
+
+        Raises:
+            ConnectFailed: it did not open within ``connect_timeout_s``, or was abandoned.
+        """
+        self._scope = asyncio.timeout(self._config.connect_timeout_s)
+        try:
+            async with self._scope:
+                await self._follow(listener)
+        except (OSError, WSError, ProxyError) as error:
+            raise self._failure(error, timed_out=self._scope.expired()) from error
+        finally:
+            self._scope = None
+
+    def abandon(self) -> None:
+        """Let it fail in the next turn."""
+        if self._scope is not None and not self._scope.expired():
+            self._scope.reschedule(0.0)
+
+    async def hang_up(self) -> None:
+        """Leave nothing of a failed attempt behind.
+
+        The transport, if there is one yet, is not ours to close; it closes itself, and our
+        socket, in the turns after it reads the end that the shutdown makes.
+        """
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        for _ in range(_TURNS_TO_HANG_UP):
+            if self._socket.fileno() < 0:
+                return
+            await asyncio.sleep(0)
+
+    async def _follow(self, listener: WSListener) -> None:
+        """Upgrade here, or where this host points to on itself."""
+        endpoint = self._endpoint
+        for left in range(self._config.max_redirects, -1, -1):
+            try:
+                await self._upgrade(endpoint, listener)
+            except WSInvalidStatusError as error:
+                target = _target(endpoint, error) if left else None
+                if target is None:
+                    raise
+                await self.hang_up()
+                endpoint = target
+            else:
+                return
+
+    async def _upgrade(self, endpoint: Endpoint, listener: WSListener) -> None:
+        config = self._config
+        headers = list(config.headers)
+        if endpoint.authorization is not None:
+            headers.append(("Authorization", endpoint.authorization))
+
+        async def connect_socket(place: WSParsedURL) -> socket.socket:
+            # picows names the proxy's place here if there is one.
+            self._socket = await dial(place.host, place.port, self._turn)
+            return self._socket
+
+        # picows refuses the option without TLS, and would wait 30 s for a peer that never says goodbye.
+        secure = partial(ws_connect, ssl_shutdown_timeout=config.close_timeout_s)
+        await (secure if endpoint.is_secure else ws_connect)(
+            lambda request, response: listener,
+            endpoint.url,
+            ssl_context=self._tls,
+            disconnect_on_exception=False,
+            websocket_handshake_timeout=None,
+            logger_name=_MUTE,
+            enable_auto_pong=False,
+            max_frame_size=config.max_message_bytes,
+            extra_headers=headers,
+            max_redirects=0,
+            proxy=config.proxy,
+            socket_factory=connect_socket,
+        )
+
+    def _failure(self, error: Exception, *, timed_out: bool) -> LinkError:
+        fail = partial(ConnectFailed, self._endpoint.text)
+        if timed_out:
+            what = "connecting" if self._socket is None else "upgrading to WebSocket"
+            reason = f"no answer within {self._config.connect_timeout_s:g} s while {what}"
+            return fail(reason, cause=Cause.TIMEOUT)
+        if isinstance(error, OSError):
+            return fail(reason_of(error, self._endpoint), cause=_cause_of(error))
+        if isinstance(error, ProxyError):
+            return fail(f"the proxy refused: {self._endpoint.scrub(str(error))}", cause=Cause.PROXY)
+        if isinstance(error, WSInvalidStatusError) and error.response is not None:
+            status, headers = error.response.status, error.response.headers
+            reason = _status_reason(int(status), status.phrase, headers, self._endpoint)
+            wait_s = wait_of(headers.get("Retry-After", ""), time.time())
+            return fail(reason, cause=Cause.STATUS, status=int(status), wait_s=wait_s)
+        reason = f"the server does not speak WebSocket as it should: {self._endpoint.scrub(str(error))}"
+        return fail(reason, cause=Cause.PROTOCOL)
+
+
+def wait_of(text: str, now_s: float) -> float:
+    """Read a ``Retry-After`` header; 0 when there is none, or none that can be read.
+
+    Args:
+        text: seconds, or an HTTP date.
+        now_s: Unix time.
+
+    Source: RFC 9110 §10.2.3.
+    """
+    if text.isascii() and text.isdigit():
+        return min(float(text), LONGEST_WAIT_S)
+    try:
+        wait_s = parsedate_to_datetime(text).timestamp() - now_s
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(wait_s, 0.0), LONGEST_WAIT_S)
+
+
+def _cause_of(error: OSError) -> Cause:
+    if isinstance(error, socket.gaierror):
+        return Cause.NAME
+    return Cause.TLS if isinstance(error, SSLError) else Cause.NETWORK
+
+
+def _target(endpoint: Endpoint, error: WSHandshakeError) -> Endpoint | None:
+    if error.response is None or int(error.response.status) not in REDIRECTS:
+        return None
+    return endpoint.sibling(error.response.headers.get("Location", ""))
+
+
+def _status_reason(status: int, phrase: str, headers: Mapping[str, str], endpoint: Endpoint) -> str:
+    hint = _STATUS_HINTS.get(status, "")
+    if 300 <= status < 400:
+        target = endpoint.scrub(without_secrets(headers.get("Location", "nowhere")))
+        hint = f"; it points to {target}, and redirects are not followed"
+    return f"the server answered HTTP {status} {phrase}{hint}"

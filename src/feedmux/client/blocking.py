@@ -1,0 +1,162 @@
+"""A link for programs without an event loop: scripts, notebooks, threads.
+
+The link lives in a loop of its own, in one thread that ends with it. Every method waits for its
+result and raises what the link raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import CancelledError
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from feedmux.client.events import Subscribed
+from feedmux.client.link import Link, LinkState
+from feedmux.model.link_errors import LinkLost
+from feedmux.model.ports import Statistics
+
+_Result = TypeVar("_Result")
+_NOTHING: Final = object()
+
+
+class BlockingLink:
+    """A :class:`feedmux.client.link.Link` whose methods block.
+
+    ::
+
+        with BlockingLink(lambda: connect(url)) as link:
+            link.send({"hello": "world"})
+            print(link.receive(timeout_s=5))
+
+    Its methods may be called from any thread.
+
+    Args:
+        make_link: makes the link, in the loop that it will live in.
+        within_s: how long the first connection may take; None: one attempt decides.
+
+    Raises:
+        FeedmuxError: why there is no connection.
+    """
+
+    def __init__(self, make_link: Callable[[], Link], *, within_s: float | None = None) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._live, name="feedmux-link", daemon=True)
+        self._thread.start()
+        try:
+            self._link = self._call(_opened(make_link, within_s))
+        except BaseException:
+            self._end()
+            raise
+
+    @property
+    def state(self) -> LinkState:
+        """Where the link is."""
+        return self._link.state
+
+    def send(self, message: object) -> None:
+        """Send one message; see :meth:`Link.send`."""
+        self._call(self._link.send(message))
+
+    def request(
+        self, method: str, params: object = None, *, timeout_s: float | None = None, repeatable: bool = False
+    ) -> object:
+        """Ask, and wait for the answer; see :meth:`Link.request`."""
+        return self._call(self._link.request(method, params, timeout_s=timeout_s, repeatable=repeatable))
+
+    def subscribe(self, channels: str | Iterable[str]) -> Subscribed:
+        """Want channels; see :meth:`Link.subscribe`."""
+        return self._call(self._link.subscribe(channels))
+
+    def unsubscribe(self, channels: str | Iterable[str]) -> None:
+        """Want channels no longer; see :meth:`Link.unsubscribe`."""
+        self._call(self._link.unsubscribe(channels))
+
+    def receive(self, timeout_s: float | None = None) -> object:
+        """Take the next message or notice.
+
+        Args:
+            timeout_s: how long to wait, seconds; None: for ever.
+
+        Raises:
+            TimeoutError: nothing came.
+            LinkLost: the link was closed.
+            FeedmuxError: the link ended with this.
+        """
+        return self._call(_next(self._link, timeout_s))
+
+    def __iter__(self) -> Iterator[object]:
+        """Yield messages and notices until the link is closed."""
+        while (message := self._call(_next_or(self._link, _NOTHING))) is not _NOTHING:
+            yield message
+
+    def statistics(self) -> Statistics:
+        """Return counters since the start, and the present."""
+        return self._call(_statistics(self._link))
+
+    def close(self) -> None:
+        """End the link and its thread. May be repeated."""
+        if self._thread.is_alive():
+            self._call(self._link.close())
+            self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _live(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def _call(self, work: Coroutine[object, object, _Result]) -> _Result:
+        if not self._thread.is_alive():
+            work.close()
+            raise LinkLost("the link was closed")
+        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return waiting.result()
+        except CancelledError as error:
+            raise LinkLost("the link was closed") from error
+        except BaseException:
+            waiting.cancel()
+            raise
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+async def _opened(make_link: Callable[[], Link], within_s: float | None) -> Link:
+    link = make_link()
+    link.start()
+    try:
+        await link.wait_live(within_s)
+    except BaseException:
+        await link.close()
+        raise
+    return link
+
+
+async def _statistics(link: Link) -> Statistics:
+    return link.statistics()
+
+
+async def _next_or(link: Link, end: object) -> object:
+    return await anext(link, end)
+
+
+async def _next(link: Link, timeout_s: float | None) -> object:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await anext(link)
+    except StopAsyncIteration:
+        raise LinkLost("the link was closed") from None

@@ -1,0 +1,240 @@
+"""Ask, and wait for the answer: requests of one link, whatever connection carries them.
+
+Theory of operation
+===================
+:mod:`feedmux.core.requests` knows which requests are in flight and what an answer is to us; this module
+keeps the tasks that wait, and one timer for the earliest deadline.
+
+========================  =====================================================================
+meanwhile                 the one who asked
+========================  =====================================================================
+the answer comes          gets the result, or :class:`CallFailed`
+its deadline comes        :class:`RequestTimeout`; the answer, if it still comes, is counted as late
+the connection ends       :class:`RequestLost` at once; a repeatable request waits on
+the link is restored      nothing; what waits on is sent now, with the id it had
+he is cancelled           nothing is sent any more; the answer, if it comes, is counted as late
+========================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from msgspec.structs import asdict
+
+from feedmux.client.telemetry import Telemetry
+from feedmux.client.telemetry_events import RequestFailAll, RequestResolve, RequestTrack
+from feedmux.client.telemetry_events import RequestTimeout as TimedOut
+from feedmux.core.percentiles import Samples, Summary
+from feedmux.core.requests import Fate, Requests
+from feedmux.model.errors import CallFailed, FeedmuxError, InvalidSetting
+from feedmux.model.link_errors import RequestLost, RequestTimeout
+from feedmux.model.ports import Clock, Correlator, Statistics
+from feedmux.model.rpc import Reply
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Transmit(Protocol):
+    """Sends one message now."""
+
+    def __call__(self, message: object, /) -> None:
+        """Send it.
+
+        Raises:
+            LinkLost: no connection is open.
+            Overflow: too much waits to be sent.
+        """
+
+
+class _Waiting:
+    """One who asked."""
+
+    __slots__ = ("answer", "asked_at", "message", "method", "timeout_s")
+
+    def __init__(
+        self, message: object, method: str, timeout_s: float, answer: asyncio.Future[object]
+    ) -> None:
+        self.message, self.method, self.timeout_s, self.answer = message, method, timeout_s, answer
+        self.asked_at = 0.0
+
+
+class Caller:
+    """The requests of one link.
+
+    Args:
+        correlator: how requests and answers look; None: nothing can be asked.
+        transmit: sends a message.
+        limit: requests in flight at once.
+        telemetry: who is told of requests and answers.
+        clock: time.
+    """
+
+    def __init__(
+        self,
+        correlator: Correlator | None,
+        transmit: Transmit,
+        *,
+        limit: int,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._telemetry = telemetry
+        self._round_trips_ms = Samples()
+        self._correlator, self._transmit, self._clock = correlator, transmit, clock
+        self._requests = Requests(limit)
+        self._waiting: dict[int, _Waiting] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def call(
+        self, method: str, params: object, *, timeout_s: float, now: bool = True, repeatable: bool = False
+    ) -> object:
+        """Ask, and wait for the result.
+
+        Args:
+            method: what is asked for.
+            params: as the correlator takes them.
+            timeout_s: how long, seconds above 0.
+            now: False keeps a repeatable request until :meth:`restored`.
+            repeatable: it does no harm to do it twice.
+
+        Raises:
+            InvalidSetting: this link has no correlator, or the timeout is none.
+            Overflow: too many requests are in flight, or too much waits to be sent.
+            CallFailed: the answer is an error.
+            RequestTimeout: no answer came in time.
+            RequestLost: the connection ended.
+        """
+        if self._correlator is None:
+            raise InvalidSetting("adapter", "one without a correlator", "one whose server answers requests")
+        number = self._requests.begin(self._clock.monotonic(), timeout_s, repeatable=repeatable, what=method)
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        try:
+            message = self._correlator.request(number, method, params)
+            self._waiting[number] = _Waiting(message, method, timeout_s, answer)
+            if now:
+                self._send(number)
+            else:
+                self._requests.hold(number)
+            self._set_timer()
+            return await answer
+        finally:
+            self._requests.cancel(number)
+            self._waiting.pop(number, None)
+
+    def take(self, message: object) -> bool:
+        """Take a message that came; whether it was an answer to a request, ours or not.
+
+        An answer without an id is none to a request of ours: those all have one.
+        """
+        reply = self._correlator.reply(message) if self._correlator is not None else None
+        if reply is None or reply.request_id is None:
+            return False
+        settled = self._requests.settle(reply.request_id)
+        waiting = self._waiting.pop(settled.request_id, None) if settled.request_id is not None else None
+        if settled.fate is Fate.CLAIMED and waiting is not None:
+            self._note_answer(settled.request_id or 0, waiting)
+            _answer(waiting, reply)
+        else:
+            _LOG.warning("an answer that nobody waits for (%s): id %.60r", settled.fate, reply.request_id)
+        return True
+
+    @property
+    def round_trips_ms(self) -> Summary | None:
+        """How long the latest hundred answers took, milliseconds; None before the first."""
+        return self._round_trips_ms.summary()
+
+    def lost(self, reason: str) -> None:
+        """The connection ended."""
+        failed = []
+        for lost in self._requests.lost():
+            if not lost.repeats:
+                waiting = self._waiting.pop(lost.request_id, None)
+                if waiting is not None:
+                    failed.append(lost.request_id)
+                    _fail(waiting, RequestLost(lost.what, reason, maybe_executed=lost.maybe_executed))
+        if failed and self._telemetry.tell is not None:
+            self._telemetry.tell(RequestFailAll(len(failed), tuple(failed), reason))
+
+    def restored(self) -> None:
+        """Another connection is there, and whole: send what waited for it.
+
+        Raises:
+            LinkLost: it is gone again.
+            Overflow: too much waits to be sent.
+        """
+        for number in self._requests.repeat():
+            self._send(number)
+
+    def close(self, reason: str) -> None:
+        """There will be no other connection."""
+        self.lost(reason)
+        for number in list(self._waiting):
+            lost = self._requests.cancel(number)
+            waiting = self._waiting.pop(number)
+            sent = lost is not None and lost.maybe_executed
+            _fail(waiting, RequestLost(waiting.method, reason, maybe_executed=sent))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def statistics(self) -> Statistics:
+        """Return what is in flight, and what became of the others."""
+        trips = self.round_trips_ms
+        return {**self._requests.statistics(), "round_trips_ms": None if trips is None else asdict(trips)}
+
+    def _send(self, number: int) -> None:
+        waiting = self._waiting.get(number)
+        if waiting is not None:
+            self._transmit(waiting.message)
+            self._requests.sent(number)
+            waiting.asked_at = self._clock.monotonic()
+            if self._telemetry.tell is not None:
+                self._telemetry.tell(RequestTrack(len(self._waiting), number, waiting.timeout_s * 1000))
+
+    def _set_timer(self) -> None:
+        """One timer for all: it is set for the earliest deadline, and looks again when it comes."""
+        due = self._requests.next_deadline
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        delay_s = max(0.0, due - self._clock.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        for lost in self._requests.expire(self._clock.monotonic()):
+            waiting = self._waiting.pop(lost.request_id, None)
+            if waiting is not None:
+                error = RequestTimeout(lost.what, waiting.timeout_s, maybe_executed=lost.maybe_executed)
+                _fail(waiting, error)
+                if self._telemetry.tell is not None:
+                    self._telemetry.tell(TimedOut(len(self._waiting), lost.request_id))
+        self._set_timer()
+
+    def _note_answer(self, number: int, waiting: _Waiting) -> None:
+        took_ms = (self._clock.monotonic() - waiting.asked_at) * 1000
+        self._round_trips_ms.record(took_ms)
+        if self._telemetry.tell is not None:
+            self._telemetry.tell(RequestResolve(len(self._waiting), took_ms, number))
+
+
+def _answer(waiting: _Waiting, reply: Reply) -> None:
+    if reply.error is not None:
+        error = reply.error
+        _fail(waiting, CallFailed(waiting.method, error.code, error.message, error.data))
+    elif not waiting.answer.done():
+        waiting.answer.set_result(reply.result)
+
+
+def _fail(waiting: _Waiting, error: FeedmuxError) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error)

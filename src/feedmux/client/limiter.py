@@ -1,0 +1,118 @@
+"""Stay within what a platform allows: one budget, for one link or for several.
+
+Whoever may not send yet waits in line, or is refused at once, as its owner decides. Links of one event loop
+that are given the same limiter share its budget, as connections of one account have to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import Final
+
+from feedmux.client.clock import SystemClock
+from feedmux.core.budget import Budget, Queue
+from feedmux.model.errors import RateLimited
+from feedmux.model.link_errors import RequestTimeout
+from feedmux.model.ports import Clock, Statistics
+
+
+class WhenOver(StrEnum):
+    """What becomes of a message that the budget does not allow yet."""
+
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+MAX_WAITING: Final = 1000
+
+
+class Limiter:
+    """A budget and those who wait for it.
+
+    Args:
+        budget: what is allowed; see :mod:`feedmux.core.allowance` for platforms.
+        when_over: see :class:`WhenOver`.
+        max_waiting: how many messages may wait.
+        clock: time.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        *,
+        when_over: WhenOver = WhenOver.WAIT,
+        max_waiting: int = MAX_WAITING,
+        clock: Clock | None = None,
+    ) -> None:
+        self._budget, self._when_over = budget, when_over
+        self._clock = clock or SystemClock()
+        self._queue: Queue[asyncio.Future[None]] = Queue(budget, max_waiting)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    async def admit(self, method: str) -> None:
+        """Return when a message may be sent; it has been paid for then.
+
+        Raises:
+            RateLimited: it may not, and is not to wait.
+            Unaffordable: it never will be.
+            Overflow: too many messages wait.
+        """
+        if not self._queue:
+            wait_s = self._budget.take(self._clock.monotonic(), method)
+            if not wait_s:
+                return
+            if self._when_over is WhenOver.REFUSE:
+                raise RateLimited(method, wait_s)
+        elif self._when_over is WhenOver.REFUSE:
+            raise RateLimited(method, self._budget.wait_s(self._clock.monotonic(), method))
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.push(method, turn)
+        self._set_timer()
+        try:
+            await turn
+        finally:
+            self._queue.discard(turn)
+            self._set_timer()
+
+    async def admit_within(self, method: str, timeout_s: float) -> None:
+        """Do the same, but not wait for longer than this.
+
+        Raises:
+            RequestTimeout: it took longer; nothing was sent.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.admit(method)
+        except TimeoutError:
+            raise RequestTimeout(method, timeout_s, maybe_executed=False) from None
+
+    def penalise(self, seconds: float) -> None:
+        """The platform said that it was too much: nothing goes for so long."""
+        self._budget.penalise(self._clock.monotonic(), seconds)
+
+    def utilisation(self) -> dict[str, float]:
+        """How much of each bucket is used up, from 0 to 1."""
+        return self._budget.utilisation(self._clock.monotonic())
+
+    def statistics(self) -> Statistics:
+        """Return counters, how many wait, and how much is used up."""
+        return {**self._budget.statistics(), "waiting": len(self), "utilisation": self.utilisation()}
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wait_s = self._queue.wait_s(self._clock.monotonic())
+        if wait_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._let_in)
+
+    def _let_in(self) -> None:
+        self._timer = None
+        while (turn := self._queue.pop(self._clock.monotonic())) is not None:
+            if not turn.done():
+                turn.set_result(None)
+        self._set_timer()

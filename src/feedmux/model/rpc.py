@@ -1,0 +1,36 @@
+"""Questions and answers on a link, whatever the protocol that carries them."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RpcError(msgspec.Struct, frozen=True):
+    """The peer's error, in its own words; a value, which is raised by nobody.
+
+    Args:
+        code: the peer's number; 0 when it gave none.
+        message: its sentence.
+        data: what it added, as decoded; None when it added nothing.
+    """
+
+    code: int
+    message: str
+    data: object = None
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.code})"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the peer answered to one request.
+
+    Args:
+        request_id: the request's id as the peer echoes it; None when it names none.
+        result: the answer, as decoded; None when there is an error.
+        error: why there is no result; None when there is one.
+    """
+
+    request_id: int | str | None
+    result: object = None
+    error: RpcError | None = None

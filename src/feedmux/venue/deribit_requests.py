@@ -1,0 +1,297 @@
+"""Deribit's requests and results, typed: what to send, and how to read what comes back.
+
+Amounts are in the unit that the instrument is traded in: US dollars for inverse perpetuals and
+futures, the base coin for linear ones and for options. Prices of options are in the base coin, all
+others in the quote currency. Times are Unix milliseconds, as Deribit writes them. Decimals are exact.
+
+Source: Deribit API v2, "Trading" and "Market data" (2026-09); error codes as its servers send them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from feedmux.model.errors import MalformedMessage
+
+Result = TypeVar("Result")
+
+PRODUCTION: Final = "wss://www.deribit.com/ws/api/v2"
+TEST: Final = "wss://test.deribit.com/ws/api/v2"
+
+INVALID_CREDENTIALS: Final = 13004
+UNAUTHORIZED: Final = 13009
+FORBIDDEN: Final = 13021
+TOO_MANY_REQUESTS: Final = 10028
+
+Params = Mapping[str, object]
+
+
+class OrderType(StrEnum):
+    """How an order finds its price."""
+
+    LIMIT = "limit"
+    MARKET = "market"
+    STOP_LIMIT = "stop_limit"
+    STOP_MARKET = "stop_market"
+    TAKE_LIMIT = "take_limit"
+    TAKE_MARKET = "take_market"
+    MARKET_LIMIT = "market_limit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class TimeInForce(StrEnum):
+    """How long an order stands."""
+
+    GOOD_TIL_CANCELLED = "good_til_cancelled"
+    GOOD_TIL_DAY = "good_til_day"
+    FILL_OR_KILL = "fill_or_kill"
+    IMMEDIATE_OR_CANCEL = "immediate_or_cancel"
+
+
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order to buy or to sell.
+
+    Args:
+        instrument_name: e.g. ``BTC-PERPETUAL``.
+        amount: how much, in the instrument's unit, above 0.
+        type: see :class:`OrderType`.
+        price: in the instrument's price unit; needed for limit orders.
+        label: ours, up to 64 characters.
+        time_in_force: see :class:`TimeInForce`.
+        post_only: never takes; Deribit moves the price so that it does not, unless ``reject_post_only``.
+        reject_post_only: rejects a ``post_only`` order that would take.
+        reduce_only: never opens or turns a position.
+        trigger_price: where a stop or take order wakes up.
+        trigger: what is compared with it.
+        valid_until: Unix milliseconds after which the order is not taken any more.
+    """
+
+    instrument_name: str
+    amount: Decimal
+    type: OrderType = OrderType.LIMIT
+    price: Decimal | None = None
+    label: str | None = None
+    time_in_force: TimeInForce | None = None
+    post_only: bool | None = None
+    reject_post_only: bool | None = None
+    reduce_only: bool | None = None
+    trigger_price: Decimal | None = None
+    trigger: Literal["index_price", "mark_price", "last_price"] | None = None
+    valid_until: int | None = None
+
+    def params(self) -> Params:
+        """The request's parameters: what was set, decimals as JSON numbers."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: _number(value) for name, value in fields.items() if value is not None}
+
+
+class Order(msgspec.Struct, frozen=True):
+    """An order as Deribit keeps it.
+
+    ``average_price`` is 0 before the first fill; ``price`` is None for one that takes any price.
+    """
+
+    order_id: str
+    instrument_name: str
+    direction: Literal["buy", "sell"]
+    amount: Decimal
+    order_state: Literal["open", "filled", "rejected", "cancelled", "untriggered"]
+    order_type: str
+    filled_amount: Decimal = Decimal(0)
+    average_price: Decimal = Decimal(0)
+    price: Decimal | None = None
+    label: str = ""
+    time_in_force: str = ""
+    post_only: bool = False
+    reduce_only: bool = False
+    creation_timestamp: int = 0
+    last_update_timestamp: int = 0
+
+
+class Trade(msgspec.Struct, frozen=True):
+    """A trade, public or ours. ``trade_seq`` counts per instrument; the last three are ours alone."""
+
+    trade_id: str
+    trade_seq: int
+    instrument_name: str
+    timestamp: int
+    direction: Literal["buy", "sell"]
+    price: Decimal
+    amount: Decimal
+    mark_price: Decimal | None = None
+    index_price: Decimal | None = None
+    order_id: str | None = None
+    fee: Decimal | None = None
+    fee_currency: str | None = None
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """What an order led to at once: the order as it stands now, and its fills so far."""
+
+    order: Order
+    trades: tuple[Trade, ...] = ()
+
+
+class Position(msgspec.Struct, frozen=True):
+    """What we hold of an instrument; ``size`` is in its unit, below 0 when it was sold short."""
+
+    instrument_name: str
+    direction: Literal["buy", "sell", "zero"]
+    size: Decimal
+    average_price: Decimal = Decimal(0)
+    mark_price: Decimal | None = None
+    floating_profit_loss: Decimal | None = None
+    size_currency: Decimal | None = None
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """What can be traded.
+
+    ``tick_size`` is the smallest step of its price, ``min_trade_amount`` the smallest amount.
+    """
+
+    instrument_name: str
+    kind: str
+    base_currency: str
+    quote_currency: str
+    tick_size: Decimal
+    min_trade_amount: Decimal
+    contract_size: Decimal
+    is_active: bool = True
+    instrument_type: str = ""
+    settlement_period: str = ""
+    expiration_timestamp: int | None = None
+    strike: Decimal | None = None
+    option_type: Literal["call", "put"] | None = None
+
+
+class OrderBook(msgspec.Struct, frozen=True):
+    """The best prices and what waits there, best first: pairs of price and amount."""
+
+    instrument_name: str
+    timestamp: int
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    change_id: int = 0
+    mark_price: Decimal | None = None
+    index_price: Decimal | None = None
+
+
+class Ticker(msgspec.Struct, frozen=True):
+    """The present prices of an instrument. What Deribit does not know is None."""
+
+    instrument_name: str
+    timestamp: int
+    last_price: Decimal | None = None
+    mark_price: Decimal | None = None
+    index_price: Decimal | None = None
+    best_bid_price: Decimal | None = None
+    best_bid_amount: Decimal | None = None
+    best_ask_price: Decimal | None = None
+    best_ask_amount: Decimal | None = None
+    open_interest: Decimal | None = None
+    current_funding: Decimal | None = None
+    funding_8h: Decimal | None = None
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What authentication leads to; its secrets never show in ``repr``.
+
+    Args:
+        access_token: not needed on a connection, which is authenticated itself.
+        refresh_token: gets the next tokens; both are replaced then.
+        expires_in: seconds.
+        scope: what is allowed.
+    """
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    scope: str = ""
+
+    def __repr__(self) -> str:
+        return f"Tokens(***, expires_in={self.expires_in}, scope={self.scope!r})"
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """A key of an account; the secret never shows in ``repr``.
+
+    Args:
+        client_id: the key's id.
+        client_secret: its secret.
+        signs: True proves the secret with a signature instead of sending it.
+        scope: what is asked for, e.g. ``session:desk trade:read_write``; empty for the default.
+    """
+
+    client_id: str
+    client_secret: str
+    signs: bool = True
+    scope: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.client_id!r}, ***)"
+
+
+def authentication(credentials: Credentials, now_ms: int, nonce: str) -> Params:
+    """Return the parameters of ``public/auth``.
+
+    Args:
+        credentials: who we are.
+        now_ms: Unix milliseconds, for a signature.
+        nonce: a text that is used once, for a signature.
+    """
+    scope = {"scope": credentials.scope} if credentials.scope else {}
+    if not credentials.signs:
+        return {
+            "grant_type": "client_credentials",
+            "client_id": credentials.client_id,
+            "client_secret": credentials.client_secret,
+            **scope,
+        }
+    text = f"{now_ms}\n{nonce}\n"
+    signature = hmac.new(credentials.client_secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return {
+        "grant_type": "client_signature",
+        "client_id": credentials.client_id,
+        "timestamp": now_ms,
+        "nonce": nonce,
+        "data": "",
+        "signature": signature,
+        **scope,
+    }
+
+
+def renewal(tokens: Tokens) -> Params:
+    """Return the parameters of ``public/auth`` that trade a refresh token for new tokens."""
+    return {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+
+
+def read(result: object, kind: type[Result]) -> Result:
+    """Read a result into its type.
+
+    Raises:
+        MalformedMessage: it is something else.
+    """
+    try:
+        return msgspec.convert(_without_words(result), kind)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage(f"answer of Deribit, as {kind}", str(error)) from error
+
+
+def _without_words(value: object) -> object:
+    """Take out the price of market orders, which Deribit writes as ``market_price``."""
+    if isinstance(value, dict):
+        return {name: _without_words(member) for name, member in value.items() if member != "market_price"}
+    return [_without_words(member) for member in value] if isinstance(value, list) else value
+
+
+def _number(value: object) -> object:
+    """Let a decimal be written as the JSON number that it is, digit for digit."""
+    return msgspec.Raw(format(value, "f").encode()) if isinstance(value, Decimal) else value

@@ -1,0 +1,113 @@
+"""One attempt to connect, and what its failure says to a program."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from feedmux.client.attempt import LONGEST_WAIT_S, wait_of
+from feedmux.client.link import connect
+from feedmux.model.errors import Category
+from feedmux.model.link_errors import Cause, ConnectFailed
+from support.peers import QUICK, Talk, raw_server, read_request, says
+from support.rpc_server import rpc_server
+
+REDIRECTED = msgspec.structs.replace(QUICK, max_redirects=2)
+
+
+def answers(status: str, *headers: str) -> Talk:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        head = "\r\n".join([f"HTTP/1.1 {status}", "Content-Length: 0", *headers])
+        writer.write(f"{head}\r\n\r\n".encode())
+        await reader.read(-1)
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "category", "wait_s"),
+    [
+        ("401 Unauthorized", (), Category.AUTHENTICATION, 0),
+        ("403 Forbidden", (), Category.AUTHENTICATION, 0),
+        ("404 Not Found", (), Category.CONNECTION, 0),
+        ("429 Too Many Requests", ("Retry-After: 7",), Category.CONNECTION, 7),
+        ("503 Service Unavailable", ("Retry-After: soon",), Category.CONNECTION, 0),
+    ],
+)
+async def test_a_status_says_what_to_do(
+    status: str, headers: tuple[str, ...], category: Category, wait_s: float
+) -> None:
+    async with raw_server(answers(status, *headers)) as port:
+        with pytest.raises(ConnectFailed, match=status) as caught:
+            await connect(f"ws://127.0.0.1:{port}/", config=QUICK)
+    error = caught.value
+    assert (error.cause, error.status, error.category) == (Cause.STATUS, int(status[:3]), category)
+    assert (error.wait_s, error.retry) == (wait_s, wait_s or "now")
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("ws://127.0.0.1:9/", Cause.NETWORK),
+        ("ws://no-such-host.invalid/", Cause.NAME),
+        ("wss://127.0.0.1:{port}/", Cause.TLS),
+        ("ws://127.0.0.1:{port}/", Cause.TIMEOUT),
+    ],
+)
+async def test_other_causes_are_told_apart(url: str, cause: Cause) -> None:
+    async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if cause is Cause.TLS:
+            writer.write(b"this is no TLS at all, and never was")
+        await reader.read(-1)
+        await asyncio.Event().wait()
+
+    config = msgspec.structs.replace(QUICK, connect_timeout_s=0.3)
+    async with raw_server(listens) as port:
+        with pytest.raises(ConnectFailed) as caught:
+            await connect(url.format(port=port), config=config)
+    assert caught.value.cause is cause
+
+
+async def test_a_redirect_to_the_same_host_is_followed_if_that_is_wanted() -> None:
+    async with (
+        rpc_server() as server,
+        raw_server(answers("307 Moved", f"Location: {server.url}")) as port,
+        connect(f"ws://127.0.0.1:{port}/", config=REDIRECTED) as link,
+    ):
+        assert await link.request("echo", [1]) == [1]
+
+
+async def test_a_redirect_elsewhere_is_not() -> None:
+    async with raw_server(says()) as other:
+        there = f"Location: ws://localhost:{other}/"
+        async with raw_server(answers("301 Moved", there)) as port:
+            with pytest.raises(ConnectFailed, match="redirects are not followed"):
+                await connect(f"ws://127.0.0.1:{port}/", config=REDIRECTED)
+
+
+async def test_a_circle_of_redirects_ends() -> None:
+    visits = []
+
+    async def circle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(1)
+        await answers("302 Found", "Location: /again")(reader, writer)
+
+    async with raw_server(circle) as port:
+        with pytest.raises(ConnectFailed, match="HTTP 302"):
+            await connect(f"ws://127.0.0.1:{port}/", config=REDIRECTED)
+    assert len(visits) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"),
+    [
+        ("", 0), ("12", 12), ("-3", 0), ("1e3", 0), ("９", 0), ("99999999", LONGEST_WAIT_S),
+        ("Thu, 01 Jan 1970 00:02:00 GMT", 60), ("Thu, 01 Jan 1970 00:00:10 GMT", 0), ("tomorrow", 0),
+        ("Thu, 01 Jan 9999 00:00:00 GMT", LONGEST_WAIT_S),
+    ],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date(text: str, wait_s: float) -> None:
+    assert wait_of(text, 60.0) == wait_s

@@ -1,0 +1,94 @@
+"""The link without an event loop: used as a script uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from feedmux.client.blocking import BlockingLink
+from feedmux.client.events import Subscribed
+from feedmux.client.link import LinkState, connect
+from feedmux.model.errors import CallFailed
+from feedmux.model.link_errors import ConnectFailed, LinkLost
+from support.rpc_server import RpcServer, rpc_server
+
+
+class Elsewhere:
+    """A server in a thread of its own, since the test blocks."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.server: RpcServer
+        self._end = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: self.loop.run_until_complete(self._serve()))
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def tell(self, message: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.server.tell(message), self.loop).result(10)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+        self.loop.close()
+
+    async def _serve(self) -> None:
+        async with rpc_server() as self.server:
+            self._ready.set()
+            await self._end.wait()
+
+
+@pytest.fixture(name="elsewhere")
+def _elsewhere() -> Iterator[Elsewhere]:
+    server = Elsewhere()
+    yield server
+    server.close()
+
+
+def test_a_script_needs_no_event_loop(elsewhere: Elsewhere) -> None:
+    with BlockingLink(lambda: connect(elsewhere.server.url)) as link:
+        assert link.state is LinkState.LIVE
+        assert link.request("echo", {"a": 1}) == {"a": 1}
+        assert link.subscribe("a") == Subscribed(confirmed=("a",))
+        elsewhere.tell({"n": 1})
+        assert link.receive(timeout_s=5) == {"n": 1}
+        link.send("hello")
+        link.unsubscribe("a")
+        assert link.statistics()["state"] == "live"
+    assert link.state is LinkState.CLOSED
+    assert not [thread for thread in threading.enumerate() if thread.name == "feedmux-link"]
+
+
+def test_errors_are_those_of_the_link(elsewhere: Elsewhere) -> None:
+    with BlockingLink(lambda: connect(elsewhere.server.url)) as link:
+        with pytest.raises(CallFailed, match="Method not found"):
+            link.request("nothing")
+        with pytest.raises(TimeoutError):
+            link.receive(timeout_s=0.01)
+    link.close()
+    with pytest.raises(LinkLost, match="the link was closed"):
+        link.send("late")
+
+
+def test_messages_may_be_iterated_over_until_it_is_closed(elsewhere: Elsewhere) -> None:
+    with BlockingLink(lambda: connect(elsewhere.server.url)) as link:
+        elsewhere.tell("1")
+        elsewhere.tell("2")
+        got = []
+        for message in link:
+            got.append(message)
+            if message == 2:
+                closing = threading.Thread(target=link.close)
+                closing.start()
+        closing.join()
+        assert got == [1, 2]
+
+
+def test_a_link_that_does_not_come_about_leaves_no_thread() -> None:
+    with pytest.raises(ConnectFailed):
+        BlockingLink(lambda: connect("ws://127.0.0.1:9/"))
+    assert not [thread for thread in threading.enumerate() if thread.name == "feedmux-link"]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from feedmux.client.codec import JsonCodec
+from feedmux.client.deribit_adapter import DecimalCodec
+from feedmux.model.errors import MalformedMessage
+
+
+@pytest.mark.parametrize(
+    ("message", "payload", "is_binary"),
+    [(b"\x00", b"\x00", True), ("text", b"text", False), ({"a": [1, None]}, b'{"a":[1,null]}', False)],
+)
+def test_messages_are_written_by_their_kind(message: object, payload: bytes, is_binary: bool) -> None:
+    assert JsonCodec().encode(message) == (payload, is_binary)
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(MalformedMessage, match="malformed message to send"):
+        JsonCodec().encode({"a": object()})
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [(b'{"a":1.5}', {"a": 1.5}), (b"hello", "hello"), ("ü {".encode(), "ü {"), (b"", "")],
+)
+def test_text_is_json_or_stays_text(payload: bytes, message: object) -> None:
+    assert JsonCodec().decode(payload, False) == message
+
+
+@pytest.mark.parametrize("payload", [b"\xff", b'{"a": "\xff"}', b"[" * 100_000 + b"\xff"])
+def test_text_that_is_not_utf8_is_refused(payload: bytes) -> None:
+    with pytest.raises(MalformedMessage, match="not UTF-8"):
+        JsonCodec().decode(payload, False)
+
+
+def test_decimals_are_exact_where_it_matters() -> None:
+    assert DecimalCodec().decode(b"[0.1, 1.423e-4, 7]", False) == [Decimal("0.1"), Decimal("0.0001423"), 7]

@@ -1,0 +1,269 @@
+"""The Deribit client beside the simulated Deribit, which shares no code with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from feedmux.client.deribit import Credentials, Deribit, OrderRequest, from_environment
+from feedmux.client.deribit_adapter import MISSING, BookInvalid, BookValid
+from feedmux.client.events import Interrupted, Restored
+from feedmux.client.limiter import Limiter
+from feedmux.client.link import LinkState
+from feedmux.client.settings import LinkConfig
+from feedmux.core.allowance import deribit as allowance
+from feedmux.core.book import BookState
+from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting
+from feedmux.sim.deribit import DeribitSim
+from feedmux.sim.deribit_options import DEMO, DeribitOptions
+from feedmux.venue.deribit_requests import OrderType, TimeInForce
+from support.loops import on_both_loops
+from support.peers import QUICK
+from support.waiting import until
+
+KEY = Credentials(DEMO.client_id, DEMO.secret)
+PERPETUAL = "BTC-PERPETUAL"
+STILL = DeribitOptions(rate=0, credits=None)
+LIVELY = DeribitOptions(rate=100, credits=None)
+
+
+@asynccontextmanager
+async def venue(options: DeribitOptions = STILL) -> AsyncIterator[DeribitSim]:
+    sim = DeribitSim(options)
+    await sim.start()
+    try:
+        yield sim
+    finally:
+        await sim.stop()
+
+
+def client(sim: DeribitSim, credentials: Credentials | None = KEY, **changes: object) -> Deribit:
+    config = msgspec.structs.replace(QUICK, request_timeout_s=2.0, **changes.pop("config", {}))  # type: ignore[call-overload]
+    return Deribit(sim.url(), credentials=credentials, config=config, **changes)  # type: ignore[arg-type]
+
+
+async def soon(deribit: Deribit, wanted: Callable[[object], bool]) -> object:
+    """The next message or notice that is wanted."""
+    async with asyncio.timeout(5):
+        async for message in deribit:
+            if wanted(message):
+                return message
+    raise AssertionError("the link was closed")
+
+
+def of(channel: str) -> Callable[[object], bool]:
+    return lambda message: isinstance(message, dict) and message.get("params", {}).get("channel") == channel
+
+
+def is_a(kind: type) -> Callable[[object], bool]:
+    return lambda message: isinstance(message, kind)
+
+
+# Market data
+
+
+@on_both_loops
+async def test_anonymous_market_data_has_types_and_exact_numbers() -> None:
+    async with venue() as sim, client(sim, None) as deribit:
+        instruments = {each.instrument_name: each for each in await deribit.instruments()}
+        assert {PERPETUAL, "BTC-28DEC29-80000-C"} <= set(instruments)
+        assert instruments["BTC-28DEC29-80000-C"].option_type == "call"
+        assert isinstance(instruments[PERPETUAL].tick_size, Decimal)
+        book = await deribit.order_book(PERPETUAL, 5)
+        ticker = await deribit.ticker(PERPETUAL)
+        assert len(book.bids) == len(book.asks) == 5
+        assert book.bids[0][0] == ticker.best_bid_price
+        assert book.bids[0][0] > book.bids[1][0]
+        assert await deribit.trades(PERPETUAL) is not None
+        with pytest.raises(CallFailed):
+            await deribit.ticker("NOTHING")
+
+
+@on_both_loops
+async def test_channels_that_deribit_leaves_out_are_refused() -> None:
+    async with venue(LIVELY) as sim, client(sim) as deribit:
+        good = [f"ticker.{PERPETUAL}.100ms", f"trades.{PERPETUAL}.100ms", "user.orders.any.any.raw"]
+        outcome = await deribit.subscribe([*good, "ticker.NOTHING.100ms"])
+        assert sorted(outcome.confirmed) == sorted(good)
+        assert outcome.refused == {"ticker.NOTHING.100ms": MISSING}
+        message = await soon(deribit, of(good[0]))
+        assert isinstance(message["params"]["data"]["stats"]["volume"], Decimal | int | None)  # type: ignore[index]
+        await deribit.unsubscribe(good)
+        await until(lambda: deribit.statistics()["held"] == 0)
+
+
+async def test_a_raw_channel_needs_a_key_and_the_others_of_its_batch_do_not() -> None:
+    async with venue() as sim, client(sim, None) as deribit:
+        outcome = await deribit.subscribe([f"ticker.{PERPETUAL}.raw", f"ticker.{PERPETUAL}.100ms"])
+        assert outcome.confirmed == (f"ticker.{PERPETUAL}.100ms",)
+        assert "raw_subscriptions_not_available" in outcome.refused[f"ticker.{PERPETUAL}.raw"]
+
+
+@on_both_loops
+async def test_a_book_is_kept_and_says_when_it_is_not_valid() -> None:
+    async with venue(LIVELY) as sim, client(sim) as deribit:
+        channel = f"book.{PERPETUAL}.raw"
+        await deribit.subscribe(channel)
+        await soon(deribit, of(channel))
+        book = deribit.book(channel)
+        assert book.state is BookState.VALID
+        assert book.bids()[0][0] < book.asks()[0][0]
+        sim.skip(channel)
+        invalid = await soon(deribit, is_a(BookInvalid))
+        assert "follows" in invalid.reason  # type: ignore[attr-defined]
+        assert book.bids() == ()
+        assert await soon(deribit, is_a(BookValid)) == BookValid(channel)
+        assert deribit.book(channel).bids()
+        assert deribit.link.state is LinkState.LIVE
+
+
+async def test_a_book_that_is_not_subscribed_to_is_none() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        with pytest.raises(InvalidSetting, match="subscribed to"):
+            deribit.book(f"book.{PERPETUAL}.raw")
+
+
+# Orders
+
+
+@on_both_loops
+async def test_orders_are_placed_edited_found_and_cancelled() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        order = OrderRequest(
+            instrument_name=PERPETUAL, amount=Decimal(10), price=Decimal("1000.5"), label="mine",
+            time_in_force=TimeInForce.GOOD_TIL_CANCELLED, post_only=True,
+        )  # fmt: skip
+        placed = await deribit.buy(order)
+        assert (placed.order.order_state, placed.order.price, placed.trades) == (
+            "open",
+            Decimal("1000.5"),
+            (),
+        )
+        edited = await deribit.edit(placed.order.order_id, amount=Decimal(20), price=Decimal(1001))
+        assert (edited.order.amount, edited.order.price) == (20, 1001)
+        assert [each.order_id for each in await deribit.open_orders()] == [placed.order.order_id]
+        assert (await deribit.cancel(placed.order.order_id)).order_state == "cancelled"
+        await deribit.buy(order)
+        assert await deribit.cancel_all() == 1
+        with pytest.raises(CallFailed) as caught:
+            await deribit.cancel("nothing")
+        assert caught.value.number
+
+
+@on_both_loops
+async def test_a_fill_moves_the_position() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        order = OrderRequest(instrument_name=PERPETUAL, amount=Decimal(30), type=OrderType.MARKET)
+        placed = await deribit.buy(order)
+        assert placed.order.order_state == "filled"
+        assert sum(trade.amount for trade in placed.trades) == 30
+        (position,) = [each for each in await deribit.positions() if each.size]
+        assert (position.instrument_name, position.size) == (PERPETUAL, 30)
+
+
+@pytest.mark.parametrize("scope", [None, "connection"])
+async def test_open_orders_go_with_the_connection_if_that_is_wanted(scope: str | None) -> None:
+    async with venue() as sim:
+        order = OrderRequest(instrument_name=PERPETUAL, amount=Decimal(10), price=Decimal(1000))
+        async with client(sim, cancel_on_disconnect=scope) as deribit:
+            await deribit.buy(order)
+            sim.cut()
+            await soon(deribit, is_a(Restored))
+            assert len(await deribit.open_orders()) == (0 if scope else 1)
+
+
+# Who we are
+
+
+@pytest.mark.parametrize("signs", [True, False])
+async def test_both_ways_to_prove_a_key_work(signs: bool) -> None:
+    async with venue() as sim, client(sim, msgspec.structs.replace(KEY, signs=signs)) as deribit:
+        assert await deribit.open_orders() == []
+
+
+async def test_a_wrong_key_ends_the_link_and_says_so() -> None:
+    async with venue() as sim:
+        with pytest.raises(AuthenticationFailed, match=r"Deribit does not accept the credentials: .*13004"):
+            await client(sim, Credentials("simulated", "wrong-secret")).link
+
+
+async def test_tokens_are_renewed_before_they_expire() -> None:
+    options = msgspec.structs.replace(STILL, expires_in_s=2.0)
+    async with venue(options) as sim, client(sim) as deribit:
+        await until(lambda: sim.floor.requests["public/auth"] >= 3, "two renewals")
+        assert await deribit.open_orders() == []
+        assert deribit.statistics()["connection"]["opens"] == 1  # type: ignore[index]
+
+
+async def test_after_a_reset_private_channels_are_there_again() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        channels = ["user.orders.any.any.raw", f"ticker.{PERPETUAL}.raw"]
+        await deribit.subscribe(channels)
+        sim.cut()
+        assert isinstance(await soon(deribit, is_a(Interrupted)), Interrupted)
+        restored = await soon(deribit, is_a(Restored))
+        assert isinstance(restored, Restored)
+        assert (sorted(restored.channels), restored.refused) == (sorted(channels), {})
+        order = OrderRequest(instrument_name=PERPETUAL, amount=Decimal(10), price=Decimal(1000))
+        await deribit.buy(order)
+        assert await soon(deribit, of(channels[0]))
+
+
+async def test_heartbeats_are_answered() -> None:
+    options = msgspec.structs.replace(STILL, heartbeat_speed=200.0, heartbeat_grace_s=0.3)
+    async with venue(options) as sim, client(sim, heartbeat_s=10) as deribit:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 1.0
+        await until(lambda: loop.time() > end, "several heartbeats")
+        assert deribit.link.state is LinkState.LIVE
+        assert deribit.statistics()["connection"]["opens"] == 1  # type: ignore[index]
+
+
+# Limits
+
+
+async def test_two_connections_that_share_a_budget_are_never_told_that_it_was_too_much() -> None:
+    limiter = Limiter(allowance())
+    async with (
+        venue(DeribitOptions(rate=0)) as sim,
+        client(sim, limiter=limiter) as one,
+        client(sim, limiter=limiter) as two,
+    ):
+        asked = [each.ticker(PERPETUAL) for each in (one, two) for _ in range(60)]
+        assert len(await asyncio.gather(*asked)) == 120
+        assert limiter.utilisation()["other"] > 0.5
+
+
+async def test_10028_is_obeyed() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        sim.limit("public/ticker")
+        with pytest.raises(CallFailed, match="too_many_requests"):
+            await deribit.link.request("public/ticker", {"instrument_name": PERPETUAL})
+        assert deribit.limiter.statistics()["penalties"] == 1
+
+
+# What cannot be
+
+
+def test_a_key_is_read_from_the_environment() -> None:
+    found = from_environment({"DERIBIT_CLIENT_ID": "me", "DERIBIT_CLIENT_SECRET": "hush"})
+    assert found == Credentials("me", "hush")
+    assert "hush" not in repr(found)
+    with pytest.raises(InvalidSetting, match="DERIBIT_CLIENT_SECRET"):
+        from_environment({"DERIBIT_CLIENT_ID": "me"})
+
+
+@pytest.mark.parametrize("wrong", [{"heartbeat_s": 9}, {"cancel_on_disconnect": "sometimes"}])
+def test_what_deribit_would_refuse_is_refused_here(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidSetting):
+        Deribit(**wrong)  # type: ignore[arg-type]
+
+
+def test_secrets_cross_no_network_in_the_open() -> None:
+    with pytest.raises(InvalidSetting, match="wss://"):
+        Deribit("ws://192.0.2.1/", credentials=KEY, config=LinkConfig())

@@ -1,0 +1,131 @@
+"""A small JSON-RPC server with channels, which does what a test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from support.waiting import until
+
+
+class Fault(Exception):
+    """An error that a request is answered with."""
+
+    def __init__(self, code: int, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.error = {"code": code, "message": message, "data": data}
+
+
+SILENCE = object()
+"""A result that is never sent."""
+
+
+class RpcServer:
+    """One server and whoever is connected.
+
+    Attributes:
+        requests: every request that came: the number of its connection, its method, its parameters.
+        held: by connection, what it is subscribed to.
+        unknown: channels that are left out of answers.
+        methods: what other methods answer.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[tuple[int, str, Any]] = []
+        self.held: list[dict[str, None]] = []
+        self.open: list[ServerConnection] = []
+        self.unknown: set[str] = set()
+        self.methods: dict[str, Callable[[Any], object]] = {"echo": lambda params: params}
+
+    @property
+    def wanted(self) -> list[str]:
+        """What the latest connection is subscribed to."""
+        return list(self.held[-1]) if self.held else []
+
+    def asked(self, method: str) -> list[Any]:
+        """The parameters of every request of this method."""
+        return [params for _, name, params in self.requests if name == method]
+
+    async def tell(self, message: object) -> None:
+        """Send a message to everybody who is connected."""
+        for connection in self.open:
+            await connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+    async def publish(self, channel: str, data: object) -> None:
+        """Send data of a channel, to everybody."""
+        params = {"channel": channel, "data": data}
+        await self.tell({"jsonrpc": "2.0", "method": "subscription", "params": params})
+
+    async def cut(self) -> None:
+        """Cut every connection without a word."""
+        for connection in list(self.open):
+            connection.transport.abort()
+        await until(lambda: not self.open, "the connections are gone")
+
+    async def talk(self, connection: ServerConnection) -> None:
+        number = len(self.held)
+        self.held.append({})
+        self.open.append(connection)
+        try:
+            with contextlib.suppress(ConnectionClosed):
+                async for text in connection:
+                    await self._answer(connection, number, _value(text))
+        finally:
+            self.open.remove(connection)
+
+    async def _answer(self, connection: ServerConnection, number: int, request: Any) -> None:
+        if not isinstance(request, dict) or "method" not in request:
+            await connection.send(json.dumps(request))
+            return
+        method, params = request["method"], request.get("params")
+        self.requests.append((number, method, params))
+        answer = {"jsonrpc": "2.0", "id": request.get("id")}
+        try:
+            result = self._result(number, method, params)
+        except Fault as fault:
+            answer["error"] = fault.error
+        else:
+            if result is SILENCE:
+                return
+            answer["result"] = await result if asyncio.iscoroutine(result) else result
+        await connection.send(json.dumps(answer))
+
+    def _result(self, number: int, method: str, params: Any) -> object:
+        if method in self.methods:
+            return self.methods[method](params)
+        held = self.held[number]
+        if method == "public/subscribe":
+            there = [channel for channel in params["channels"] if channel not in self.unknown]
+            held |= dict.fromkeys(there)
+            return there[::-1]
+        if method == "public/unsubscribe":
+            return [channel for channel in params["channels"] if held.pop(channel, 0) is None]
+        raise Fault(-32601, "Method not found")
+
+
+@asynccontextmanager
+async def rpc_server(*, ssl: SSLContext | None = None) -> AsyncIterator[RpcServer]:
+    """Serve on a port that the system chooses."""
+    server = RpcServer()
+    async with serve(server.talk, "127.0.0.1", 0, compression=None, close_timeout=1.0, ssl=ssl) as listening:
+        port = next(iter(listening.sockets)).getsockname()[1]
+        server.url = (
+            f"{'ws' if ssl is None else 'wss'}://{'127.0.0.1' if ssl is None else 'localhost'}:{port}/"
+        )
+        yield server
+
+
+def _value(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return str(text)
