@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from feedmux.sim.deribit import DeribitSim
-from feedmux.sim.deribit_options import DEMO, DeribitOptions
 from websockets.asyncio.server import ServerConnection, serve
 
+from feedmux.sim.deribit import DeribitSim
+from feedmux.sim.deribit_options import DEMO, DeribitOptions
 from support.documents import ROOT, Block, blocks
 from support.running import Running, environment
 
