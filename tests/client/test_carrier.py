@@ -16,9 +16,10 @@ import uvloop
 from picows import WSTransport
 from websockets.asyncio.server import ServerConnection, serve
 
-from feedmux.client.carrier import Carrier, State
+from feedmux.client.carrier import Carrier
 from feedmux.client.connection import Connection
 from feedmux.client.settings import LinkConfig
+from feedmux.core.reconnect import State
 from feedmux.model.errors import IllegalEvent, InvalidSetting, Overflow
 from feedmux.model.link_errors import LinkLost
 from support.peers import (

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -42,9 +43,9 @@ async def venue(options: DeribitOptions = STILL) -> AsyncIterator[DeribitSim]:
         await sim.stop()
 
 
-def client(sim: DeribitSim, credentials: Credentials | None = KEY, **changes: object) -> Deribit:
-    config = msgspec.structs.replace(QUICK, request_timeout_s=2.0, **changes.pop("config", {}))  # type: ignore[call-overload]
-    return Deribit(sim.url(), credentials=credentials, config=config, **changes)  # type: ignore[arg-type]
+def client(sim: DeribitSim, credentials: Credentials | None = KEY, **changes: Any) -> Deribit:
+    config = msgspec.structs.replace(QUICK, request_timeout_s=2.0, **changes.pop("config", {}))
+    return Deribit(sim.url(), credentials=credentials, config=config, **changes)
 
 
 async def soon(deribit: Deribit, wanted: Callable[[object], bool]) -> object:
@@ -145,7 +146,7 @@ async def test_orders_are_placed_edited_found_and_cancelled() -> None:
             (),
         )
         edited = await deribit.edit(placed.order.order_id, amount=Decimal(20), price=Decimal(1001))
-        assert (edited.order.amount, edited.order.price) == (20, 1001)
+        assert (edited.order.amount, edited.order.price) == (Decimal(20), Decimal(1001))
         assert [each.order_id for each in await deribit.open_orders()] == [placed.order.order_id]
         assert (await deribit.cancel(placed.order.order_id)).order_state == "cancelled"
         await deribit.buy(order)
@@ -163,7 +164,7 @@ async def test_a_fill_moves_the_position() -> None:
         assert placed.order.order_state == "filled"
         assert sum(trade.amount for trade in placed.trades) == 30
         (position,) = [each for each in await deribit.positions() if each.size]
-        assert (position.instrument_name, position.size) == (PERPETUAL, 30)
+        assert (position.instrument_name, position.size) == (PERPETUAL, Decimal(30))
 
 
 @pytest.mark.parametrize("scope", [None, "connection"])

@@ -26,4 +26,4 @@ async def test_the_last_reason_counts_when_no_address_answers() -> None:
     with socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
         with pytest.raises(ConnectionRefusedError):
-            await dial(*dead.getsockname(), 0)
+            await dial("127.0.0.1", dead.getsockname()[1], 0)

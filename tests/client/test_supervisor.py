@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from feedmux.client.link import Link
+from feedmux.client.carrier import Carrier
 from feedmux.client.supervisor import Keep, Supervisor, SupervisorConfig
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import SupervisorRestart, TelemetryEvent
@@ -322,7 +322,7 @@ def test_limits_are_checked() -> None:
 
 async def test_links_are_kept_running() -> None:
     """A link ends only when it is closed; a factory makes the next one."""
-    links: list[Link] = []
+    links: list[Carrier] = []
 
     async with raw_server(says()) as port:
 

@@ -87,7 +87,7 @@ async def refuse(set_up: Scene) -> None:
     """Nobody is there for a while."""
     await set_up.proxy.refuse(True)
     set_up.proxy.cut()
-    failures = set_up.link.statistics()["connection"]["attempts"] + 3  # type: ignore[index, operator]
+    failures = set_up.link.statistics()["connection"]["attempts"] + 3  # type: ignore[index]
     await until(lambda: set_up.link.statistics()["connection"]["attempts"] >= failures)  # type: ignore[index]
     await set_up.proxy.refuse(False)
 
