@@ -1,4 +1,4 @@
-"""A link over TLS whose server shows what it should not, or whose TLS breaks: said, survived, and nothing left."""
+"""A link over TLS whose server shows what it should not, or whose TLS breaks: it says so, and comes back."""
 
 from __future__ import annotations
 
