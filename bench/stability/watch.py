@@ -13,7 +13,6 @@ from bench.report import say
 from bench.stability.audit import Audit
 from bench.stability.traces import Memory
 from feedmux.client.link import Link, LinkState
-from feedmux.client.telemetry_events import HeartbeatPong
 from feedmux.model.errors import FeedmuxError
 
 LOOK_S = 30.0
@@ -38,7 +37,7 @@ class Watch:
         self._ask, self._look_s = ask, look_s
         self._began = time.monotonic()
         self.memory = Memory()
-        self.asked = self.error_count = self.looks = self.well = self.pongs = 0
+        self.asked = self.error_count = self.looks = self.well = 0
         self.errors: list[str] = []
         """The first of what went wrong."""
 
@@ -47,7 +46,6 @@ class Watch:
         """Do all that while the block lasts."""
         loop = asyncio.get_running_loop()
         log = _ErrorLog(self._note)
-        self.link.telemetry.attach(self._tell)
         logging.getLogger("feedmux").addHandler(log)
         loop.set_exception_handler(lambda _, context: self._note(f"unhandled: {context}"))
         try:
@@ -62,7 +60,6 @@ class Watch:
         finally:
             loop.set_exception_handler(None)
             logging.getLogger("feedmux").removeHandler(log)
-            self.link.telemetry.detach(self._tell)
 
     @property
     def is_whole(self) -> bool:
@@ -107,9 +104,6 @@ class Watch:
             await asyncio.sleep(self._look_s)
             self.look()
 
-    def _tell(self, event: object) -> None:
-        self.pongs += isinstance(event, HeartbeatPong)
-
     def _note(self, text: str) -> None:
         self.error_count += 1
         if len(self.errors) < _KEPT:
@@ -123,7 +117,8 @@ class Watch:
             "opens": carried["opens"],
             "attempts": carried["attempts"],
             "requests": self.asked,
-            "pongs": self.pongs,
+            "pings": carried["pings"],
+            "pongs": carried["pongs"],
             "errors": self.errors,
             "looks": self.looks,
             "rss_growth": self.memory.resident_growth,
