@@ -52,11 +52,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of each venue's run")
     parser.add_argument("--bybit", default=BYBIT, help="where Bybit's public markets are")
     parser.add_argument("--deribit", default=DERIBIT, help="where Deribit is")
+    parser.add_argument("--patience", type=float, default=_PROBE_S, help="seconds that a host may take")
     parser.add_argument("--suite", default="tests/contract", help="which tests run on the venues")
     parser.add_argument("--store", action="store_true", help="keep the result")
     chosen = parser.parse_args()
     places = {"bybit": chosen.bybit, "deribit": chosen.deribit}
-    if problems := asyncio.run(unreachable(places.values())):
+    if problems := asyncio.run(unreachable(places.values(), chosen.patience)):
         for problem in problems:
             say(problem)
         say("There is no network to the venues, so nothing was run.")
@@ -66,22 +67,23 @@ def main() -> int:
     return 0 if all(outcomes) else 1
 
 
-async def unreachable(urls: Iterable[str]) -> list[str]:
-    """Which hosts do not answer within a few seconds, and why: a sentence each."""
-    return [problem for problem in await asyncio.gather(*map(_probe, urls)) if problem]
+async def unreachable(urls: Iterable[str], within_s: float) -> list[str]:
+    """Which hosts do not answer in time, and why: a sentence each."""
+    problems = await asyncio.gather(*(_probe(url, within_s) for url in urls))
+    return [problem for problem in problems if problem]
 
 
-async def _probe(url: str) -> str:
+async def _probe(url: str, within_s: float) -> str:
     """Connect to a host, by TLS if that is how it is used; why not, or nothing."""
     parts = urlsplit(url)
     is_secure = parts.scheme == "wss"
     port = parts.port or (443 if is_secure else 80)
     try:
-        async with asyncio.timeout(_PROBE_S):
+        async with asyncio.timeout(within_s):
             tls = ssl.create_default_context() if is_secure else None
             _, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls)
     except OSError as error:
-        return f"no way to {parts.hostname}:{port}: {error or f'no answer within {_PROBE_S:g} s'}"
+        return f"no way to {parts.hostname}:{port}: {str(error) or f'no answer within {within_s:g} s'}"
     writer.transport.abort()
     return ""
 
