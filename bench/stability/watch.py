@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench.report import say
 from bench.stability.audit import Audit
 from bench.stability.traces import Memory
 from feedmux.client.link import Link, LinkState
@@ -81,9 +80,11 @@ class Watch:
         self.well += self.is_whole
         statistics: Any = self.link.statistics()
         counts = f"{self.audit.messages.total():,} messages, {self.audit.interruptions} interruptions"
-        say(
+        # Not the console of the other benches: what that remembers of each line would be measured, too.
+        print(
             f"  {time.monotonic() - self._began:5.0f} s: {statistics['state']}, {statistics['held']} of "
-            f"{len(self.link.channels)} channels, {counts}, {self.asked} requests, {self.error_count} errors"
+            f"{len(self.link.channels)} channels, {counts}, {self.asked} requests, {self.error_count} errors",
+            flush=True,
         )
 
     async def _read(self) -> None:
