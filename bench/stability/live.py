@@ -92,7 +92,7 @@ def _contracts(places: dict[str, str], suite: str) -> bool:
     """Run the contract suites on the venues."""
     say("contracts ...")
     where = {f"FEEDMUX_LIVE_{name.upper()}": url for name, url in places.items()}
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", suite]
+    command = [sys.executable, "-m", "pytest", "-q", suite]
     done = subprocess.run(command, cwd=_ROOT, env=os.environ | where, check=False)
     say(f"contracts: {'passed' if done.returncode == 0 else 'MISSED'}")
     return done.returncode == 0

@@ -12,7 +12,7 @@ from support.processes import Stage
 from support.running import SOURCE, Running, environment
 
 ENDS_WITHIN_S = 60.0
-CONTRACT = "tests/contract/test_venue.py"
+CONTRACT = "tests/contract/test_venue.py::test_every_kind_is_confirmed_and_brings_values_without_a_hole"
 
 
 @asynccontextmanager
