@@ -71,10 +71,10 @@ class Endpoint:
         Args:
             location: a ``Location`` header: a URL, of HTTP or WebSocket, or a path.
         """
-        url = urljoin(self.url.replace("ws", "http", 1), location)
         try:
+            url = urljoin(self.url.replace("ws", "http", 1), location)
             target = Endpoint(url.replace("http", "ws", 1), self._secrets)
-        except InvalidSetting:
+        except (ValueError, InvalidSetting):  # urljoin raises it for half an IPv6 address
             return None
         if target.host != self.host or (self.is_secure and not target.is_secure):
             return None
@@ -101,11 +101,13 @@ def reason_of(error: OSError, endpoint: Endpoint) -> str:
 def _split(url: str) -> SplitResult:
     """Take a URL apart.
 
-    ``;`` is refused because the WebSocket library would silently drop what follows it.
+    ``;`` is refused because the WebSocket library would silently drop what follows it, and a host
+    that no name server can be asked for because looking it up raises what is no ``OSError``.
     """
     try:
         parts = urlsplit(url)
-        works = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")
+        works = parts.scheme in {"ws", "wss"} and bool(host) and parts.port != 0
     except ValueError:
         works = False
     if not works or not re.fullmatch(r"[!-~]+", url) or "#" in url or ";" in parts.path:
