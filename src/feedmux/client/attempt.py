@@ -3,7 +3,7 @@
 picows, which upgrades the connection, follows redirects to anywhere with all headers, waits as long as it
 likes, and leaves its socket open when it is cancelled. So we dial ourselves, through a proxy or
 not: a socket that we know can be shut down at any time; and we follow redirects ourselves, to the
-same host only.
+same host only. Nor does it mind a server that agrees to what nobody offered.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from typing import Final
 from picows import (
     WSError,
     WSHandshakeError,
+    WSInvalidHeaderError,
     WSInvalidStatusError,
     WSListener,
     WSParsedURL,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
     ws_connect,
 )
 from picows.proxy import ProxyError  # type: ignore[attr-defined]
@@ -45,6 +48,7 @@ _STATUS_HINTS: Final = {
     404: "; check the path of the URL",
     429: "; too many connections or attempts",
 }
+_AGREEMENTS: Final = {"Sec-WebSocket-Extensions": "an extension", "Sec-WebSocket-Protocol": "a subprotocol"}
 _MUTE: Final = logging.Logger("feedmux.client.picows", level=logging.CRITICAL + 1)
 
 
@@ -132,7 +136,7 @@ class Attempt:
         # picows refuses the option without TLS, and would wait 30 s for a peer that never says goodbye.
         secure = partial(ws_connect, ssl_shutdown_timeout=config.close_timeout_s)
         await (secure if endpoint.is_secure else ws_connect)(
-            lambda request, response: listener,
+            partial(_agree, listener),
             endpoint.url,
             ssl_context=self._tls,
             disconnect_on_exception=False,
@@ -181,6 +185,30 @@ def wait_of(text: str, now_s: float) -> float:
     except (ValueError, TypeError, OverflowError):
         return 0.0
     return min(max(wait_s, 0.0), LONGEST_WAIT_S)
+
+
+def _agree(listener: WSListener, request: WSUpgradeRequest, response: WSUpgradeResponse) -> WSListener:
+    """Refuse a server that takes for agreed what was not offered; extensions never are.
+
+    Raises:
+        WSInvalidHeaderError: it does.
+
+    Source: RFC 6455 §4.1, steps 5 and 6 of the server's response.
+    """
+    for name, what in _AGREEMENTS.items():
+        offered = _words(request, name)
+        for word in _words(response, name):
+            if word not in offered:
+                raise WSInvalidHeaderError(
+                    f"it answered with {what} that was not offered: {word}", name, word
+                )
+    return listener
+
+
+def _words(message: WSUpgradeRequest | WSUpgradeResponse, name: str) -> list[str]:
+    """Every word of a header that is a list."""
+    lines = message.headers.getall(name, ())
+    return [word.strip() for line in lines for word in line.split(",") if word.strip()]
 
 
 def _cause_of(error: OSError) -> Cause:
