@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
 
-from feedmux.client.attempt import LONGEST_WAIT_S, wait_of
+from feedmux.client.attempt import LONGEST_WAIT_S, Attempt, wait_of
+from feedmux.client.endpoint import Endpoint
 from feedmux.client.link import connect
 from feedmux.client.settings import LinkConfig
 from feedmux.model.errors import Category
@@ -72,6 +74,18 @@ async def test_other_causes_are_told_apart(url: str, cause: Cause) -> None:
         with pytest.raises(ConnectFailed) as caught:
             await connect(url.format(port=port), config=config)
     assert caught.value.cause is cause
+
+
+async def test_what_nobody_foresaw_fails_an_attempt_and_is_logged_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    no_listener: Any = object()
+    async with raw_server(says()) as port:
+        attempt = Attempt(Endpoint(f"ws://127.0.0.1:{port}/"), QUICK, tls=None, turn=0)
+        with pytest.raises(ConnectFailed, match="Cannot convert object"):
+            await attempt.run(no_listener)
+        await attempt.hang_up()
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [TypeError]
 
 
 async def test_a_redirect_to_the_same_host_is_followed_if_that_is_wanted() -> None:

@@ -78,7 +78,7 @@ def test_texts_of_the_other_side_are_short_printable_and_without_secrets() -> No
         (OSError(), "OSError"),
         (
             ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"),
-            "TLS failed: [ssl: wrong version number] wrong",
+            "TLS with the server failed: [ssl: wrong version number] wrong",
         ),
     ],
 )

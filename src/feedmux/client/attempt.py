@@ -30,10 +30,10 @@ from picows import (
     WSUpgradeResponse,
     ws_connect,
 )
-from picows.proxy import ProxyError  # type: ignore[attr-defined]
 
 from feedmux.client.dial import dial
-from feedmux.client.endpoint import Endpoint, reason_of, without_secrets
+from feedmux.client.endpoint import SERVER, Endpoint, reason_of, without_secrets
+from feedmux.client.proxy import Proxy
 from feedmux.client.settings import LinkConfig
 from feedmux.model.link_errors import Cause, ConnectFailed, LinkError
 
@@ -49,6 +49,7 @@ _STATUS_HINTS: Final = {
     429: "; too many connections or attempts",
 }
 _AGREEMENTS: Final = {"Sec-WebSocket-Extensions": "an extension", "Sec-WebSocket-Protocol": "a subprotocol"}
+_LOG: Final = logging.getLogger(__name__)
 _MUTE: Final = logging.Logger("feedmux.client.picows", level=logging.CRITICAL + 1)
 
 
@@ -64,8 +65,14 @@ class Attempt:
 
     def __init__(self, endpoint: Endpoint, config: LinkConfig, *, tls: SSLContext | None, turn: int) -> None:
         self._endpoint, self._config, self._tls, self._turn = endpoint, config, tls, turn
+        self._proxy = None if config.proxy is None else Proxy(config.proxy)
         self._socket: socket.socket | None = None
         self._scope: asyncio.Timeout | None = None
+
+    @property
+    def who(self) -> str:
+        """Whom we speak to once a socket is connected, as far as we can tell."""
+        return SERVER if self._proxy is None else f"{SERVER} or {self._proxy.who}"
 
     @property
     def is_under_way(self) -> bool:
@@ -82,7 +89,8 @@ class Attempt:
         try:
             async with self._scope:
                 await self._follow(listener)
-        except (OSError, WSError, ProxyError) as error:
+        except Exception as error:
+            # Not only what is known: what two libraries did not foresee is no reason for a link to end.
             raise self._failure(error, timed_out=self._scope.expired()) from error
         finally:
             self._scope = None
@@ -146,27 +154,53 @@ class Attempt:
             max_frame_size=config.max_message_bytes,
             extra_headers=headers,
             max_redirects=0,
-            proxy=config.proxy,
+            proxy=None if self._proxy is None else self._proxy.url,
             socket_factory=connect_socket,
         )
 
     def _failure(self, error: Exception, *, timed_out: bool) -> LinkError:
         fail = partial(ConnectFailed, self._endpoint.text)
         if timed_out:
-            what = "connecting" if self._socket is None else "upgrading to WebSocket"
-            reason = f"no answer within {self._config.connect_timeout_s:g} s while {what}"
+            reason = f"no answer within {self._config.connect_timeout_s:g} s while {self._doing}"
             return fail(reason, cause=Cause.TIMEOUT)
         if isinstance(error, OSError):
-            return fail(reason_of(error, self._endpoint), cause=_cause_of(error))
-        if isinstance(error, ProxyError):
-            return fail(f"the proxy refused: {self._endpoint.scrub(str(error))}", cause=Cause.PROXY)
+            who = self._fault_of(error)
+            cause = _cause_of(error) if who in {SERVER, self.who} else Cause.PROXY
+            return fail(reason_of(error, self._endpoint, who), cause=cause)
         if isinstance(error, WSInvalidStatusError) and error.response is not None:
             status, headers = error.response.status, error.response.headers
             reason = _status_reason(int(status), status.phrase, headers, self._endpoint)
             wait_s = wait_of(headers.get("Retry-After", ""), time.time())
             return fail(reason, cause=Cause.STATUS, status=int(status), wait_s=wait_s)
-        reason = f"the server does not speak WebSocket as it should: {self._endpoint.scrub(str(error))}"
+        said = self._endpoint.scrub(str(error) or type(error).__name__)
+        if self._proxy is not None and not isinstance(error, WSError):
+            return fail(self._proxy.refusal(said), cause=Cause.PROXY)
+        if not isinstance(error, WSError):
+            _LOG.exception("an attempt to reach %s failed as nobody foresaw", self._endpoint, exc_info=error)
+        reason = f"the server does not speak WebSocket as it should: {said}"
         return fail(reason, cause=Cause.PROTOCOL)
+
+    @property
+    def _doing(self) -> str:
+        """What takes too long."""
+        if self._socket is None:
+            return "connecting" if self._proxy is None else f"connecting to {self._proxy.who}"
+        through = "" if self._proxy is None else f" through {self._proxy.who}"
+        return f"upgrading to WebSocket{through}"
+
+    def _fault_of(self, error: OSError) -> str:
+        """Who did not let the connection come about, as far as we can tell."""
+        if self._proxy is None:
+            return SERVER
+        if self._socket is None:
+            return self._proxy.who
+        if isinstance(
+            error, socket.gaierror
+        ):  # SOCKS4 takes addresses, so the server's name is looked up here
+            return SERVER
+        if isinstance(error, SSLError) and not (self._endpoint.is_secure and self._proxy.is_secure):
+            return SERVER if self._endpoint.is_secure else self._proxy.who
+        return self.who
 
 
 def wait_of(text: str, now_s: float) -> float:
