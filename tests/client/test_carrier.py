@@ -140,6 +140,9 @@ TOO_LONG = "a message is longer than max_message_bytes (1000)"
         ([frame(CONTINUATION, b"x")], "fragments of messages out of order"),
         ([frame(TEXT, b"x", fin=False), frame(TEXT, b"x")], "fragments of messages out of order"),
         ([frame(TEXT, b"x", rsv=4)], "a compressed frame, though compression was not agreed on"),
+        ([frame(TEXT, b"x", rsv=2)], "a frame of an extension that was not agreed on"),
+        ([frame(BINARY, b"x", rsv=1)], "a frame of an extension that was not agreed on"),
+        ([frame(PING, b"x", rsv=1)], "a frame of an extension that was not agreed on"),
         ([frame(3, b"x")], "invalid opcode"),
         ([b"\x81\x81aaaab"], "masked frame from server"),
         ([frame(PING, b"x" * 126)], "control frame with payload size > 125"),
@@ -155,6 +158,35 @@ async def test_what_breaks_the_protocol_or_the_bound_ends_the_connection(
             reasons = await user.saw("lost", 2)
     assert all(reason in str(each) for each in reasons)
     assert user.all("received") == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "more", "reason"),
+    [
+        (frame(TEXT, b"x" * 1001)[:100], frame(TEXT, b"x" * 1001)[100:], TOO_LONG),
+        (frame(CLOSE, struct.pack("!H", 1005)), frame(TEXT, b"x"), "invalid close code"),
+        (frame(3, b"x"), frame(TEXT, b"x"), "invalid opcode"),
+    ],
+    ids=["too long", "illegal close", "no such opcode"],
+)
+async def test_nothing_more_is_received_from_who_broke_the_protocol(
+    broken: bytes, more: bytes, reason: str
+) -> None:
+    """What came before it is; what goes on arriving after our CLOSE is not, nor does it change the reason."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgrade(reader, writer, frame(TEXT, b"good") + broken)
+        _, payload = await read_frame(reader)
+        writer.write(more + frame(CLOSE, payload[:2]))
+        await reader.read(-1)
+
+    async with raw_server(talk) as port:
+        config = msgspec.structs.replace(QUICK, max_message_bytes=1000, retry_delay_s=5.0, max_backoff_s=5.0)
+        link, user = make_link(url_of(port), config)
+        async with running(link):
+            (why,) = await user.saw("lost")
+    assert reason in str(why)
+    assert user.all("received") == [b"good"]
 
 
 async def test_a_message_of_exactly_the_bound_is_taken() -> None:
@@ -680,9 +712,13 @@ async def test_two_hundred_reconnects_leave_nothing_behind() -> None:
         await until(lambda: asyncio.all_tasks() == tasks, "the end of every task")
         await until(lambda: open_descriptors() <= before, "the end of every socket")
     assert len(user.all("opened")) == len(user.all("lost"))
+    # picows holds what broke the protocol until a timer of its own.
+    await until(lambda: remains() == [], "the end of every connection")
+
+
+def remains() -> list[object]:
     gc.collect()
-    left = [each for each in gc.get_objects() if isinstance(each, Connection | WSTransport)]
-    assert left == []
+    return [each for each in gc.get_objects() if isinstance(each, Connection | WSTransport)]
 
 
 # A user that fails
