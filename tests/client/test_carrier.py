@@ -136,6 +136,7 @@ TOO_LONG = "a message is longer than max_message_bytes (1000)"
     ("sent", "reason"),
     [
         ([frame(TEXT, b"x" * 1001)], TOO_LONG),
+        ([frame(TEXT, b"x" * 300_000)], TOO_LONG),
         ([frame(TEXT, b"x" * 600, fin=False), frame(CONTINUATION, b"x" * 401, fin=False)], TOO_LONG),
         ([frame(CONTINUATION, b"x")], "fragments of messages out of order"),
         ([frame(TEXT, b"x", fin=False), frame(TEXT, b"x")], "fragments of messages out of order"),

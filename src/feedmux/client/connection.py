@@ -89,6 +89,7 @@ class Connection(WSListener):
         self._attempt: Attempt | None = None
         self._transport: WSTransport | None = None
         self._reason: str | None = None
+        self._fault = ""
         self._parts: bytearray | None = None
         self._parts_are_binary = False
         self._abort_timer: asyncio.TimerHandle | None = None
@@ -221,7 +222,7 @@ class Connection(WSListener):
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         if self._transport is not None:
-            self._cease("the connection broke without a CLOSE")
+            self._cease(self._fault or "the connection broke without a CLOSE")
             self._on_ended(self._reason or "")
 
     def pause_writing(self) -> None:
@@ -282,14 +283,16 @@ class Connection(WSListener):
                 self._blamed()
 
     def _was_broken(self, code: int, what: str) -> None:
-        """Go no further than picows, which found what it cannot take in what it reads now."""
-        # Later in this turn, what came before it is still received.
-        asyncio.get_running_loop().call_soon(self._break, self._endpoint.scrub(what), code)
+        """Read no further: picows found what it cannot take. What came before that is still received."""
+        if self._transport is None or self._fault:
+            return
+        is_long = code == WSCloseCode.MESSAGE_TOO_BIG.value
+        self._fault = self._too_long if is_long else _broke(self._endpoint.scrub(what))
+        self._transport.send_close(WSCloseCode(code))
+        self._transport.disconnect(graceful=False)
 
-    def _break(self, what: str, code: int = WSCloseCode.PROTOCOL_ERROR.value) -> None:
-        if self._reason is None:
-            is_long = code == WSCloseCode.MESSAGE_TOO_BIG.value
-            self.end(self._too_long if is_long else f"the server broke the protocol: {what}", code)
+    def _break(self, what: str) -> None:
+        self.end(_broke(what), WSCloseCode.PROTOCOL_ERROR.value)
 
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if payload else None
@@ -312,6 +315,10 @@ class Connection(WSListener):
     @property
     def _too_long(self) -> str:
         return f"a message is longer than max_message_bytes ({self._config.max_message_bytes})"
+
+
+def _broke(what: str) -> str:
+    return f"the server broke the protocol: {what}"
 
 
 def _ignore(payload: bytes) -> None:
