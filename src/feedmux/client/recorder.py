@@ -19,7 +19,7 @@ line but the last of a killed process is whole. The kernel has what was written;
 the disk, so it survives the process, not the machine.
 
 Invariants: nothing is raised into the link; a loss is counted in ``statistics()`` and told in the log
-once; no secret that :mod:`feedmux.core.mask` can see is written.
+once; no secret that :mod:`feedmux.core.hiding` can see is written.
 
 Deliberately absent: rotation, compression, appending. A recording belongs to one run, and a file that
 is there is emptied.
@@ -41,7 +41,7 @@ import msgspec
 from feedmux.client.clock import SystemClock
 from feedmux.client.recording import Direction, Entry, Kind, encode
 from feedmux.client.recording_file import RecordingFile
-from feedmux.core.mask import SECRET_NAMES, Mask
+from feedmux.core.hiding import SECRET_NAMES, Mask
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Clock, Statistics
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from feedmux.core.mask import SECRET_NAMES, Mask
+from feedmux.core.hiding import SECRET_NAMES, Mask
 from feedmux.model.errors import InvalidSetting
 
 PLAIN = Mask()
