@@ -17,6 +17,7 @@ from feedmux.client.events import Interrupted, Restored
 from feedmux.client.limiter import Limiter
 from feedmux.client.link import LinkState
 from feedmux.client.settings import LinkConfig
+from feedmux.client.telemetry import TelemetryEvent
 from feedmux.core.allowance import deribit as allowance
 from feedmux.core.book import BookState
 from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting
@@ -238,6 +239,15 @@ async def test_two_connections_that_share_a_budget_are_never_told_that_it_was_to
         asked = [each.ticker(PERPETUAL) for each in (one, two) for _ in range(60)]
         assert len(await asyncio.gather(*asked)) == 120
         assert limiter.utilisation()["other"] > 0.5
+
+
+async def test_what_a_request_costs_is_told_where_the_link_tells() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        told: list[TelemetryEvent] = []
+        deribit.link.telemetry.attach(told.append)
+        await deribit.ticker(PERPETUAL)
+        (taken,) = (event for event in told if event.name[1] == "rate_limiter")
+        assert (taken.metadata, taken.measures["cost"]) == ({"name": "deribit.other"}, 500.0)
 
 
 async def test_10028_is_obeyed() -> None:

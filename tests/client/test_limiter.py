@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from feedmux.client.limiter import Limiter, WhenOver
+from feedmux.client.telemetry import Telemetry, TelemetryEvent
 from feedmux.core.budget import Bucket, Budget, single
 from feedmux.model.errors import RateLimited
 from feedmux.model.ports import Clock
@@ -72,3 +73,49 @@ async def test_after_a_penalty_nothing_goes_for_a_while() -> None:
     clock.now = 5.1
     await limits.admit("x")
     assert limits.utilisation() == {"messages": 0.5}
+
+
+async def test_who_listens_is_told_what_is_taken_of_each_bucket() -> None:
+    told: list[TelemetryEvent] = []
+    budget = Budget([Bucket(10, 1.0, "all"), Bucket(5, 1.0, "orders")], lambda _: {"all": 1.0, "orders": 2.0})
+    limits = Limiter(budget, name="venue", telemetry=Telemetry(told.append), clock=StillClock())
+    await limits.admit("buy")
+    await limits.admit("buy")
+    assert [event.name for event in told] == [("feedmux", "rate_limiter", "consume")] * 4
+    assert [(event.metadata["name"], event.measures) for event in told] == [
+        ("venue.all", {"tokens_remaining": 9.0, "cost": 1.0}),
+        ("venue.orders", {"tokens_remaining": 3.0, "cost": 2.0}),
+        ("venue.all", {"tokens_remaining": 8.0, "cost": 1.0}),
+        ("venue.orders", {"tokens_remaining": 1.0, "cost": 2.0}),
+    ]
+
+
+async def test_what_flowed_in_is_told_when_a_message_that_waited_is_let_in() -> None:
+    clock, told = StillClock(), list[TelemetryEvent]()
+    limits = limiter(clock=clock)
+    limits.telemetry.attach(told.append)
+    sending = [asyncio.ensure_future(limits.admit("x")) for _ in range(4)]
+    await until(lambda: len(limits) == 2)
+    clock.now = 0.0015
+    await until(lambda: len(limits) == 1)
+    clock.now = 0.0025
+    await asyncio.gather(*sending)
+    assert [(event.name[2], *event.measures.values()) for event in told] == [
+        ("consume", 1.0, 1.0),
+        ("consume", 0.0, 1.0),
+        ("refill", 0.0, 1.5, 1000.0),
+        ("consume", 0.5, 1.0),
+        ("refill", 0.5, 1.5, 1000.0),
+        ("consume", 0.5, 1.0),
+    ]
+    assert {event.metadata["name"] for event in told} == {"limiter.messages"}
+
+
+async def test_who_is_refused_takes_nothing_and_nothing_is_told() -> None:
+    told: list[TelemetryEvent] = []
+    limits = limiter(WhenOver.REFUSE, StillClock())
+    limits.penalise(5)
+    limits.telemetry.attach(told.append)
+    with pytest.raises(RateLimited):
+        await limits.admit("x")
+    assert told == []

@@ -64,6 +64,15 @@ def test_asking_how_long_it_takes_takes_nothing(budget: Budget) -> None:
     assert budget.statistics() == {"taken": 1, "refused": 0, "penalties": 0}
 
 
+def test_what_the_latest_message_left_is_known_until_the_next(budget: Budget) -> None:
+    full = budget.left()
+    budget.take(0.0, "big")
+    left = budget.left()
+    assert left != full
+    assert budget.wait_s(100.0, "big") == 0
+    assert budget.left() == left
+
+
 def test_a_message_that_costs_nothing_always_goes_but_not_into_a_penalty(budget: Budget) -> None:
     assert [budget.take(0.0, "free") for _ in range(100)] == [0.0] * 100
     budget.penalise(0.0, 5.0)

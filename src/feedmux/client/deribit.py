@@ -87,7 +87,7 @@ class Deribit:
         credentials: a key; None stays anonymous: public data only.
         config: bounds and deadlines.
         limiter: what may be sent; connections of one account have to share one. By default one of
-            its own, with the allowance of an account that trades little.
+            its own, with the allowance of an account that trades little and the link's telemetry.
         heartbeat_s: how often Deribit asks for a sign of life, seconds, at least 10.
         cancel_on_disconnect: ``connection`` or ``account`` has Deribit cancel open orders when the
             connection ends.
@@ -116,10 +116,12 @@ class Deribit:
             heartbeat_s=heartbeat_s,
             cancel_on_disconnect=cancel_on_disconnect,
         )
-        self.limiter = Limiter(allowance()) if limiter is None else limiter
+        self.limiter = Limiter(allowance(), name="deribit") if limiter is None else limiter
         """What may be sent, and how much of it is used up."""
         self.link = Link(url, adapter=self._adapter, config=config, limiter=self.limiter)
         """The link, for what is not here."""
+        if limiter is None:
+            self.limiter.telemetry = self.link.telemetry
 
     async def __aenter__(self) -> Self:
         await self.link

@@ -112,7 +112,7 @@ class Budget:
         InvalidSetting: two buckets have the same name.
     """
 
-    __slots__ = ("_buckets", "_cost", "_counts", "_filled", "_shut_until", "_tokens")
+    __slots__ = ("_buckets", "_cost", "_counts", "_filled", "_left", "_shut_until", "_tokens")
 
     def __init__(self, buckets: Iterable[Bucket], cost: Cost) -> None:
         self._buckets: dict[str, Bucket] = {}
@@ -122,6 +122,7 @@ class Budget:
             self._buckets[bucket.name] = bucket
         self._cost = cost
         self._tokens = {name: bucket.capacity for name, bucket in self._buckets.items()}
+        self._left = dict(self._tokens)
         self._filled = -inf  # the latest time that was seen
         self._shut_until = -inf
         self._counts = {"taken": 0, "refused": 0, "penalties": 0}
@@ -168,7 +169,7 @@ class Budget:
             self._counts["refused"] += 1
             return wait_s
         for name, tokens in price.items():
-            self._tokens[name] -= tokens
+            self._tokens[name] = self._left[name] = self._tokens[name] - tokens
         self._counts["taken"] += 1
         return 0.0
 
@@ -198,6 +199,14 @@ class Budget:
             name: min(1.0, max(0.0, 1.0 - self._tokens[name] / bucket.capacity))
             for name, bucket in self._buckets.items()
         }
+
+    def left(self) -> dict[str, float]:
+        """What the latest message that drew on a bucket left in it, by bucket; at first all of it."""
+        return dict(self._left)
+
+    def refill_per_s(self, bucket: str) -> float:
+        """How many tokens flow into a bucket in each second."""
+        return self._buckets[bucket].refill_per_s
 
     def statistics(self) -> Statistics:
         """Messages that were taken, those that were told to wait, and penalties."""
