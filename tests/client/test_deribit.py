@@ -20,9 +20,10 @@ from feedmux.client.settings import LinkConfig
 from feedmux.client.telemetry import TelemetryEvent
 from feedmux.core.allowance import deribit as allowance
 from feedmux.core.book import BookState
+from feedmux.core.budget import single
 from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting
 from feedmux.sim.deribit import DeribitSim
-from feedmux.sim.deribit_options import DEMO, DeribitOptions
+from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, DeribitOptions
 from feedmux.venue.deribit_requests import OrderType, TimeInForce
 from support.loops import on_both_loops
 from support.peers import QUICK
@@ -30,6 +31,9 @@ from support.waiting import until
 
 KEY = Credentials(DEMO.client_id, DEMO.secret)
 PERPETUAL = "BTC-PERPETUAL"
+KINDS = ("ticker.{}.100ms", "trades.{}.100ms", "quote.{}", "chart.trades.{}.1", "book.{}.none.10.100ms")
+CHANNELS = [kind.format(name) for name in INSTRUMENTS for kind in (*KINDS, "incremental_ticker.{}")]
+"""36, six for each instrument."""
 STILL = DeribitOptions(rate=0, credits=None)
 LIVELY = DeribitOptions(rate=100, credits=None)
 
@@ -45,7 +49,7 @@ async def venue(options: DeribitOptions = STILL) -> AsyncIterator[DeribitSim]:
 
 
 def client(sim: DeribitSim, credentials: Credentials | None = KEY, **changes: Any) -> Deribit:
-    config = msgspec.structs.replace(QUICK, request_timeout_s=2.0, **changes.pop("config", {}))
+    config = msgspec.structs.replace(QUICK, **({"request_timeout_s": 2.0} | changes.pop("config", {})))
     return Deribit(sim.url(), credentials=credentials, config=config, **changes)
 
 
@@ -104,6 +108,32 @@ async def test_a_raw_channel_needs_a_key_and_the_others_of_its_batch_do_not() ->
         outcome = await deribit.subscribe([f"ticker.{PERPETUAL}.raw", f"ticker.{PERPETUAL}.100ms"])
         assert outcome.confirmed == (f"ticker.{PERPETUAL}.100ms",)
         assert "raw_subscriptions_not_available" in outcome.refused[f"ticker.{PERPETUAL}.raw"]
+
+
+@on_both_loops
+async def test_many_channels_are_subscribed_to_and_restored_in_batches() -> None:
+    many, limiter = CHANNELS[:34], Limiter(single(1000, 1000))
+    async with venue() as sim, client(sim, None, limiter=limiter, batch_delay_s=0.01) as deribit:
+        outcome = await deribit.subscribe([*many[:17], f"ticker.{PERPETUAL}.raw", *many[17:]])
+        assert sorted(outcome.confirmed) == sorted(many)
+        assert list(outcome.refused) == [f"ticker.{PERPETUAL}.raw"]
+        asked = sim.floor.requests["public/subscribe"]
+        sim.cut()
+        restored = await soon(deribit, is_a(Restored))
+        assert isinstance(restored, Restored)
+        assert (sorted(restored.channels), restored.refused) == (sorted(many), {})
+        assert sim.floor.requests["public/subscribe"] == asked + 4
+
+
+async def test_a_batch_without_an_answer_loses_none_of_the_others() -> None:
+    many, quick = CHANNELS[:35], {"request_timeout_s": 0.2}
+    async with venue() as sim, client(sim, None, batch_delay_s=0.0, config=quick) as deribit:
+        sim.drop_answer("public/subscribe")
+        outcome = await deribit.subscribe(many)
+        assert sorted(outcome.pending) == sorted(many)
+        restored = await soon(deribit, is_a(Restored))
+        assert isinstance(restored, Restored)
+        assert sorted(restored.channels) == sorted(many)
 
 
 @on_both_loops

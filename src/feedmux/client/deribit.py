@@ -91,9 +91,12 @@ class Deribit:
         heartbeat_s: how often Deribit asks for a sign of life, seconds, at least 10.
         cancel_on_disconnect: ``connection`` or ``account`` has Deribit cancel open orders when the
             connection ends.
+        batch_size: channels in one request to subscribe, from 1 to 500.
+        batch_delay_s: between two such requests, seconds, 0 or more.
 
     Raises:
-        InvalidSetting: the URL cannot work, or credentials would cross the network unencrypted.
+        InvalidSetting: an option is out of its range, the URL cannot work, or credentials would cross
+            the network unencrypted.
     """
 
     def __init__(
@@ -105,6 +108,8 @@ class Deribit:
         limiter: Limiter | None = None,
         heartbeat_s: int = 30,
         cancel_on_disconnect: str | None = None,
+        batch_size: int = 10,
+        batch_delay_s: float = 0.2,
     ) -> None:
         if heartbeat_s < 10:
             raise InvalidSetting("heartbeat_s", heartbeat_s, "seconds, at least 10")
@@ -115,6 +120,8 @@ class Deribit:
             clock=SystemClock(),
             heartbeat_s=heartbeat_s,
             cancel_on_disconnect=cancel_on_disconnect,
+            batch_size=batch_size,
+            batch_delay_s=batch_delay_s,
         )
         self.limiter = Limiter(allowance(), name="deribit") if limiter is None else limiter
         """What may be sent, and how much of it is used up."""

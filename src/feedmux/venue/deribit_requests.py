@@ -29,6 +29,20 @@ INVALID_CREDENTIALS: Final = 13004
 UNAUTHORIZED: Final = 13009
 FORBIDDEN: Final = 13021
 TOO_MANY_REQUESTS: Final = 10028
+NOT_NOW: Final = frozenset(
+    {
+        TOO_MANY_REQUESTS,
+        10040,  # retry
+        10041,  # settlement_in_progress
+        10047,  # matching_engine_queue_full
+        10066,  # too_many_concurrent_requests
+        11051,  # system_maintenance
+        11094,  # internal_server_error
+        13028,  # temporarily_unavailable
+        13888,  # timed_out
+    }
+)
+"""Errors that say nothing about what was asked for: it may be asked again."""
 
 Params = Mapping[str, object]
 
