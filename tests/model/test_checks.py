@@ -5,7 +5,15 @@ from decimal import Decimal
 
 import pytest
 
-from feedmux.model.checks import is_number, is_whole, require_number, require_whole
+from feedmux.model.checks import (
+    is_number,
+    is_whole,
+    require_kind,
+    require_number,
+    require_parts,
+    require_text,
+    require_whole,
+)
 from feedmux.model.errors import InvalidSetting
 
 NO_NUMBERS = [
@@ -58,3 +66,30 @@ def test_bounds_belong_to_the_range_and_above_does_not() -> None:
     for value in (0, 3):
         with pytest.raises(InvalidSetting):
             require_whole("x", value, "", least=1, most=2)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"x", ["x"]])
+def test_what_is_no_text_is_named_by_its_type_only(value: object) -> None:
+    with pytest.raises(InvalidSetting, match=rf"x: 'a value of type {type(value).__name__}' does not work"):
+        require_text("x", value)
+
+
+def test_an_empty_text_is_none() -> None:
+    with pytest.raises(InvalidSetting, match="expected a text that is not empty"):
+        require_text("x", "")
+    require_text("x", "y")
+
+
+def test_an_object_of_another_kind_is_not_shown() -> None:
+    require_kind("x", 5, (int, str), "a number or a text")
+    with pytest.raises(InvalidSetting, match="a value of type str") as caught:
+        require_kind("credentials", "s3cret", int, "a number")
+    assert "s3cret" not in f"{caught.value!s} {caught.value!r}"
+
+
+def test_an_object_without_a_part_says_which() -> None:
+    require_parts("x", "text", ["upper", "lower"], "a text")
+    with pytest.raises(InvalidSetting, match="x: \"a value of type str, without 'ping'\" does not work"):
+        require_parts("x", "text", ["upper", "ping"], "an adapter")
+    with pytest.raises(InvalidSetting, match="the class str itself"):
+        require_parts("x", str, ["upper"], "an object")
