@@ -163,7 +163,53 @@ MISTAKES: list[tuple[str, Callable[[], object]]] = [
     ("seconds", lambda: single(1.0, 1.0).penalise(0.0, -1.0)),
     ("seconds", lambda: single(1.0, 1.0).penalise(0.0, math.inf)),
     ("limit", lambda: Queue[int](single(1.0, 1.0), 0)),
+    ("limit", lambda: Queue[int](single(1.0, 1.0), "5")),  # type: ignore[arg-type]
+    ("limit", lambda: Queue[int](single(1.0, 1.0), 1.5)),  # type: ignore[arg-type]
+    ("limit", lambda: Queue[int](single(1.0, 1.0), True)),
+    ("buckets", lambda: Budget(5, dict)),  # type: ignore[arg-type]
+    ("buckets", lambda: Budget("abc", dict)),  # type: ignore[arg-type]
+    ("cost", lambda: Budget([], {"buy": 1.0})),  # type: ignore[arg-type]
+    ("name", lambda: Bucket(1.0, 1.0, 5)),  # type: ignore[arg-type]
 ]
+NUMBERS: list[tuple[str, Callable[[Any], object]]] = [
+    ("capacity", lambda value: Bucket(value, 1.0)),
+    ("refill_per_s", lambda value: Bucket(1.0, value)),
+    ("limit", lambda value: windowed(value, 1.0)),
+    ("seconds", lambda value: windowed(1.0, value)),
+    ("burst", lambda value: windowed(5.0, 1.0, burst=value)),
+    ("refill_per_s", lambda value: single(value, 1.0)),
+    ("burst", lambda value: single(1.0, value)),
+    ("seconds", lambda value: single(1.0, 1.0).penalise(0.0, value)),
+    ("cost of 'buy'", lambda value: Budget([Bucket(9.0, 1.0)], lambda _: {"messages": value}).price("buy")),
+]
+"""What wants a number."""
+NO_NUMBERS = ["5", b"5", True, math.nan, pytest.param(10**400, id="huge"), [5], {}, object()]
+
+
+@pytest.mark.parametrize(("name", "build"), NUMBERS)
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_what_is_no_number_is_refused_by_name(
+    name: str, build: Callable[[Any], object], value: object
+) -> None:
+    if (
+        isinstance(value, int)
+        and value is not True
+        and name == "limit"
+        and "Queue" in build.__code__.co_names
+    ):
+        return  # any whole number is a length
+    with pytest.raises(InvalidSetting) as caught:
+        build(value)
+    assert caught.value.name == name
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("price", [None, 5, "messages", [("messages", 1.0)]])
+def test_a_cost_that_is_no_mapping_is_refused(price: Any) -> None:
+    with pytest.raises(
+        InvalidSetting, match=r"cost of 'buy': .* expected tokens by the name of their bucket"
+    ):
+        Budget([Bucket(9.0, 1.0)], lambda _: price).take(0.0, "buy")
 
 
 @pytest.mark.parametrize(("name", "build"), MISTAKES)

@@ -18,7 +18,8 @@ from feedmux.client.clock import SystemClock
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import RateLimiterConsume, RateLimiterRefill, TelemetryEvent
 from feedmux.core.budget import Budget, Queue
-from feedmux.model.errors import RateLimited
+from feedmux.model.checks import require_kind, require_text, require_whole
+from feedmux.model.errors import InvalidSetting, RateLimited
 from feedmux.model.link_errors import RequestTimeout
 from feedmux.model.ports import Clock, Statistics
 
@@ -53,6 +54,9 @@ class Limiter:
         name: what telemetry calls it: its buckets are ``name.bucket``.
         telemetry: who is told of what is taken and refilled.
         clock: time.
+
+    Raises:
+        InvalidSetting: one of them is something else.
     """
 
     def __init__(
@@ -65,8 +69,13 @@ class Limiter:
         telemetry: Telemetry | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._budget, self._when_over = budget, when_over
+        require_kind("budget", budget, Budget, "a Budget, e.g. of feedmux.core.allowance")
+        require_text("name", name)
+        if not (isinstance(when_over, str) and when_over in set(WhenOver)):
+            raise InvalidSetting("when_over", when_over, f"one of {', '.join(WhenOver)}")
+        self._budget, self._when_over = budget, WhenOver(when_over)
         self._clock = clock or SystemClock()
+        require_whole("max_waiting", max_waiting, "a number of messages above 0", least=1)
         self._queue: Queue[_Turn] = Queue(budget, max_waiting)
         self.name = name
         self.telemetry = Telemetry() if telemetry is None else telemetry
