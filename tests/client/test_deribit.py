@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -299,10 +300,46 @@ def test_a_key_is_read_from_the_environment() -> None:
         from_environment({"DERIBIT_CLIENT_ID": "me"})
 
 
-@pytest.mark.parametrize("wrong", [{"heartbeat_s": 9}, {"cancel_on_disconnect": "sometimes"}])
-def test_what_deribit_would_refuse_is_refused_here(wrong: dict[str, object]) -> None:
-    with pytest.raises(InvalidSetting):
-        Deribit(**wrong)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("heartbeat_s", [9, 30.5, "30", True, None, math.inf]),
+        ("cancel_on_disconnect", ["sometimes", "", True, 5, ["account"]]),
+        ("credentials", [5, "s3cret", ("me", "s3cret"), {"client_secret": "s3cret"}, Credentials]),
+    ],
+)
+def test_what_deribit_would_refuse_is_refused_here(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(InvalidSetting) as caught:
+            Deribit(**{name: value})
+        assert caught.value.name == name
+        assert "s3cret" not in f"{caught.value!s} {caught.value!r}"
+
+
+async def test_what_cannot_be_asked_is_refused_before_it_is_sent() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        asked = deribit.limiter.statistics()["taken"]
+        wrong: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("instrument_name", lambda: deribit.ticker("")),
+            ("instrument_name", lambda: deribit.order_book(5)),  # type: ignore[arg-type]
+            ("depth", lambda: deribit.order_book(PERPETUAL, 0)),
+            ("depth", lambda: deribit.order_book(PERPETUAL, True)),
+            ("count", lambda: deribit.trades(PERPETUAL, 1.5)),  # type: ignore[arg-type]
+            ("currency", lambda: deribit.instruments(None)),  # type: ignore[arg-type]
+            ("kind", lambda: deribit.instruments("BTC", 5)),  # type: ignore[arg-type]
+            ("currency", lambda: deribit.positions("")),
+            ("order", lambda: deribit.buy({"amount": 10})),  # type: ignore[arg-type]
+            ("order", lambda: deribit.sell(None)),  # type: ignore[arg-type]
+            ("order_id", lambda: deribit.cancel("")),
+            ("order_id", lambda: deribit.edit(7, amount=Decimal(1))),  # type: ignore[arg-type]
+            ("amount", lambda: deribit.edit("7", amount=Decimal("NaN"))),
+            ("price", lambda: deribit.edit("7", amount=Decimal(1), price="1")),  # type: ignore[arg-type]
+        ]
+        for name, ask in wrong:
+            with pytest.raises(InvalidSetting) as caught:
+                await ask()
+            assert caught.value.name == name
+        assert deribit.limiter.statistics()["taken"] == asked
 
 
 def test_secrets_cross_no_network_in_the_open() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from feedmux.client.clock import SystemClock
-from feedmux.client.deribit_adapter import MISSING, DeribitAdapter
+from feedmux.client.deribit_adapter import MISSING, DeribitAdapter, apply
+from feedmux.core.book import Book, BookState
 from feedmux.model.errors import CallFailed, InvalidSetting
 from feedmux.model.link_errors import LinkError, RequestTimeout
 
@@ -118,3 +120,59 @@ def test_batches_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidSetting) as caught:
         adapter(**wrong)
     assert caught.value.name in wrong
+
+
+SNAPSHOT = {"type": "snapshot", "change_id": 5, "bids": [["new", Decimal("8.5"), 10]], "asks": []}
+CHANGE = {"type": "change", "prev_change_id": 5, "change_id": 6, "bids": [["new", 8, 1]], "asks": []}
+
+
+def test_a_book_is_made_of_a_snapshot_and_its_changes() -> None:
+    book = Book()
+    assert apply(book, SNAPSHOT).state is BookState.VALID
+    assert apply(book, CHANGE).state is BookState.VALID
+    assert book.bids() == ((Decimal("8.5"), Decimal(10)), (Decimal(8), Decimal(1)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None, [], "change", 5, {}, CHANGE | {"type": None}, CHANGE | {"bids": None}, CHANGE | {"bids": [[]]},
+        CHANGE | {"bids": [["new", 8]]}, CHANGE | {"bids": [["new", 8, 1, 1]]}, CHANGE | {"bids": {"a": 1}},
+        CHANGE | {"asks": [["new", None, 1]]}, CHANGE | {"asks": [["new", {}, 1]]},
+        CHANGE | {"asks": [["new", "NaN", 1]]}, CHANGE | {"asks": [["new", 8, "Infinity"]]},
+        CHANGE | {"asks": [["new", "eight", 1]]}, CHANGE | {"change_id": Decimal("1e999999999")},
+        CHANGE | {"prev_change_id": Decimal("Infinity")}, CHANGE | {"change_id": "6"},
+        CHANGE | {"change_id": True},
+        CHANGE | {"change_id": 6.0}, CHANGE | {"prev_change_id": None},
+    ],
+    ids=lambda data: f"{data!r:.0}",
+)  # fmt: skip
+def test_a_change_that_cannot_be_read_breaks_the_book_and_raises_nothing(data: Any) -> None:
+    book = Book()
+    apply(book, SNAPSHOT)
+    applied = apply(book, data)
+    assert applied.state is BookState.BROKEN
+    assert applied.reason.startswith("a message cannot be read: ")
+    assert len(applied.reason) < 200
+    assert book.bids() == ()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None, True, 5, "text", b"bytes", [], [[]], {}, {"method": None}, {"method": 5},
+        {"method": "subscription"}, {"method": "subscription", "params": {"channel": []}},
+        {"method": "subscription", "params": None}, {"method": "subscription", "params": []},
+        {"method": "subscription", "params": {"channel": None}},
+        {"method": "heartbeat"}, {"method": "heartbeat", "params": None},
+        {"method": "heartbeat", "params": []}, {"method": "heartbeat", "params": {"type": []}},
+        {"result": None}, {"result": []}, {"error": None},
+        {"method": "subscription", "params": {"channel": "book.A.raw"}},
+        {"method": "subscription", "params": {"channel": "book.A.raw", "data": None}},
+    ],
+    ids=lambda message: f"{message!r:.0}",
+)  # fmt: skip
+async def test_nothing_that_comes_raises(message: object) -> None:
+    made = adapter()
+    await made.subscribe(Venue(), ["book.A.raw"])
+    made.inspect(message)

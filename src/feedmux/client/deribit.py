@@ -26,12 +26,13 @@ from feedmux.client.limiter import Limiter
 from feedmux.client.link import Link, LinkConfig
 from feedmux.core.allowance import deribit as allowance
 from feedmux.core.book import Book
+from feedmux.model.checks import require_kind, require_text, require_whole
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Statistics
+from feedmux.venue.deribit_auth import Credentials
 from feedmux.venue.deribit_requests import (
     PRODUCTION,
     TEST,
-    Credentials,
     Instrument,
     Order,
     OrderBook,
@@ -61,6 +62,7 @@ __all__ = [
 
 _ID: Final = "DERIBIT_CLIENT_ID"
 _SECRET: Final = "DERIBIT_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+_SCOPES: Final = ("connection", "account")
 _DEFAULTS: Final = LinkConfig()
 
 _Result = TypeVar("_Result")
@@ -111,10 +113,11 @@ class Deribit:
         batch_size: int = 10,
         batch_delay_s: float = 0.2,
     ) -> None:
-        if heartbeat_s < 10:
-            raise InvalidSetting("heartbeat_s", heartbeat_s, "seconds, at least 10")
-        if cancel_on_disconnect not in {None, "connection", "account"}:
+        require_whole("heartbeat_s", heartbeat_s, "seconds, at least 10", least=10)
+        if cancel_on_disconnect is not None and cancel_on_disconnect not in _SCOPES:
             raise InvalidSetting("cancel_on_disconnect", cancel_on_disconnect, "'connection' or 'account'")
+        if credentials is not None:
+            require_kind("credentials", credentials, Credentials, "Credentials")
         self._adapter = DeribitAdapter(
             credentials,
             clock=SystemClock(),
@@ -148,20 +151,28 @@ class Deribit:
             currency: e.g. ``BTC``; ``any`` for all.
             kind: ``future``, ``option``, …; None for all.
         """
+        require_text("currency", currency)
+        if kind is not None:
+            require_text("kind", kind)
         params = {"currency": currency} | ({"kind": kind} if kind else {})
         return await self._read("public/get_instruments", params, list[Instrument])
 
     async def order_book(self, instrument_name: str, depth: int = 10) -> OrderBook:
         """Return the best ``depth`` prices of each side."""
+        require_text("instrument_name", instrument_name)
+        require_whole("depth", depth, "a number of prices above 0", least=1)
         params = {"instrument_name": instrument_name, "depth": depth}
         return await self._read("public/get_order_book", params, OrderBook)
 
     async def ticker(self, instrument_name: str) -> Ticker:
         """Return the present prices."""
+        require_text("instrument_name", instrument_name)
         return await self._read("public/ticker", {"instrument_name": instrument_name}, Ticker)
 
     async def trades(self, instrument_name: str, count: int = 10) -> list[Trade]:
         """Return the last ``count`` public trades, newest first."""
+        require_text("instrument_name", instrument_name)
+        require_whole("count", count, "a number of trades above 0", least=1)
         params = {"instrument_name": instrument_name, "count": count}
         method = "public/get_last_trades_by_instrument"
         answer = await self.link.request(method, params, repeatable=True)
@@ -192,20 +203,24 @@ class Deribit:
 
     async def buy(self, order: OrderRequest) -> Placed:
         """Place an order to buy."""
+        require_kind("order", order, OrderRequest, "an OrderRequest")
         return await self._change("private/buy", order.params(), Placed)
 
     async def sell(self, order: OrderRequest) -> Placed:
         """Place an order to sell."""
+        require_kind("order", order, OrderRequest, "an OrderRequest")
         return await self._change("private/sell", order.params(), Placed)
 
     async def edit(self, order_id: str, *, amount: Decimal, price: Decimal | None = None) -> Placed:
         """Change an order that stands."""
+        require_text("order_id", order_id)
         params = OrderRequest(instrument_name="-", amount=amount, price=price).params()
         numbers = {name: params[name] for name in ("amount", "price") if name in params}
         return await self._change("private/edit", {"order_id": order_id, **numbers}, Placed)
 
     async def cancel(self, order_id: str) -> Order:
         """Cancel an order; returns what became of it."""
+        require_text("order_id", order_id)
         return await self._change("private/cancel", {"order_id": order_id}, Order)
 
     async def cancel_all(self) -> int:
@@ -218,6 +233,7 @@ class Deribit:
 
     async def positions(self, currency: str = "any") -> list[Position]:
         """Return what we hold."""
+        require_text("currency", currency)
         return await self._read("private/get_positions", {"currency": currency}, list[Position])
 
     def __aiter__(self) -> AsyncIterator[object]:

@@ -35,17 +35,14 @@ from feedmux.model.checks import require_number, require_whole
 from feedmux.model.errors import AuthenticationFailed, CallFailed
 from feedmux.model.link_errors import LinkError
 from feedmux.model.ports import Clock, Correlator
+from feedmux.venue.deribit_auth import Credentials, Tokens, authentication, renewal
 from feedmux.venue.deribit_requests import (
     FORBIDDEN,
     INVALID_CREDENTIALS,
     NOT_NOW,
     TOO_MANY_REQUESTS,
     UNAUTHORIZED,
-    Credentials,
-    Tokens,
-    authentication,
     read,
-    renewal,
 )
 
 RETURNED_AT_ONCE: Final = 100
@@ -261,18 +258,34 @@ def apply(book: Book, data: Any) -> Applied:
     """Apply a message of a ``book`` channel; one that cannot be read breaks the book."""
     try:
         bids, asks = _levels(data["bids"]), _levels(data["asks"])
+        change_id = _change_id(data["change_id"])
         if data["type"] == "snapshot":
-            return book.snapshot(int(data["change_id"]), bids, asks)
-        return book.change(int(data["prev_change_id"]), int(data["change_id"]), bids, asks)
+            return book.snapshot(change_id, bids, asks)
+        if data["type"] == "change":
+            return book.change(_change_id(data["prev_change_id"]), change_id, bids, asks)
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         return book.spoil(f"a message cannot be read: {error!r:.100}")
+    return book.spoil("a message cannot be read: it is neither a snapshot nor a change")
+
+
+def _change_id(value: Any) -> int:
+    if type(value) is not int:  # int() would spend hours on 1e999999999
+        raise TypeError(f"a change id is a whole number, not a {type(value).__name__}")
+    return value
 
 
 def _levels(entries: Any) -> list[tuple[Decimal, Decimal]]:
     return [
-        (Decimal(price), Decimal(0) if action == "delete" else Decimal(amount))
+        (_finite(price), Decimal(0) if action == "delete" else _finite(amount))
         for action, price, amount in entries
     ]
+
+
+def _finite(value: Any) -> Decimal:
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(f"{number} is no number")
+    return number
 
 
 def _batches(verb: str, channels: Sequence[str], size: int) -> list[tuple[str, list[str]]]:
