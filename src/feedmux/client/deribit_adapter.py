@@ -101,7 +101,7 @@ class DeribitAdapter:
         self.books: dict[str, Book] = {}
         """Order books by channel, of every ``book`` channel that is subscribed to."""
         self.codec: Codec = DecimalCodec()
-        self.correlator: Correlator | None = JsonRpc()
+        self.correlator: Correlator | None = JsonRpc(batches=False)
 
     @property
     def has_credentials(self) -> bool:

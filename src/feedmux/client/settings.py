@@ -6,10 +6,10 @@ import re
 from enum import StrEnum
 from math import isfinite
 from typing import Final, TypeGuard
-from urllib.parse import urlsplit
 
 import msgspec
 
+from feedmux.client.proxy import Proxy
 from feedmux.core.reconnect import Backoff
 from feedmux.model.errors import InvalidSetting
 
@@ -40,7 +40,6 @@ _COUNTS: Final = {
     "max_waiting": (1, "a number of messages above 0"),
     "breaker_failures": (0, "a number of failures in a row, or 0 for none"),
 }
-_PROXIES: Final = frozenset({"http", "https", "socks4", "socks5"})
 
 
 class WhenFull(StrEnum):
@@ -72,7 +71,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         breaker_failures: failures in a row after which nothing is tried for a while; 0: never.
         breaker_cooldown_s: that while.
         max_redirects: how many redirects are followed, to the same host only.
-        proxy: ``http://``, ``https://``, ``socks4://`` or ``socks5://``, with a user if need be.
+        proxy: what every connection passes; see :class:`feedmux.client.proxy.Proxy`.
         silence_s: how long a connection may bring nothing at all; None: for ever.
         channel_silence_s: how long a channel that is subscribed to may; None: for ever.
         max_in_flight: requests that wait for their answers.
@@ -125,7 +124,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         if self.when_full not in set(WhenFull):
             raise InvalidSetting("when_full", self.when_full, f"one of {', '.join(WhenFull)}")
         if self.proxy is not None:
-            _check_proxy(self.proxy)
+            Proxy(self.proxy)
         for header in self.headers:
             _check_header(*header)
 
@@ -143,17 +142,6 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
 def _check_seconds(name: str, value: object) -> None:
     if not (_is_number(value) and isfinite(value) and value > 0):
         raise InvalidSetting(name, value, "a number above 0")
-
-
-def _check_proxy(url: str) -> None:
-    """Refuse what is no proxy; its user and password never show."""
-    try:
-        parts = urlsplit(url)
-        works = parts.scheme in _PROXIES and bool(parts.hostname) and parts.port != 0
-    except (ValueError, AttributeError, TypeError):  # it may be anything that somebody wrote
-        works = False
-    if not works:
-        raise InvalidSetting("proxy", "***", f"a URL of {', '.join(sorted(_PROXIES))} with a host")
 
 
 def _is_number(value: object) -> TypeGuard[float]:
