@@ -713,13 +713,13 @@ async def test_two_hundred_reconnects_leave_nothing_behind() -> None:
         await until(lambda: asyncio.all_tasks() == tasks, "the end of every task")
         await until(lambda: open_descriptors() <= before, "the end of every socket")
     assert len(user.all("opened")) == len(user.all("lost"))
-    # picows holds what broke the protocol until a timer of its own.
-    await until(lambda: remains() == [], "the end of every connection")
+    kinds = Connection | WSTransport
 
+    def nothing_is_left() -> bool:
+        gc.collect()
+        return not any(isinstance(each, kinds) for each in gc.get_objects())
 
-def remains() -> list[object]:
-    gc.collect()
-    return [each for each in gc.get_objects() if isinstance(each, Connection | WSTransport)]
+    await until(nothing_is_left, "the end of every timer and callback")
 
 
 # A user that fails

@@ -196,10 +196,11 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def says(*frames: bytes) -> Talk:
-    """A server that upgrades, sends frames at once, and then only reads."""
+    """A server that upgrades, sends frames at once, reads, and hangs up when the client closes."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upgrade(reader, writer, b"".join(frames))
-        await reader.read(-1)
+        while (await read_frame(reader))[0] != CLOSE:
+            continue
 
     return talk

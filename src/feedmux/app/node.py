@@ -13,6 +13,7 @@ from functools import partial
 
 import uvloop
 
+from feedmux.app import memory
 from feedmux.app.descriptors import make_room
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
@@ -67,6 +68,7 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
         async with asyncio.TaskGroup() as tasks:
             for driver in gateway.drivers:
                 tasks.create_task(driver.run())
+            tasks.create_task(memory.keep(stop))
             log.info("Listening on %s://%s:%d/ws", scheme, settings.host, gateway.server.port)
             companion = tasks.create_task(beside(stop)) if beside is not None else None
             await stop.wait()

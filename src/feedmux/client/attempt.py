@@ -145,8 +145,13 @@ class Attempt:
             self._socket = await dial(place.host, place.port, self._turn)
             return self._socket
 
-        # picows refuses the option without TLS, and would wait 30 s for a peer that never says goodbye.
-        secure = partial(ws_connect, ssl_shutdown_timeout=config.close_timeout_s)
+        # picows refuses these options without TLS. It would wait 30 s for a peer that never says goodbye,
+        # and a handshake that we abandon would leave a timer of 60 s behind.
+        secure = partial(
+            ws_connect,
+            ssl_shutdown_timeout=config.close_timeout_s,
+            ssl_handshake_timeout=config.connect_timeout_s,
+        )
         await (secure if endpoint.is_secure else ws_connect)(
             partial(_agree, listener),
             endpoint.url,

@@ -31,6 +31,8 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
+from feedmux.client.asking import Asking
+from feedmux.client.callee import Callee
 from feedmux.client.caller import Caller
 from feedmux.client.carrier import Carrier
 from feedmux.client.events import Interrupted, Restored
@@ -41,16 +43,17 @@ from feedmux.client.silence import Silence
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import ConnectionUpgrade, HeartbeatPong, SubscriptionRestore
 from feedmux.client.wishes import Wishes
+from feedmux.core import jsonrpc
+from feedmux.core.jsonrpc import Batch, JsonRpc
 from feedmux.core.reconnect import State
 from feedmux.core.vigil import Step
 from feedmux.model.adapter import Adapter, Note
-from feedmux.model.errors import AuthenticationFailed, CallFailed, FeedmuxError, MalformedMessage
+from feedmux.model.errors import AuthenticationFailed, FeedmuxError, MalformedMessage
 from feedmux.model.link_errors import RequestLost
 from feedmux.model.ports import Clock
 
 _LOG: Final = logging.getLogger(__name__)
 _INVALID_TEXT: Final = 1007
-_A_MOMENT_S: Final = 0.001
 
 CarrierMaker = Callable[["Conversation"], Carrier]
 
@@ -79,7 +82,7 @@ class Conversation:
     ) -> None:
         self._adapter, self._codec = adapter, adapter.codec
         self._deliver = deliver
-        self.limiter = limiter
+        self._limiter = limiter
         self._config, self._clock = config, clock
         self._tasks: asyncio.TaskGroup | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -102,6 +105,9 @@ class Conversation:
             telemetry=self.telemetry,
             clock=clock,
         )
+        self.asking = Asking(self, self.caller, limiter=limiter, penalty_s=adapter.penalty_s, clock=clock)
+        self.callee = Callee(self.transmit, self._give_up, self._spawn, limit=config.max_in_flight)
+        self._has_batches = isinstance(adapter.correlator, JsonRpc) and adapter.correlator.batches
         self.wishes = Wishes(adapter, self, self._held_changed)
         self.carrier = make_carrier(self)
         self.carrier.tell_pongs(self._ponged)
@@ -110,7 +116,8 @@ class Conversation:
 
     async def request(self, method: str, params: object = None, /) -> object:
         """Ask on this connection, live or not; see :class:`feedmux.model.adapter.Dialogue`."""
-        return await self._ask(method, params, timeout_s=self._config.request_timeout_s)
+        patience_s = self._config.request_timeout_s
+        return await self.asking.ask(method, params, timeout_s=patience_s, is_users=False)
 
     async def send(self, message: object, /) -> None:
         """Send on this connection, live or not; see :class:`feedmux.model.adapter.Dialogue`."""
@@ -118,14 +125,13 @@ class Conversation:
 
     # What the link does for its user.
 
-    async def ask(self, method: str, params: object, *, timeout_s: float, repeatable: bool) -> object:
-        """Ask when the link is live and the budget allows, and wait for the answer.
-
-        See :meth:`Caller.call`; what is not repeatable is not kept until the link is live.
-        """
-        if not repeatable:
-            self.require_live(method)
-        return await self._ask(method, params, timeout_s=timeout_s, repeatable=repeatable, is_users=True)
+    async def send_within_budget(self, message: object, costs_as: str) -> None:
+        """Send a message when the link is live and the budget allows; see :meth:`Link.send`."""
+        self.require_live("a message")
+        if self._limiter is not None:
+            await self._limiter.admit(costs_as)
+            self.require_live("a message")
+        self.transmit(message)
 
     def require_live(self, method: str) -> None:
         """Refuse to send anything on a connection that is not restored.
@@ -136,30 +142,6 @@ class Conversation:
         if not self.is_live:
             why = f": {self.carrier.error}" if self.carrier.error else ""
             raise RequestLost(method, f"the link is {self.carrier.state}{why}", maybe_executed=False)
-
-    async def _ask(
-        self,
-        method: str,
-        params: object,
-        *,
-        timeout_s: float,
-        repeatable: bool = False,
-        is_users: bool = False,
-    ) -> object:
-        began = self._clock.monotonic()
-        if self.limiter is not None:
-            await self.limiter.admit_within(method, timeout_s)
-        if is_users and not repeatable:
-            self.require_live(method)
-        left_s = max(timeout_s - (self._clock.monotonic() - began), _A_MOMENT_S)
-        now = self.is_live or not is_users
-        try:
-            return await self.caller.call(method, params, timeout_s=left_s, now=now, repeatable=repeatable)
-        except CallFailed as error:
-            penalty_s = self._adapter.penalty_s(error)
-            if penalty_s and self.limiter is not None:
-                self.limiter.penalise(penalty_s)
-            raise
 
     def transmit(self, message: object) -> None:
         """Send a message now.
@@ -251,7 +233,7 @@ class Conversation:
             self.carrier.replace(str(error), _INVALID_TEXT)
             return
         note = None
-        is_answer = self.caller.take(message)
+        is_answer = self._take_rpc(message)
         if not is_answer:
             note = self._adapter.inspect(message)
         if self._silence.interval_s:
@@ -260,6 +242,16 @@ class Conversation:
             self._take_note(note, message)
         elif not is_answer:
             self._deliver(message)
+
+    def _take_rpc(self, message: object) -> bool:
+        """Whether it was an answer or a call; what else an array with one of these holds is passed over."""
+        if type(message) is not list:
+            return self.caller.take(message) or self.callee.take(message)
+        batch = jsonrpc.read(message) if self._has_batches else None
+        if not isinstance(batch, Batch):
+            return False
+        self.caller.take_all(batch.replies)
+        return self.callee.take_batch(batch) or bool(batch.replies)
 
     def _take_note(self, note: Note, message: object) -> None:
         if note.is_pong:
@@ -278,7 +270,10 @@ class Conversation:
         try:
             self.transmit(message)
         except FeedmuxError as error:
-            self.carrier.replace(f"it could not be answered: {error}")
+            self._give_up(f"it could not be answered: {error}")
+
+    def _give_up(self, reason: str) -> None:
+        self.carrier.replace(reason)
 
     # Restoring.
 

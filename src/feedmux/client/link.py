@@ -41,6 +41,7 @@ from feedmux.client.plain import JsonRpcAdapter
 from feedmux.client.policy import Policy, usual
 from feedmux.client.privacy import require_privacy
 from feedmux.client.recorder import Recorder
+from feedmux.client.rpc import Rpc
 from feedmux.client.settings import LinkConfig
 from feedmux.client.state import STATES, LinkState
 from feedmux.client.telemetry import Telemetry
@@ -130,6 +131,15 @@ class Link:
     def channels(self) -> tuple[str, ...]:
         """What is wanted, confirmed or not."""
         return self._conversation.wishes.wanted
+
+    @property
+    def rpc(self) -> Rpc:
+        """Notifications, batches and the server's own calls, where the adapter speaks JSON-RPC 2.0.
+
+        Raises:
+            InvalidSetting: it speaks another protocol.
+        """
+        return Rpc(self._conversation, self._adapter.correlator, self._config)
 
     @property
     def telemetry(self) -> Telemetry:
@@ -243,12 +253,7 @@ class Link:
             Overflow: too much waits to be sent.
             RateLimited: the limiter refuses it.
         """
-        talk = self._conversation
-        talk.require_live("a message")
-        if talk.limiter is not None:
-            await talk.limiter.admit(costs_as)
-            talk.require_live("a message")
-        talk.transmit(message)
+        await self._conversation.send_within_budget(message, costs_as)
 
     async def request(
         self, method: str, params: object = None, *, timeout_s: float | None = None, repeatable: bool = False
@@ -275,7 +280,9 @@ class Link:
         patience_s = self._config.request_timeout_s if timeout_s is None else timeout_s
         if not 0 < patience_s < inf:
             raise InvalidSetting("timeout_s", timeout_s, "seconds above 0")
-        return await self._conversation.ask(method, params, timeout_s=patience_s, repeatable=repeatable)
+        return await self._conversation.asking.ask(
+            method, params, timeout_s=patience_s, repeatable=repeatable
+        )
 
     async def subscribe(self, channels: str | Iterable[str]) -> Subscribed:
         """Want channels, now and on every later connection.

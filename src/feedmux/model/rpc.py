@@ -34,3 +34,17 @@ class Reply(msgspec.Struct, frozen=True):
     request_id: int | str | None
     result: object = None
     error: RpcError | None = None
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One member of a batch that we send.
+
+    Args:
+        method: what is asked for.
+        params: as the platform takes them; None: there are none.
+        is_notification: nobody answers it; its result is None at once.
+    """
+
+    method: str
+    params: object = None
+    is_notification: bool = False
