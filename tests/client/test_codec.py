@@ -54,6 +54,22 @@ def test_a_number_that_no_decimal_can_be_stays_text(text: str) -> None:
     assert DecimalCodec().decode(text.encode(), False) == text
 
 
+@pytest.mark.parametrize("message", ["s3cret \ud800", {"key": "s3cret \ud800"}, {"s3cret": object()}])
+def test_an_error_does_not_carry_what_could_not_be_written(message: object) -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        JsonCodec().encode(message)
+    assert caught.value.__context__ is None
+    assert "s3cret" not in f"{caught.value!s} {caught.value!r}"
+
+
+def test_an_error_does_not_carry_what_could_not_be_read() -> None:
+    for payload in (b"s3cret \xff", b'{"key": "s3cret \xff"}'):
+        with pytest.raises(MalformedMessage) as caught:
+            JsonCodec().decode(payload, False)
+        assert caught.value.__context__ is None
+        assert "s3cret" not in f"{caught.value!s} {caught.value!r}"
+
+
 def test_of_two_members_of_one_name_the_last_counts() -> None:
     assert JsonCodec().decode(b'{"id":1,"id":2}', False) == {"id": 2}
 

@@ -243,14 +243,12 @@ class Connection(WSListener):
 
     def _take(self, frame: WSFrame, kind: WSMsgType) -> None:
         """Take what is not a whole message in one frame."""
-        if kind is WSMsgType.CLOSE:
-            self._answer_close(frame.get_payload_as_bytes())
-        elif self._reason is not None:
+        if self._reason is not None and kind is not WSMsgType.CLOSE:
             return
-        elif frame.rsv1:
-            self._break("a compressed frame, though compression was not agreed on")
-        elif frame.rsv2 or frame.rsv3:
-            self._break("a frame of an extension that was not agreed on")
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._break("reserved bits, as of compression, which was not agreed on")
+        elif kind is WSMsgType.CLOSE:
+            self._answer_close(frame.get_payload_as_bytes())
         elif kind is WSMsgType.PONG:
             self._on_ponged(frame.get_payload_as_bytes())
         elif kind is WSMsgType.PING:
@@ -297,6 +295,9 @@ class Connection(WSListener):
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if payload else None
         if self._reason is None:
+            if code is not None and not _may_be_sent(code):
+                self._break(f"a CLOSE with code {code}")
+                return
             self.close_code = code
         text = self._endpoint.scrub(payload[2:].decode(errors="replace"))
         self._cease(f"the server closed the connection ({code or 'no code'}{': ' if text else ''}{text})")
@@ -319,6 +320,11 @@ class Connection(WSListener):
 
 def _broke(what: str) -> str:
     return f"the server broke the protocol: {what}"
+
+
+def _may_be_sent(code: int) -> bool:
+    """Whether a CLOSE may carry it. Source: RFC 6455 §7.4, and IANA's registry of 2026-09."""
+    return (1000 <= code <= 1014 and code not in {1004, 1005, 1006}) or 3000 <= code <= 4999
 
 
 def _ignore(payload: bytes) -> None:
