@@ -846,6 +846,8 @@ async def test_statistics_count_from_the_start() -> None:
         "messages": 6,
         "user_errors": 0,
         "waiting_bytes": 0,
+        "pings": 0,
+        "pongs": 0,
         "round_trip_s": None,
         "last_reason": "the server closed the connection (no code)",
     }
