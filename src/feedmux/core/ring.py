@@ -227,7 +227,7 @@ class RingReader:
 
     @property
     def lost(self) -> int:
-        """How many records were overwritten before they were read; a lap counts once the next is read."""
+        """How many records were overwritten since the first that was read; known when the next is read."""
         return self._lost
 
     def read(self) -> bytes | None:
