@@ -16,6 +16,7 @@ from feedmux.model.errors import InvalidSetting
         ("wss://stream.bybit.com/v5/public/linear", None, "stream.bybit.com", 443),
         ("ws://127.0.0.1:9001", None, "127.0.0.1", 9001),
         ("ws://[::1]:80/", None, "::1", 80),
+        ("ws://h.example./", None, "h.example.", 80),
         ("wss://h:9443/ws/btcusdt@trade", None, "h", 9443),
         ("wss://me:pass@h/p", "wss://h/p", "h", 443),
         ("wss://h/p?token=abcdefg", "wss://h/p?***", "h", 443),
@@ -50,6 +51,8 @@ def test_a_user_in_the_url_becomes_a_header_and_leaves_the_url() -> None:
         ("wss://h/a b", "wss://h/a b"),
         ("wss://h/\r\nX: y", "wss://h/\r\nX: y"),
         ("wss://bücher.example/", "wss://bücher.example/"),
+        ("wss://me:pass@stream..com/", "wss://***@stream..com/"),
+        ("wss://" + 64 * "a", "wss://" + 64 * "a"),
     ],
 )
 def test_a_url_that_cannot_work_is_refused_without_its_secrets(url: str, shown: str) -> None:
@@ -75,7 +78,7 @@ def test_texts_of_the_other_side_are_short_printable_and_without_secrets() -> No
         (OSError(), "OSError"),
         (
             ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"),
-            "TLS failed: [ssl: wrong version number] wrong",
+            "TLS with the server failed: [ssl: wrong version number] wrong",
         ),
     ],
 )
@@ -96,6 +99,8 @@ def test_reasons_help(error: OSError, reason: str) -> None:
         ("wss://h/a", "ftp://h/b", None),
         ("wss://h/a", "wss://h/b#part", None),
         ("wss://h/a", "//other/b", None),
+        ("wss://h/a", "http://[::1", None),
+        ("wss://h/a", "http://a..b/", None),
     ],
 )
 def test_only_the_same_host_is_a_sibling_and_nothing_less_safe(

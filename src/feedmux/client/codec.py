@@ -44,8 +44,8 @@ class JsonCodec:
             return payload
         try:
             return self.decode_text(payload)
-        except (msgspec.DecodeError, RecursionError):
-            pass
+        except (msgspec.DecodeError, RecursionError, ArithmeticError):
+            pass  # no JSON, or none that this machine can hold
         except UnicodeDecodeError as error:
             raise MalformedMessage("text message", f"it is not UTF-8: {error.reason}") from error
         try:

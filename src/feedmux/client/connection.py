@@ -116,7 +116,7 @@ class Connection(WSListener):
             ConnectFailed: it did not open within ``connect_timeout_s``, or was ended meanwhile.
         """
         attempt = self._attempt = Attempt(self._endpoint, self._config, tls=tls, turn=turn)
-        hung_up = "the server hung up before it answered the upgrade"
+        hung_up = f"{attempt.who} hung up before it answered the upgrade"
         failure = ConnectFailed(self._endpoint.text, hung_up, cause=Cause.PROTOCOL)
         try:
             await attempt.run(self)

@@ -12,12 +12,13 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from feedmux.model.errors import InvalidSetting
 
+SERVER: Final = "the server"
 _HINTS: Final[dict[type[OSError], str]] = {
-    ConnectionRefusedError: "connection refused; is the server running, and is the port right?",
-    ConnectionResetError: "the server reset the connection",
-    ConnectionAbortedError: "the connection was aborted",
-    BrokenPipeError: "the server hung up",
-    TimeoutError: "the server's network did not answer",
+    ConnectionRefusedError: "connection refused; is {who} running, and is the port right?",
+    ConnectionResetError: "{who} reset the connection",
+    ConnectionAbortedError: "the connection to {who} was aborted",
+    BrokenPipeError: "{who} hung up",
+    TimeoutError: "{who}'s network did not answer",
 }
 _EXPECTED: Final = "wss://host[:port]/path or ws://host[:port]/path, in ASCII, without fragment or ';'"
 
@@ -71,10 +72,10 @@ class Endpoint:
         Args:
             location: a ``Location`` header: a URL, of HTTP or WebSocket, or a path.
         """
-        url = urljoin(self.url.replace("ws", "http", 1), location)
         try:
+            url = urljoin(self.url.replace("ws", "http", 1), location)
             target = Endpoint(url.replace("http", "ws", 1), self._secrets)
-        except InvalidSetting:
+        except (ValueError, InvalidSetting):  # urljoin raises it for half an IPv6 address
             return None
         if target.host != self.host or (self.is_secure and not target.is_secure):
             return None
@@ -82,30 +83,40 @@ class Endpoint:
         return target
 
 
-def reason_of(error: OSError, endpoint: Endpoint) -> str:
-    """Say in words that help why a connection did not come about."""
+def reason_of(error: OSError, endpoint: Endpoint, who: str = SERVER) -> str:
+    """Say in words that help why a connection did not come about.
+
+    Args:
+        error: what the system or TLS says.
+        endpoint: where the connection leads.
+        who: who did not let it come about.
+    """
     if isinstance(error, socket.gaierror):
-        return f"the name {endpoint.host!r} does not resolve ({error.strerror})"
+        name = repr(endpoint.host) if who == SERVER else f"of {who}"
+        return f"the name {name} does not resolve ({error.strerror})"
     # Only errors of the ssl module itself carry these two; the transport makes some of its own.
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted: {getattr(error, 'verify_message', error)}"
+        return f"{who}'s certificate is not trusted: {getattr(error, 'verify_message', error)}"
     if isinstance(error, ssl.SSLError):
         what = getattr(error, "reason", None) or error.strerror or str(error)
-        return f"TLS failed: {endpoint.scrub(what.lower().replace('_', ' '))}"
+        return f"TLS with {who} failed: {endpoint.scrub(what.lower().replace('_', ' '))}"
     for kind, hint in _HINTS.items():
         if isinstance(error, kind):
-            return hint
-    return endpoint.scrub(error.strerror or str(error) or type(error).__name__)
+            return hint.format(who=who)
+    what = endpoint.scrub(error.strerror or str(error) or type(error).__name__)
+    return what if who == SERVER else f"{who}: {what}"
 
 
 def _split(url: str) -> SplitResult:
     """Take a URL apart.
 
-    ``;`` is refused because the WebSocket library would silently drop what follows it.
+    ``;`` is refused because the WebSocket library would silently drop what follows it, and a host
+    that no name server can be asked for because looking it up raises what is no ``OSError``.
     """
     try:
         parts = urlsplit(url)
-        works = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")
+        works = parts.scheme in {"ws", "wss"} and bool(host) and parts.port != 0
     except ValueError:
         works = False
     if not works or not re.fullmatch(r"[!-~]+", url) or "#" in url or ";" in parts.path:
