@@ -21,7 +21,7 @@ from feedmux.model.topic import Topic
 from feedmux.wire.record import Drop, Lost, Record, Want, encode
 
 _ASKS_HIGH_BYTES: Final = 64 * 1024  # above this, asks wait in the reader, one per topic
-_UNHEARD: Final = -1  # the epoch of a topic of which nothing has come yet
+UNHEARD: Final = -1  # the epoch of a topic of which nothing has come yet
 
 
 class _Held:
@@ -31,7 +31,7 @@ class _Held:
 
     def __init__(self, request: bytes) -> None:
         self.request = request
-        self.epoch = _UNHEARD
+        self.epoch = UNHEARD
         self.seq = 0
 
 
@@ -156,7 +156,7 @@ class ReaderEnd:
         for topic, held in list(self._held.items()):
             if self._held.get(topic) is not held:
                 continue  # the sink dropped it on hearing of another
-            if held.epoch != _UNHEARD:
+            if held.epoch != UNHEARD:
                 self._tell(topic, held, EventKind.GAP, Gap(held.seq + 1, None, reason))
             if topic in self._held:
                 self._ask(topic)
