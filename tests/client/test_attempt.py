@@ -11,7 +11,8 @@ from feedmux.client.attempt import LONGEST_WAIT_S, wait_of
 from feedmux.client.link import connect
 from feedmux.model.errors import Category
 from feedmux.model.link_errors import Cause, ConnectFailed
-from support.peers import QUICK, Talk, raw_server, read_request, says
+from feedmux.sim import MockServer
+from support.peers import QUICK, Talk, raw_server, read_request, says, upgrade
 from support.rpc_server import rpc_server
 
 REDIRECTED = msgspec.structs.replace(QUICK, max_redirects=2)
@@ -111,3 +112,74 @@ async def test_a_circle_of_redirects_ends() -> None:
 )  # fmt: skip
 def test_retry_after_is_seconds_or_a_date(text: str, wait_s: float) -> None:
     assert wait_of(text, 60.0) == wait_s
+
+
+def socks(*answers: bytes) -> Talk:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            await reader.read(1000)
+            writer.write(answer)
+            await writer.drain()
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("proxy", "talk"),
+    [
+        ("socks5://127.0.0.1:{port}", socks()),
+        ("socks5://127.0.0.1:{port}", socks(b"\5")),
+        ("socks5://127.0.0.1:{port}", socks(b"\5\0", b"\5\0\0\4\0")),
+        ("socks5://127.0.0.1:{port}", socks(b"\5\0", b"\5\0\0\1\x7f\0\0")),
+        ("socks5://me:{long}@127.0.0.1:{port}", socks(b"\5\2")),
+        ("socks5://me:%ff@127.0.0.1:{port}", socks(b"\5\2")),
+        ("socks4://127.0.0.1:{port}", socks(b"\0\x99")),
+        ("http://127.0.0.1:{port}", socks(b"HTTP/1.1 abc\r\n\r\n")),
+        ("http://127.0.0.1:{port}", socks(b"x" * 70_000)),
+        ("http://127.0.0.1:{port}", socks()),
+    ],
+)
+async def test_a_proxy_that_talks_nonsense_costs_an_attempt_and_not_the_link(proxy: str, talk: Talk) -> None:
+    async with raw_server(talk) as port:
+        url = proxy.format(port=port, long="x" * 300)
+        config = msgspec.structs.replace(QUICK, proxy=url, max_attempts=3)
+        link = connect("ws://127.0.0.1:9/", config=config)
+        link.start()
+        with pytest.raises(ConnectFailed, match="gave up after 3 attempts") as caught:
+            await link.wait_closed()
+        assert caught.value.__context__ is None
+        assert link.statistics()["connection"]["attempts"] == 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("Sec-WebSocket-Extensions: permessage-deflate", "it wants an extension, and none was offered"),
+        ("Sec-WebSocket-Protocol: chat", "it wants a subprotocol that was not offered"),
+    ],
+)
+async def test_a_server_that_chooses_what_was_not_offered_is_left(header: str, reason: str) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgrade(reader, Adding(writer, header.encode()))  # type: ignore[arg-type]
+        await reader.read(-1)
+
+    async with raw_server(talk) as port:
+        with pytest.raises(ConnectFailed, match=reason) as caught:
+            await connect(f"ws://127.0.0.1:{port}/", config=QUICK)
+    assert caught.value.cause is Cause.PROTOCOL
+
+
+class Adding:
+    """A writer that adds a header to what it is given."""
+
+    def __init__(self, writer: asyncio.StreamWriter, header: bytes) -> None:
+        self.writer, self.header = writer, header
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data.replace(b"\r\n", b"\r\n" + self.header + b"\r\n", 1))
+
+
+async def test_a_subprotocol_that_was_offered_may_be_chosen() -> None:
+    config = msgspec.structs.replace(QUICK, headers=(("Sec-WebSocket-Protocol", "json, chat"),))
+    async with MockServer(subprotocols=["chat"]) as server, connect(server.url, config=config):
+        assert server.clients[0].subprotocol == "chat"

@@ -25,6 +25,8 @@ from picows import (
     WSInvalidStatusError,
     WSListener,
     WSParsedURL,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
     ws_connect,
 )
 from picows.proxy import ProxyError  # type: ignore[attr-defined]
@@ -78,10 +80,14 @@ class Attempt:
         try:
             async with self._scope:
                 await self._follow(listener)
-        except (OSError, WSError, ProxyError) as error:
-            raise self._failure(error, timed_out=self._scope.expired()) from error
+        except Exception as error:  # noqa: BLE001 - libraries raise what they like when a peer is rude
+            failure = self._failure(error, timed_out=self._scope.expired())
+        else:
+            return
         finally:
             self._scope = None
+        # Raised here, so that it does not carry the library's error, which has the server's words in it.
+        raise failure
 
     def abandon(self) -> None:
         """Let it fail in the next turn."""
@@ -132,7 +138,7 @@ class Attempt:
         # picows refuses the option without TLS, and would wait 30 s for a peer that never says goodbye.
         secure = partial(ws_connect, ssl_shutdown_timeout=config.close_timeout_s)
         await (secure if endpoint.is_secure else ws_connect)(
-            lambda request, response: listener,
+            partial(_accept, listener),
             endpoint.url,
             ssl_context=self._tls,
             disconnect_on_exception=False,
@@ -161,8 +167,30 @@ class Attempt:
             reason = _status_reason(int(status), status.phrase, headers, self._endpoint)
             wait_s = wait_of(headers.get("Retry-After", ""), time.time())
             return fail(reason, cause=Cause.STATUS, status=int(status), wait_s=wait_s)
-        reason = f"the server does not speak WebSocket as it should: {self._endpoint.scrub(str(error))}"
-        return fail(reason, cause=Cause.PROTOCOL)
+        said = self._endpoint.scrub(str(error))
+        if isinstance(error, WSError):
+            reason = f"the server does not speak WebSocket as it should: {said}"
+            return fail(reason, cause=Cause.PROTOCOL)
+        who = "server" if self._config.proxy is None else "proxy"
+        reason = f"the {who} does not speak as it should ({type(error).__name__}: {said})"
+        return fail(reason, cause=Cause.PROTOCOL if self._config.proxy is None else Cause.PROXY)
+
+
+def _accept(listener: WSListener, request: WSUpgradeRequest, response: WSUpgradeResponse) -> WSListener:
+    """Take the server's answer to the upgrade, unless it chose what was not offered.
+
+    Source: RFC 6455 §4.1, the last two steps.
+
+    Raises:
+        WSHandshakeError: it did.
+    """
+    if response.headers.get("Sec-WebSocket-Extensions"):
+        raise WSHandshakeError("it wants an extension, and none was offered")
+    chosen = response.headers.get("Sec-WebSocket-Protocol")
+    offered = request.headers.get("Sec-WebSocket-Protocol", "")
+    if chosen and chosen.strip() not in map(str.strip, offered.split(",")):
+        raise WSHandshakeError("it wants a subprotocol that was not offered")
+    return listener
 
 
 def wait_of(text: str, now_s: float) -> float:
