@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from feedmux.client.endpoint import Endpoint, endpoints_of, reason_of
+from feedmux.client.secrecy import Secrecy
 from feedmux.model.errors import InvalidSetting
 
 
@@ -142,17 +143,17 @@ def test_bytes_in_a_password_are_sent_as_they_are() -> None:
     [("wss://h/", 1), (["wss://h/"], 1), (("wss://h/", "ws://h/"), 2)],
 )
 def test_there_may_be_one_url_or_several(urls: object, found: int) -> None:
-    assert len(endpoints_of(urls, ())) == found
+    assert len(endpoints_of(urls, Secrecy())) == found
 
 
 @pytest.mark.parametrize("urls", [None, 5, b"wss://h/", {"wss://h/": 1}, [], (), iter(["wss://h/"])])
 def test_without_any_there_is_no_link(urls: object) -> None:
     with pytest.raises(InvalidSetting, match="urls: "):
-        endpoints_of(urls, ())
+        endpoints_of(urls, Secrecy())
 
 
 def test_texts_of_the_other_side_are_short_printable_and_without_secrets() -> None:
-    endpoint = Endpoint("wss://me:pass@h/p?token=abcdefg", secrets=["Bearer", "Bearer xyz-1"])
+    endpoint = Endpoint("wss://me:pass@h/p?token=abcdefg", Secrecy(["Bearer", "Bearer xyz-1"]))
     text = endpoint.scrub("pass abcdefg Bearer xyz-1\x1b[0m\n" + "x" * 300)
     assert text.startswith("*** *** ***?[0m?xxx")
     assert len(text) <= 200

@@ -107,10 +107,29 @@ async def test_secrets_are_masked_before_they_are_written(path: Path) -> None:
 
 async def test_names_of_secrets_are_known_by_default(path: Path) -> None:
     async with Recorder(path) as recorder:
-        recorder.sent('{"method":"public/auth","params":{"client_id":"me","client_secret":"s3cr3t"}}')
+        recorder.sent('{"method":"public/auth","params":{"client_id":"s3cr3t","client_secret":"s3cr3t"}}')
         recorder.received(b'{"result":{"access_token":"s3cr3t","expires_in":900}}')
     assert b"s3cr3t" not in content(path)
-    assert b'"client_id\\":\\"me\\"' in content(path)
+    assert b'"client_id\\":\\"***\\"' in content(path)
+
+
+async def test_what_is_learnt_meanwhile_is_hidden_in_all_that_was_not_written_yet(path: Path) -> None:
+    patient = RecorderConfig(flush_interval_s=3600.0, flush_entries=1000)
+    async with Recorder(path, secrets=["hunter22"], config=patient) as recorder:
+        recorder.received(b"hunter22 hunter33 abc")
+        recorder.hide(["hunter33", "abc"])
+        recorder.received(b"hunter33 again")
+        recorder.closed(1000, "bye hunter33")
+    assert [entry.payload for entry in read(path)] == [b"*** *** abc", b"*** again", b""]
+    assert b"hunter33" not in content(path)
+
+
+async def test_only_the_latest_of_what_is_learnt_is_remembered(path: Path) -> None:
+    async with Recorder(path) as recorder:
+        for number in range(300):
+            recorder.hide([f"token-{number:03d}"])
+        recorder.received(b"token-000 token-299")
+    assert [entry.payload for entry in read(path)] == [b"token-000 ***"]
 
 
 async def test_what_a_full_buffer_does_not_take_is_counted_and_told_once(

@@ -156,3 +156,12 @@ async def test_credentials_that_are_not_taken_are_no_fault_of_a_channel() -> Non
     with pytest.raises(AuthenticationFailed):
         await wanted.reconcile()
     assert wanted.wanted == ("a", "b")
+
+
+async def test_what_is_secret_is_taken_out_of_reasons() -> None:
+    desk = Desk()
+    desk.refused = {"a": "s3cret", "b": 5}  # type: ignore[dict-item]
+    wanted = Wishes(desk, Nobody(), lambda there, gone: None, lambda text: text.replace("s3cret", "***"))
+    wanted.want(["a", "b"])
+    await wanted.reconcile()
+    assert wanted.refused == {"a": "***", "b": "5"}

@@ -62,6 +62,11 @@ class RpcServer:
         self.upgrades: list[float] = []
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2].strip("/"))
+
+    @property
     def wanted(self) -> list[str]:
         """What the latest connection is subscribed to."""
         return list(self.held[-1]) if self.held else []

@@ -33,7 +33,7 @@ def test_a_secret_is_sent_only_where_that_is_wanted() -> None:
 def test_secrets_never_show() -> None:
     tokens = Tokens("access-1", "refresh-1", 900, "connection")
     assert repr(tokens) == "Tokens(***, expires_in=900, scope='connection')"
-    assert repr(KEY) == "Credentials('me', ***)"
+    assert repr(KEY) == "Credentials(***)"
     assert renewal(tokens) == {"grant_type": "refresh_token", "refresh_token": "refresh-1"}
 
 

@@ -140,6 +140,12 @@ def test_a_result_that_cannot_be_is_named(result: object) -> None:
         read(result, Placed)
 
 
+def test_what_was_wrong_with_a_result_is_told_and_not_shown() -> None:
+    with pytest.raises(MalformedMessage, match=r"Invalid enum value … - at `\$\.order\.direction`") as caught:
+        read({"order": ORDER | {"direction": "s3cr'et"}}, Placed)
+    assert caught.value.__context__ is None
+
+
 def test_a_result_that_is_nested_without_end_is_named() -> None:
     result: object = []
     for _ in range(100_000):

@@ -93,11 +93,14 @@ class Attempt:
         try:
             async with self._scope:
                 await self._follow(listener)
-        except Exception as error:
-            # Not only what is known: what two libraries did not foresee is no reason for a link to end.
-            raise self._failure(error, timed_out=self._scope.expired()) from error
+        except Exception as error:  # noqa: BLE001 - libraries raise what they like when a peer is rude
+            failure = self._failure(error, timed_out=self._scope.expired())
+        else:
+            return
         finally:
             self._scope = None
+        # Raised here, so that it does not carry the library's error, which has the server's words in it.
+        raise failure
 
     def abandon(self) -> None:
         """Let it fail in the next turn."""
@@ -185,7 +188,7 @@ class Attempt:
         if self._proxy is not None and not isinstance(error, WSError):
             return fail(self._proxy.refusal(said), cause=Cause.PROXY)
         if not isinstance(error, WSError):
-            _LOG.exception("an attempt to reach %s failed as nobody foresaw", self._endpoint, exc_info=error)
+            said = f"{type(error).__name__}: {said}"
         reason = f"the server does not speak WebSocket as it should: {said}"
         return fail(reason, cause=Cause.PROTOCOL)
 

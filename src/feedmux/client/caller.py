@@ -27,10 +27,12 @@ from typing import Final, Protocol
 
 from msgspec.structs import asdict
 
+from feedmux.client.secrecy import Secrecy
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import RequestFailAll, RequestResolve, RequestTrack
 from feedmux.client.telemetry_events import RequestTimeout as TimedOut
 from feedmux.core import jsonrpc
+from feedmux.core.hiding import secrets_in
 from feedmux.core.percentiles import Samples, Summary
 from feedmux.core.requests import Fate, Requests
 from feedmux.model.errors import CallFailed, FeedmuxError, InvalidSetting
@@ -56,12 +58,12 @@ class Transmit(Protocol):
 class _Waiting:
     """One who asked."""
 
-    __slots__ = ("answer", "asked_at", "batch", "message", "method", "timeout_s")
+    __slots__ = ("asked_at", "batch", "message", "method", "over", "result", "timeout_s")
 
-    def __init__(
-        self, message: object, method: str, timeout_s: float, answer: asyncio.Future[object]
-    ) -> None:
-        self.message, self.method, self.timeout_s, self.answer = message, method, timeout_s, answer
+    def __init__(self, message: object, method: str, timeout_s: float, over: asyncio.Future[None]) -> None:
+        self.message, self.method, self.timeout_s, self.over = message, method, timeout_s, over
+        self.result: object = None
+        """Not the future's: a task that waits for a future shows its result, which may be a token."""
         self.asked_at = 0.0
         self.batch: Sequence[int] = ()
 
@@ -74,6 +76,7 @@ class Caller:
         transmit: sends a message.
         limit: requests in flight at once.
         telemetry: who is told of requests and answers.
+        secrecy: what errors may not show.
         clock: time.
     """
 
@@ -84,9 +87,10 @@ class Caller:
         *,
         limit: int,
         telemetry: Telemetry,
+        secrecy: Secrecy,
         clock: Clock,
     ) -> None:
-        self._telemetry = telemetry
+        self._telemetry, self._secrecy = telemetry, secrecy
         self._round_trips_ms = Samples()
         self._correlator, self._transmit, self._clock = correlator, transmit, clock
         self._requests = Requests(limit)
@@ -118,13 +122,14 @@ class Caller:
         """
         number = self._begin(method, timeout_s, repeatable=repeatable)
         try:
-            answer = self._prepare(number, method, params, timeout_s).answer
+            waiting = self._prepare(number, method, params, timeout_s)
             if now:
                 self._send(number)
             else:
                 self._requests.hold(number)
             self._set_timer()
-            return await answer
+            await waiting.over
+            return waiting.result
         finally:
             self._requests.cancel(number)
             self._waiting.pop(number, None)
@@ -146,26 +151,27 @@ class Caller:
             LinkLost: no connection is open.
         """
         numbers: list[int] = []
-        answers: list[asyncio.Future[object] | None] = []  # None: a notification
+        asked: list[_Waiting | None] = []  # None: a notification
         messages: list[object] = []
         try:
             for ask in asks:
                 if ask.is_notification:
                     messages.append(jsonrpc.notification(ask.method, ask.params))
-                    answers.append(None)
+                    asked.append(None)
                     continue
                 numbers.append(number := self._begin(ask.method, timeout_s))
                 waiting = self._prepare(number, ask.method, ask.params, timeout_s)
                 waiting.batch = numbers
                 messages.append(waiting.message)
-                answers.append(waiting.answer)
+                asked.append(waiting)
             self._transmit(jsonrpc.batch(messages))
             for number in numbers:
                 self._note_sent(number)
             self._set_timer()
-            outcomes = await asyncio.gather(*filter(None, answers), return_exceptions=True)
-            results = iter(outcomes)
-            return [None if answer is None else next(results) for answer in answers]
+            waited = [waiting for waiting in asked if waiting is not None]
+            errors = await asyncio.gather(*(waiting.over for waiting in waited), return_exceptions=True)
+            results = iter([error or waiting.result for waiting, error in zip(waited, errors, strict=True)])
+            return [None if waiting is None else next(results) for waiting in asked]
         finally:
             for number in numbers:
                 self._requests.cancel(number)
@@ -207,7 +213,7 @@ class Caller:
             waiting = self._waiting.pop(number, None)
             if waiting is not None:
                 self._requests.settle(number)
-                _answer(waiting, reply)
+                self._answer(waiting, reply)
         return bool(batch)
 
     def _settle(self, reply: Reply) -> _Waiting | None:
@@ -216,9 +222,10 @@ class Caller:
         waiting = self._waiting.pop(settled.request_id, None) if settled.request_id is not None else None
         if settled.fate is Fate.CLAIMED and waiting is not None:
             self._note_answer(settled.request_id or 0, waiting)
-            _answer(waiting, reply)
+            self._answer(waiting, reply)
         else:
-            _LOG.warning("an answer that nobody waits for (%s): id %.60r", settled.fate, reply.request_id)
+            shown = self._secrecy.scrub(repr(reply.request_id))
+            _LOG.warning("an answer that nobody waits for (%s): id %s", settled.fate, shown)
         return waiting
 
     @property
@@ -286,8 +293,8 @@ class Caller:
 
     def _prepare(self, number: int, method: str, params: object, timeout_s: float) -> _Waiting:
         assert self._correlator is not None
-        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(self._correlator.request(number, method, params), method, timeout_s, answer)
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(self._correlator.request(number, method, params), method, timeout_s, over)
         self._waiting[number] = waiting
         return waiting
 
@@ -313,6 +320,17 @@ class Caller:
                     self._telemetry.tell(TimedOut(len(self._waiting), lost.request_id))
         self._set_timer()
 
+    def _answer(self, waiting: _Waiting, reply: Reply) -> None:
+        if reply.error is None:
+            waiting.result = reply.result
+            if not waiting.over.done():
+                waiting.over.set_result(None)
+            return
+        # The server may repeat what it was asked.
+        self._secrecy.learn(secrets_in(waiting.message))
+        message, data = self._secrecy.text(reply.error.message), self._secrecy.value(reply.error.data)
+        _fail(waiting, CallFailed(waiting.method, reply.error.code, message, data))
+
     def _note_answer(self, number: int, waiting: _Waiting) -> None:
         took_ms = (self._clock.monotonic() - waiting.asked_at) * 1000
         self._round_trips_ms.record(took_ms)
@@ -320,14 +338,6 @@ class Caller:
             self._telemetry.tell(RequestResolve(len(self._waiting), took_ms, number))
 
 
-def _answer(waiting: _Waiting, reply: Reply) -> None:
-    if reply.error is not None:
-        error = reply.error
-        _fail(waiting, CallFailed(waiting.method, error.code, error.message, error.data))
-    elif not waiting.answer.done():
-        waiting.answer.set_result(reply.result)
-
-
 def _fail(waiting: _Waiting, error: FeedmuxError) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)
+    if not waiting.over.done():
+        waiting.over.set_exception(error)

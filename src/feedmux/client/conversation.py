@@ -38,12 +38,14 @@ from feedmux.client.carrier import Carrier
 from feedmux.client.events import Interrupted, Restored
 from feedmux.client.limiter import Limiter
 from feedmux.client.recorder import Recorder
+from feedmux.client.secrecy import Confidence, Secrecy
 from feedmux.client.settings import LinkConfig
 from feedmux.client.silence import Silence
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import ConnectionUpgrade, HeartbeatPong, SubscriptionRestore
 from feedmux.client.wishes import Wishes
 from feedmux.core import jsonrpc
+from feedmux.core.hiding import LEARNT, secrets_in
 from feedmux.core.jsonrpc import Batch, JsonRpc
 from feedmux.core.reconnect import State
 from feedmux.core.vigil import Step
@@ -67,6 +69,7 @@ class Conversation:
         make_carrier: makes the carrier that this is the user of.
         deliver: takes data and notices, in order.
         limiter: how much may be sent; None: as much as one likes.
+        secrecy: what may not show.
         config: bounds and deadlines.
         clock: time.
     """
@@ -78,11 +81,12 @@ class Conversation:
         *,
         deliver: Callable[[object], None],
         limiter: Limiter | None,
+        secrecy: Secrecy,
         config: LinkConfig,
         clock: Clock,
     ) -> None:
         self._adapter, self._codec = adapter, adapter.codec
-        self._deliver = deliver
+        self._deliver, self._secrecy = deliver, secrecy
         self._limiter = limiter
         self._config, self._clock = config, clock
         self._tasks: asyncio.TaskGroup | None = None
@@ -98,18 +102,19 @@ class Conversation:
         self.failed = asyncio.Event()
         """Is set when an attempt failed, until it is live."""
         self.telemetry = Telemetry()
-        self.recorder: Recorder | None = None
+        self._recorder: Recorder | None = None
         self.caller = Caller(
             adapter.correlator,
             self.transmit,
             limit=config.max_in_flight,
             telemetry=self.telemetry,
+            secrecy=secrecy,
             clock=clock,
         )
         self.asking = Asking(self, self.caller, limiter=limiter, penalty_s=adapter.penalty_s, clock=clock)
         self.callee = Callee(self.transmit, self._give_up, self._spawn, limit=config.max_in_flight)
         self._has_batches = isinstance(adapter.correlator, JsonRpc) and adapter.correlator.batches
-        self.wishes = Wishes(adapter, self, self._held_changed)
+        self.wishes = Wishes(adapter, self, self._held_changed, secrecy.text)
         self.carrier = make_carrier(self)
         self.carrier.tell_pongs(self._ponged)
 
@@ -154,8 +159,9 @@ class Conversation:
         """
         payload, is_binary = self._codec.encode(message)
         self.carrier.send(payload, binary=is_binary)
-        if self.recorder is not None:
-            self.recorder.sent(payload, is_binary)
+        if self._recorder is not None:
+            self._recorder.hide(secrets_in(message, shortest=LEARNT))
+            self._recorder.sent(payload, is_binary)
 
     async def run(self) -> None:
         """Carry the conversation until the carrier is closed.
@@ -179,6 +185,12 @@ class Conversation:
                 self._tasks = None
         if problem is not None:
             raise problem
+
+    def record(self, recorder: Recorder | None) -> None:
+        """Have both directions written down from now on; None ends it."""
+        if recorder is not None:
+            recorder.hide(self._secrecy.certain)
+        self._recorder = recorder
 
     def reconcile(self) -> None:
         """Let the other side know of changed wishes, soon."""
@@ -205,8 +217,8 @@ class Conversation:
 
     def lost(self, reason: str) -> None:
         """The connection ended."""
-        if self.recorder is not None:
-            self.recorder.closed(self.carrier.close_code, reason)
+        if self._recorder is not None:
+            self._recorder.closed(self.carrier.close_code, reason)
         is_hole = self.is_live and self.carrier.state is not State.CLOSED
         self._forget(reason)
         if is_hole:
@@ -226,8 +238,8 @@ class Conversation:
     # What comes.
 
     def _take(self, payload: bytes, *, is_binary: bool) -> None:
-        if self.recorder is not None:
-            self.recorder.received(payload, is_binary)
+        if self._recorder is not None:
+            self._recorder.received(payload, is_binary)
         try:
             message = self._codec.decode(payload, is_binary)
         except MalformedMessage as error:
@@ -291,10 +303,12 @@ class Conversation:
         try:
             await work()
         except AuthenticationFailed as error:
+            self._secrecy.cleanse(error)
             self.carrier.halt(error)
         except FeedmuxError as error:
             self.carrier.replace(f"{failure}: {error}")
         except Exception as error:  # noqa: BLE001 - the outermost edge of somebody's code
+            self._secrecy.cleanse(error)
             _LOG.exception("the adapter of %s failed", self._adapter.name)
             self.carrier.replace(f"{failure}: its adapter raised {type(error).__name__}")
 
@@ -318,11 +332,17 @@ class Conversation:
             self.reconcile()
 
     async def _authenticate(self) -> None:
-        valid_s = await self._adapter.authenticate(self)
+        valid_s = await self._adapter.authenticate(Confidence(self, self._learn))
         if valid_s is not None:
             require_number("result of authenticate()", valid_s, "seconds above 0, or None", above=0)
             loop = asyncio.get_running_loop()
             self._renewal = loop.call_later(valid_s, self._renew_authentication)
+
+    def _learn(self, secrets: set[str]) -> None:
+        """Let nothing show that passed while somebody said who he is."""
+        self._secrecy.learn(secrets)
+        if self._recorder is not None:
+            self._recorder.hide(secrets)
 
     def _renew_authentication(self) -> None:
         self._renewal = None

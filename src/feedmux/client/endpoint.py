@@ -7,10 +7,10 @@ import re
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import SplitResult, unquote, unquote_plus, unquote_to_bytes, urljoin, urlsplit
 
+from feedmux.client.secrecy import Secrecy, sounds_secret
 from feedmux.model.checks import require_kind, type_of
 from feedmux.model.errors import InvalidSetting
 
@@ -37,15 +37,15 @@ class Endpoint:
 
     Args:
         url: ``ws://`` or ``wss://``.
-        secrets: what else must never show when the other side repeats it, e.g. header values.
+        secrecy: what must never show when the other side repeats it; the URL's secrets are added.
 
     Raises:
         InvalidSetting: the URL cannot work; its text shows no credentials.
     """
 
-    __slots__ = ("_secrets", "authorization", "host", "is_secure", "port", "text", "url")
+    __slots__ = ("_secrecy", "authorization", "host", "is_secure", "port", "text", "url")
 
-    def __init__(self, url: str, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, url: str, secrecy: Secrecy | None = None) -> None:
         parts = _split(url)
         self.is_secure = parts.scheme == "wss"
         self.host: str = parts.hostname or ""
@@ -57,10 +57,12 @@ class Endpoint:
         given = b":".join(unquote_to_bytes(part or "") for part in (parts.username, parts.password))
         basic = b64encode(given).decode()
         self.authorization = f"Basic {basic}" if parts.username is not None else None
-        values = [pair.partition("=")[2] for pair in parts.query.split("&")]
-        hidden = {user, password, parts.username or "", parts.password or "", basic, *values, *secrets}
-        hidden |= {unquote_plus(value) for value in values}
-        self._secrets = sorted((text for text in hidden if len(text) >= 4), key=len, reverse=True)
+        self._secrecy = Secrecy() if secrecy is None else secrecy
+        if self.authorization is not None:
+            self._secrecy.add((), [user, password, parts.username or "", parts.password or "", basic])
+        for name, _, value in (pair.partition("=") for pair in parts.query.split("&")):
+            values = (value, unquote_plus(value))
+            self._secrecy.add(values, values if sounds_secret(name) else ())
 
     def __str__(self) -> str:
         return self.text
@@ -69,10 +71,8 @@ class Endpoint:
         return f"<Endpoint {self.text}>"
 
     def scrub(self, text: str) -> str:
-        """Return ``text`` from the other side, short, printable, and without the URL's secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return "".join(c if c.isprintable() else "?" for c in text[:200])
+        """Return ``text`` from the other side, short, printable, and without what is secret."""
+        return self._secrecy.scrub(text)
 
     def sibling(self, location: str) -> Endpoint | None:
         """Return where this host points to on itself; None when that is elsewhere, or less safe.
@@ -82,8 +82,8 @@ class Endpoint:
         """
         try:
             url = urljoin(self.url.replace("ws", "http", 1), location)
-            target = Endpoint(url.replace("http", "ws", 1), self._secrets)
-        except (ValueError, InvalidSetting):  # urljoin raises it for half an IPv6 address
+            target = Endpoint(url.replace("http", "ws", 1), self._secrecy)
+        except (InvalidSetting, ValueError):  # urljoin refuses brackets that do not match
             return None
         if target.host != self.host or (self.is_secure and not target.is_secure):
             return None
@@ -91,7 +91,7 @@ class Endpoint:
         return target
 
 
-def endpoints_of(urls: object, secrets: Iterable[str]) -> list[Endpoint]:
+def endpoints_of(urls: object, secrecy: Secrecy) -> list[Endpoint]:
     """Read one URL or several; see :class:`Endpoint`.
 
     Raises:
@@ -102,7 +102,7 @@ def endpoints_of(urls: object, secrets: Iterable[str]) -> list[Endpoint]:
     listed = [urls] if isinstance(urls, str) else urls
     if not listed:
         raise InvalidSetting("urls", listed, "at least one")
-    return [Endpoint(url, secrets) for url in listed]
+    return [Endpoint(url, secrecy) for url in listed]
 
 
 def reason_of(error: OSError, endpoint: Endpoint, who: str = SERVER) -> str:

@@ -36,19 +36,19 @@ from feedmux.client.events import Subscribed
 from feedmux.client.guard import Guard
 from feedmux.client.inbox import Inbox
 from feedmux.client.limiter import Limiter
-from feedmux.client.parts import channels_of, check_parts, check_wait, patience_s
+from feedmux.client.parts import channels_of, check_parts, check_recorder, check_wait, patience_s
 from feedmux.client.plain import JsonRpcAdapter
 from feedmux.client.policy import Policy, usual
 from feedmux.client.privacy import require_privacy
 from feedmux.client.recorder import Recorder
 from feedmux.client.rpc import Rpc
+from feedmux.client.secrecy import Secrecy
 from feedmux.client.settings import LinkConfig
 from feedmux.client.state import STATES, LinkState
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import SubscriptionAdd, SubscriptionRemove
 from feedmux.core.pool import Vitals
 from feedmux.model.adapter import Adapter
-from feedmux.model.checks import require_kind
 from feedmux.model.errors import FeedmuxError, Overflow
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Statistics
@@ -104,6 +104,7 @@ class Link:
         self._inbox = Inbox(
             config.max_waiting, config.when_full, pause=self._pause_reading, resume=self._resume_reading
         )
+        secrecy = Secrecy()
         make_carrier = partial(
             Carrier,
             urls,
@@ -112,12 +113,14 @@ class Link:
             dice=random.SystemRandom(),
             policy=policy,
             ssl=ssl,
+            secrecy=secrecy,
         )
         self._conversation = Conversation(
             self._adapter,
             make_carrier,
             deliver=self._deliver,
             limiter=limiter,
+            secrecy=secrecy,
             config=config,
             clock=self._clock,
         )
@@ -159,9 +162,8 @@ class Link:
         Raises:
             InvalidSetting: it is no recorder.
         """
-        if recorder is not None:
-            require_kind("recorder", recorder, Recorder, "a Recorder, or None")
-        self._conversation.recorder = recorder
+        check_recorder(recorder)
+        self._conversation.record(recorder)
 
     def vitals(self) -> Vitals | None:
         """How it is, for a pool; None while it is not live."""

@@ -8,6 +8,7 @@ from ssl import SSLContext
 from typing import Final
 
 from feedmux.client.limiter import Limiter
+from feedmux.client.recorder import Recorder
 from feedmux.client.settings import LinkConfig
 from feedmux.model.checks import require_kind, require_number, require_parts, type_of
 from feedmux.model.errors import InvalidSetting
@@ -48,6 +49,16 @@ def check_parts(
         raise InvalidSetting("policy", type_of(policy), "a function of an error and a number")
     if ssl is not None:
         require_kind("ssl", ssl, SSLContext, "an ssl.SSLContext")
+
+
+def check_recorder(recorder: object) -> None:
+    """Refuse what nothing can be recorded with; None records nothing.
+
+    Raises:
+        InvalidSetting: it is something else.
+    """
+    if recorder is not None:
+        require_kind("recorder", recorder, Recorder, "a Recorder, or None")
 
 
 def channels_of(channels: str | Iterable[str]) -> tuple[str, ...]:

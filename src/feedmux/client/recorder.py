@@ -41,13 +41,14 @@ import msgspec
 from feedmux.client.clock import SystemClock
 from feedmux.client.recording import Direction, Entry, Kind, encode
 from feedmux.client.recording_file import RecordingFile, path_of
-from feedmux.core.hiding import SECRET_NAMES, Mask
+from feedmux.core.hiding import SECRET_NAMES, SHORTEST, Mask
 from feedmux.model.checks import require_kind, require_number, require_whole
 from feedmux.model.ports import Clock, Statistics
 
 _LOG: Final = logging.getLogger(__name__)
 _DROPPED: Final = "%s: entries are dropped, because more than %d entries or %d bytes wait to be written"
 _FAILED: Final = "%s: entries cannot be written: %s"
+_REMEMBERED: Final = 256
 _LONGEST_S: Final = 86_400.0
 _STUCK: Final = "%s: the disk did not take what waits within %g s; it was given up"
 
@@ -115,7 +116,8 @@ class Recorder:
         clock: Clock | None = None,
     ) -> None:
         require_kind("config", config, RecorderConfig, "a RecorderConfig")
-        self._mask = Mask(secrets, secret_names)
+        self._mask = self._given = Mask(secrets, secret_names)
+        self._learnt: dict[str, None] = {}
         self._file = RecordingFile(path_of(path))
         self._config, self._clock = config, clock or SystemClock()
         # SYNC: all that follows is shared with the thread and touched under the lock.
@@ -128,6 +130,19 @@ class Recorder:
         self._enders: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._thread = threading.Thread(target=self._write_all, name="feedmux-recorder", daemon=True)
         self._thread.start()
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Write none of these from now on, besides what it was made with; too short ones are passed over.
+
+        A link says so of whatever its adapter uses to say who it is.
+        """
+        new = {secret for secret in secrets if len(secret) >= SHORTEST} - self._learnt.keys()
+        if new:
+            self._learnt |= dict.fromkeys(new)
+            for oldest in list(self._learnt)[:-_REMEMBERED]:
+                del self._learnt[oldest]
+            # SYNC: the thread reads the mask anew for each entry; nothing that waits was written before.
+            self._mask = self._given.knowing(self._learnt)
 
     def received(self, payload: bytes, binary: bool = False) -> None:
         """Record a message from the other side; neither blocks nor raises."""

@@ -43,6 +43,7 @@ class Wishes:
         dialogue: with whom.
         changed: is told which channels are held from now on, and which no longer; what is only
             renewed counts as held.
+        hide: takes what is secret out of a reason of the other side.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class Wishes:
         adapter: Adapter,
         dialogue: Dialogue,
         changed: Callable[[Sequence[str], Sequence[str]], None],
+        hide: Callable[[str], str] = str,
     ) -> None:
-        self._adapter, self._dialogue, self._changed = adapter, dialogue, changed
+        self._adapter, self._dialogue, self._changed, self._hide = adapter, dialogue, changed, hide
         self._wanted: dict[str, None] = {}
         self._held: dict[str, None] = {}
         self._stale: dict[str, None] = {}
@@ -146,7 +148,8 @@ class Wishes:
         self._changed(there, ())
         for channel in there:
             self._tell(channel, CONFIRMED)
-        for channel, reason in refused.items():
+        for channel, said in refused.items():
+            reason = self._hide(str(said))
             self._wanted.pop(channel, None)
             self.refused[channel] = reason
             self._tell(channel, reason or "no reason was given")

@@ -303,7 +303,7 @@ class CallFailed(Refused):
         self.method, self.number, self.message, self.data = method, number, message, data
 
     def __str__(self) -> str:
-        more = "" if self.data is None else f" {self.data!r:.200}"
+        more = "" if self.data is None else f" {_shown(self.data)}"
         return f"{self.method} was refused: {self.message} ({self.number}){more}"
 
 

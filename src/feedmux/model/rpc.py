@@ -48,3 +48,7 @@ class Ask(msgspec.Struct, frozen=True):
     method: str
     params: object = None
     is_notification: bool = False
+
+    def __repr__(self) -> str:
+        """Hide the parameters: a request may carry a secret."""
+        return f"Ask({self.method!r}, ***, is_notification={self.is_notification})"

@@ -37,7 +37,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """A key of an account; the secret never shows in ``repr``.
+    """A key of an account; neither part of it ever shows in ``repr``.
 
     Args:
         client_id: the key's id.
@@ -67,7 +67,7 @@ class Credentials(msgspec.Struct, frozen=True):
         require_kind("signs", self.signs, bool, "True or False")
 
     def __repr__(self) -> str:
-        return f"Credentials({self.client_id!r}, ***)"
+        return "Credentials(***)"
 
 
 def authentication(credentials: Credentials, now_ms: int, nonce: str) -> Params:

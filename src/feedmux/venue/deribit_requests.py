@@ -9,6 +9,7 @@ Source: Deribit API v2, "Trading" and "Market data" (2026-09); error codes as it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -129,6 +130,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return {name: _number(value) for name, value in fields.items() if value is not None}
 
 
+_QUOTED: Final = re.compile(r"(['\"]).*\1", re.DOTALL)
 _LABEL: Final = "a text of 1 to 64 characters"
 _LONGEST_LABEL: Final = 64
 _TRIGGERS: Final = ("index_price", "mark_price", "last_price")
@@ -252,16 +254,17 @@ def read(result: object, kind: type[Result]) -> Result:
     Raises:
         MalformedMessage: it is something else.
     """
-    what = f"answer of Deribit, as {kind}"
     try:
         value = msgspec.convert(_without_words(result), kind)
     except RecursionError:
-        raise MalformedMessage(what, "it is nested too deeply") from None
+        problem = "it is nested too deeply"
     except msgspec.ValidationError as error:
-        raise MalformedMessage(what, str(error)) from error
-    if not _is_finite(value):
-        raise MalformedMessage(what, "a number in it is none")
-    return value
+        problem = _QUOTED.sub("…", str(error))  # what it quotes may be a secret that was repeated
+    else:
+        if _is_finite(value):
+            return value
+        problem = "a number in it is none"
+    raise MalformedMessage(f"answer of Deribit, as {kind}", problem)
 
 
 def _is_finite(value: object) -> bool:
