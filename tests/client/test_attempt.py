@@ -81,7 +81,7 @@ async def test_what_nobody_foresaw_fails_an_attempt_and_is_logged_with_its_trace
 ) -> None:
     no_listener: Any = object()
     async with raw_server(says()) as port:
-        attempt = Attempt(Endpoint(f"ws://127.0.0.1:{port}/"), QUICK, tls=None, turn=0)
+        attempt = Attempt(Endpoint(f"ws://127.0.0.1:{port}/"), QUICK, tls=None, turn=0, broken=print)
         with pytest.raises(ConnectFailed, match="Cannot convert object"):
             await attempt.run(no_listener)
         await attempt.hang_up()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from feedmux.client.blocking import BlockingLink
 from feedmux.client.events import Subscribed
 from feedmux.client.link import LinkState, connect
-from feedmux.model.errors import CallFailed
+from feedmux.model.errors import CallFailed, InvalidSetting
 from feedmux.model.link_errors import ConnectFailed, LinkLost
 from support.rpc_server import RpcServer, rpc_server
 
@@ -92,3 +94,28 @@ def test_a_link_that_does_not_come_about_leaves_no_thread() -> None:
     with pytest.raises(ConnectFailed):
         BlockingLink(lambda: connect("ws://127.0.0.1:9/"))
     assert not [thread for thread in threading.enumerate() if thread.name == "feedmux-link"]
+
+
+@pytest.mark.parametrize("within_s", [-1, math.nan, "5", True])
+def test_a_wait_that_is_none_is_refused_before_anything_begins(within_s: Any) -> None:
+    before = threading.active_count()
+    with pytest.raises(InvalidSetting, match="within_s"):
+        BlockingLink(lambda: connect("ws://127.0.0.1:9/"), within_s=within_s)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("make_link", [None, "wss://h/", 5, lambda: None, lambda: "wss://h/"])
+def test_what_makes_no_link_is_refused_and_leaves_no_thread(make_link: Any) -> None:
+    before = threading.active_count()
+    with pytest.raises(InvalidSetting, match=r"make_link: .* expected a function that makes a link"):
+        BlockingLink(make_link)
+    assert threading.active_count() == before
+
+
+def test_a_message_is_waited_for_for_a_time(elsewhere: Elsewhere) -> None:
+    with BlockingLink(lambda: connect(elsewhere.server.url)) as link:
+        for timeout_s in (-1, math.nan, "5", True):
+            with pytest.raises(InvalidSetting, match="timeout_s"):
+                link.receive(timeout_s=timeout_s)  # type: ignore[arg-type]
+        with pytest.raises(InvalidSetting, match="timeout_s"):
+            link.request("echo", timeout_s=0)

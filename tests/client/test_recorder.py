@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import resource
 import signal
@@ -277,6 +278,44 @@ async def test_what_cannot_be_recorded_to_is_said_at_once(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", RecorderConfig.__struct_fields__)
-def test_bounds_are_above_zero(name: str) -> None:
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "5", True, None, [5]])
+def test_bounds_are_numbers_above_zero(name: str, value: Any) -> None:
     with pytest.raises(InvalidSetting, match=name):
-        RecorderConfig(**{name: 0})
+        RecorderConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["flush_interval_s", "close_timeout_s"])
+@pytest.mark.parametrize("value", [86_401.0, 1e300, pytest.param(10**400, id="huge")])
+def test_nobody_waits_for_longer_than_a_day(name: str, value: Any) -> None:
+    with pytest.raises(InvalidSetting, match=rf"{name}: .* expected seconds above 0, at most a day"):
+        RecorderConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["flush_entries", "max_waiting_entries", "max_waiting_bytes"])
+def test_counts_are_whole_numbers(name: str) -> None:
+    wrong: dict[str, Any] = {name: 1.5}
+    with pytest.raises(InvalidSetting, match=rf"{name}: 1\.5 .* expected a whole number above 0"):
+        RecorderConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("path", {"path": None}), ("path", {"path": 1.5}), ("path", {"path": ["a"]}),
+        ("path", {"path": "a\x00b"}),
+        ("path", {"path": ""}), ("secrets", {"secrets": "hunter22"}), ("secrets", {"secrets": None}),
+        ("secrets", {"secrets": [b"hunter22"]}), ("secrets", {"secrets": {"hunter22": 5, 5: 5}}),
+        ("secret_names", {"secret_names": "hunter22"}), ("secret_names", {"secret_names": [5]}),
+        ("config", {"config": None}), ("config", {"config": {"flush_entries": 5}}),
+    ],
+)  # fmt: skip
+def test_a_recording_that_cannot_be_is_refused_by_name(
+    name: str, wrong: dict[str, Any], tmp_path: Path
+) -> None:
+    before = threading.active_count()
+    with pytest.raises(InvalidSetting) as caught:
+        Recorder(**{"path": tmp_path / "file", **wrong})
+    assert caught.value.name == name
+    assert "hunter22" not in f"{caught.value!s} {caught.value!r}"
+    assert threading.active_count() == before
+    assert not list(tmp_path.glob("*"))

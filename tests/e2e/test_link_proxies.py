@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
 import ssl
@@ -22,7 +21,7 @@ from feedmux.client.settings import LinkConfig
 from feedmux.model.explain import explain
 from feedmux.model.link_errors import Cause, ConnectFailed
 from support.certificates import Authority
-from support.peers import open_descriptors
+from support.link_scene import gone, traces
 from support.proxies import PASSWORD, USER, RealProxy, behind_tls, dante, microsocks, started, tinyproxy
 from support.rpc_server import RpcServer, rpc_server
 from support.waiting import until
@@ -149,13 +148,12 @@ async def test_a_link_passes_a_real_proxy_and_is_whole_again_after_its_death(
 async def test_a_proxy_that_dies_again_and_again_leaves_nothing_behind(maker: str, tmp_path: Path) -> None:
     async with started(MAKERS[maker](tmp_path)) as proxy, scene(proxy.url, tmp_path) as set_up:
         await is_whole(set_up)
-        descriptors, tasks = open_descriptors(), len(asyncio.all_tasks())
+        before = traces()
         for _ in range(10):
             await proxy.kill()
             await proxy.start()
             await is_whole(set_up)
-        await until(lambda: len(asyncio.all_tasks()) <= tasks, "no task is left")
-        await until(lambda: open_descriptors() <= descriptors, "no descriptor is left")
+        await gone(before)
 
 
 async def test_a_proxy_may_change_its_mind(tmp_path: Path) -> None:

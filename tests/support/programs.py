@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
+import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +19,9 @@ import peers
 from support.running import environment
 
 PEERS = Path(next(iter(peers.__path__)))
+_PORTS = range(20_000, 32_000)
+"""Below those that the system gives to connections: none takes the port of one that was killed."""
+_TRIES = 10
 
 
 def node() -> str:
@@ -62,3 +67,13 @@ class Program:
         """Say something to it."""
         assert self.process.stdin is not None
         self.process.stdin.write(line.encode() + b"\n")
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for programs that cannot let the system choose."""
+    for port in random.sample(_PORTS, _TRIES):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port is free between {_PORTS.start} and {_PORTS.stop}")

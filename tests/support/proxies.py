@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 import socket
 import ssl
@@ -14,12 +13,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from support.debian import DebianProgram, debian_program
+from support.programs import free_port
 from support.running import environment
 from support.waiting import until
 
 USER, PASSWORD = "ada", "s3cret"
-_PORTS = range(20_000, 32_000)
-"""Below those that the system gives to connections: none takes the port of a proxy that was killed."""
 _TRIES = 10
 
 Arguments = Callable[["RealProxy"], Sequence[str]]
@@ -106,16 +104,6 @@ class RealProxy:
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-def free_port() -> int:
-    """A port that nobody listens on, for programs that cannot let the system choose."""
-    for port in random.sample(_PORTS, _TRIES):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
 
 
 def tinyproxy(folder: Path, user: str = "") -> RealProxy:

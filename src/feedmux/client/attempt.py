@@ -32,6 +32,7 @@ from picows import (
 )
 
 from feedmux.client.dial import dial
+from feedmux.client.ears import Broken, Ears
 from feedmux.client.endpoint import SERVER, Endpoint, reason_of, without_secrets
 from feedmux.client.proxy import Proxy
 from feedmux.client.settings import LinkConfig
@@ -50,7 +51,6 @@ _STATUS_HINTS: Final = {
 }
 _AGREEMENTS: Final = {"Sec-WebSocket-Extensions": "an extension", "Sec-WebSocket-Protocol": "a subprotocol"}
 _LOG: Final = logging.getLogger(__name__)
-_MUTE: Final = logging.Logger("feedmux.client.picows", level=logging.CRITICAL + 1)
 
 
 class Attempt:
@@ -61,11 +61,15 @@ class Attempt:
         config: deadlines, headers, proxy and redirects.
         tls: how to check the server; for ``wss`` only.
         turn: see :func:`feedmux.client.dial.dial`.
+        broken: is told when the open connection has to be closed because the server broke the protocol.
     """
 
-    def __init__(self, endpoint: Endpoint, config: LinkConfig, *, tls: SSLContext | None, turn: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, config: LinkConfig, *, tls: SSLContext | None, turn: int, broken: Broken
+    ) -> None:
         self._endpoint, self._config, self._tls, self._turn = endpoint, config, tls, turn
         self._proxy = None if config.proxy is None else Proxy(config.proxy)
+        self._ears = Ears(broken)
         self._socket: socket.socket | None = None
         self._scope: asyncio.Timeout | None = None
 
@@ -141,15 +145,20 @@ class Attempt:
             self._socket = await dial(place.host, place.port, self._turn)
             return self._socket
 
-        # picows refuses the option without TLS, and would wait 30 s for a peer that never says goodbye.
-        secure = partial(ws_connect, ssl_shutdown_timeout=config.close_timeout_s)
+        # picows refuses these options without TLS. It would wait 30 s for a peer that never says goodbye,
+        # and a handshake that we abandon would leave a timer of 60 s behind.
+        secure = partial(
+            ws_connect,
+            ssl_shutdown_timeout=config.close_timeout_s,
+            ssl_handshake_timeout=config.connect_timeout_s,
+        )
         await (secure if endpoint.is_secure else ws_connect)(
             partial(_agree, listener),
             endpoint.url,
             ssl_context=self._tls,
             disconnect_on_exception=False,
             websocket_handshake_timeout=None,
-            logger_name=_MUTE,
+            logger_name=self._ears,
             enable_auto_pong=False,
             max_frame_size=config.max_message_bytes,
             extra_headers=headers,

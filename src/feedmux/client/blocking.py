@@ -15,11 +15,15 @@ from typing import Final, Self, TypeVar
 
 from feedmux.client.events import Subscribed
 from feedmux.client.link import Link, LinkState
+from feedmux.client.parts import check_wait
+from feedmux.model.checks import require_kind, type_of
+from feedmux.model.errors import InvalidSetting
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Statistics
 
 _Result = TypeVar("_Result")
 _NOTHING: Final = object()
+_MAKER: Final = "a function that makes a link, e.g. lambda: connect(url)"
 
 
 class BlockingLink:
@@ -38,10 +42,14 @@ class BlockingLink:
         within_s: how long the first connection may take; None: one attempt decides.
 
     Raises:
+        InvalidSetting: ``make_link`` makes no link, or ``within_s`` is no time.
         FeedmuxError: why there is no connection.
     """
 
     def __init__(self, make_link: Callable[[], Link], *, within_s: float | None = None) -> None:
+        check_wait("within_s", within_s)
+        if not callable(make_link):
+            raise InvalidSetting("make_link", type_of(make_link), _MAKER)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="feedmux-link", daemon=True)
         self._thread.start()
@@ -81,10 +89,12 @@ class BlockingLink:
             timeout_s: how long to wait, seconds; None: for ever.
 
         Raises:
+            InvalidSetting: that is no time.
             TimeoutError: nothing came.
             LinkLost: the link was closed.
             FeedmuxError: the link ended with this.
         """
+        check_wait("timeout_s", timeout_s)
         return self._call(_next(self._link, timeout_s))
 
     def __iter__(self) -> Iterator[object]:
@@ -137,6 +147,7 @@ class BlockingLink:
 
 async def _opened(make_link: Callable[[], Link], within_s: float | None) -> Link:
     link = make_link()
+    require_kind("make_link", link, Link, _MAKER)
     link.start()
     try:
         await link.wait_live(within_s)

@@ -39,10 +39,10 @@ from ssl import SSLContext, create_default_context
 from typing import Final
 
 from feedmux.client.connection import Connection
-from feedmux.client.endpoint import Endpoint
+from feedmux.client.endpoint import Endpoint, endpoints_of
 from feedmux.client.guard import Guard
 from feedmux.client.heartbeat import Heartbeat
-from feedmux.client.policy import Policy, patient
+from feedmux.client.policy import Policy, judge, patient
 from feedmux.client.settings import LinkConfig
 from feedmux.client.trouble import Trouble
 from feedmux.client.user import CarrierUser
@@ -88,9 +88,7 @@ class Carrier:
         ssl: SSLContext | None = None,
     ) -> None:
         secrets = {word for _, value in config.headers for word in (value, *value.split())}
-        self._endpoints = [Endpoint(url, secrets) for url in ([urls] if isinstance(urls, str) else urls)]
-        if not self._endpoints:
-            raise InvalidSetting("urls", urls, "at least one")
+        self._endpoints = endpoints_of(urls, secrets)
         self._endpoint = self._endpoints[0]
         if ssl is not None and not all(endpoint.is_secure for endpoint in self._endpoints):
             raise InvalidSetting("ssl", "a context", "none for a ws:// URL; use wss://")
@@ -272,7 +270,7 @@ class Carrier:
             "messages": self._messages + (connection.messages if connection else 0),
             "user_errors": self._guard.errors,
             "waiting_bytes": connection.waiting_bytes if connection else 0,
-            "round_trip_s": self._heartbeat.round_trip_s,
+            **self._heartbeat.statistics(),
             "last_reason": self._reason,
         }
 
@@ -362,7 +360,7 @@ class Carrier:
             return
         now, failures = self._clock.monotonic(), self._machine.failures
         self._breaker.failed(now)
-        verdict = self._policy(error, failures)
+        verdict = judge(self._policy, error, failures, self._guard)
         if 0 < self._config.max_attempts <= failures:
             error = GaveUp(self._endpoint.text, reason, failures)
         if verdict.halt or isinstance(error, GaveUp):

@@ -48,6 +48,7 @@ from feedmux.core.jsonrpc import Batch, JsonRpc
 from feedmux.core.reconnect import State
 from feedmux.core.vigil import Step
 from feedmux.model.adapter import Adapter, Note
+from feedmux.model.checks import require_number
 from feedmux.model.errors import AuthenticationFailed, FeedmuxError, MalformedMessage
 from feedmux.model.link_errors import RequestLost
 from feedmux.model.ports import Clock
@@ -182,7 +183,7 @@ class Conversation:
     def reconcile(self) -> None:
         """Let the other side know of changed wishes, soon."""
         if self.is_live:
-            self._spawn(self._reconcile())
+            self._spawn(self._carefully(self.wishes.reconcile, "its subscriptions could not be changed"))
 
     # What the carrier calls.
 
@@ -192,7 +193,7 @@ class Conversation:
             connect_ms = self.carrier.connect_s * 1000
             self.telemetry.tell(ConnectionUpgrade(connect_ms, self.carrier.endpoint.text))
         self._silence.restart(self._clock.monotonic())
-        self._spawn(self._restore())
+        self._spawn(self._carefully(self._restore, "it could not be restored"))
 
     def received(self, payload: bytes) -> None:
         """One text message."""
@@ -279,19 +280,23 @@ class Conversation:
 
     async def _restore(self) -> None:
         began = self.carrier.opens
+        await self._authenticate()
+        await self._adapter.prepare(self)
+        await self.wishes.reconcile()
+        if began == self.carrier.opens and self.carrier.is_open:
+            self._go_live()
+
+    async def _carefully(self, work: Callable[[], Coroutine[None, None, None]], failure: str) -> None:
+        """Do something that the adapter has a part in; what it raises costs the connection, or the link."""
         try:
-            await self._authenticate()
-            await self._adapter.prepare(self)
-            await self.wishes.reconcile()
-            if began == self.carrier.opens and self.carrier.is_open:
-                self._go_live()
+            await work()
         except AuthenticationFailed as error:
             self.carrier.halt(error)
         except FeedmuxError as error:
-            self.carrier.replace(f"it could not be restored: {error}")
-        except Exception:  # noqa: BLE001 - the outermost edge of somebody's code
+            self.carrier.replace(f"{failure}: {error}")
+        except Exception as error:  # noqa: BLE001 - the outermost edge of somebody's code
             _LOG.exception("the adapter of %s failed", self._adapter.name)
-            self.carrier.replace("its adapter failed to restore it")
+            self.carrier.replace(f"{failure}: its adapter raised {type(error).__name__}")
 
     def _go_live(self) -> None:
         self.is_live = True
@@ -315,26 +320,13 @@ class Conversation:
     async def _authenticate(self) -> None:
         valid_s = await self._adapter.authenticate(self)
         if valid_s is not None:
+            require_number("result of authenticate()", valid_s, "seconds above 0, or None", above=0)
             loop = asyncio.get_running_loop()
             self._renewal = loop.call_later(valid_s, self._renew_authentication)
 
     def _renew_authentication(self) -> None:
         self._renewal = None
-        self._spawn(self._stay_authenticated())
-
-    async def _stay_authenticated(self) -> None:
-        try:
-            await self._authenticate()
-        except AuthenticationFailed as error:
-            self.carrier.halt(error)
-        except FeedmuxError as error:
-            self.carrier.replace(f"its authentication could not be renewed: {error}")
-
-    async def _reconcile(self) -> None:
-        try:
-            await self.wishes.reconcile()
-        except FeedmuxError as error:
-            self.carrier.replace(f"its subscriptions could not be changed: {error}")
+        self._spawn(self._carefully(self._authenticate, "its authentication could not be renewed"))
 
     def _forget(self, reason: str) -> None:
         """Nothing of the connection outlives it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, unquote_to_bytes, urljoin, urlsplit
 
+from feedmux.model.checks import require_kind, type_of
 from feedmux.model.errors import InvalidSetting
 
 SERVER: Final = "the server"
@@ -21,6 +23,10 @@ _HINTS: Final[dict[type[OSError], str]] = {
     TimeoutError: "{who}'s network did not answer",
 }
 _EXPECTED: Final = "wss://host[:port]/path or ws://host[:port]/path, in ASCII, without fragment or ';'"
+_LONGEST: Final = 65_536
+_LONGEST_NAME: Final = 253
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_PLACE: Final = re.compile(r"(\[(?P<address>[^\[\]]+)\]|(?P<name>[^:\[\]]+))(:[0-9]*)?")
 
 
 class Endpoint:
@@ -48,10 +54,12 @@ class Endpoint:
         self.url = parts._replace(netloc=place).geturl()
         self.text = f"{parts.scheme}://{place}{parts.path}" + ("?***" if parts.query else "")
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        basic = b64encode(f"{user}:{password}".encode()).decode()
+        given = b":".join(unquote_to_bytes(part or "") for part in (parts.username, parts.password))
+        basic = b64encode(given).decode()
         self.authorization = f"Basic {basic}" if parts.username is not None else None
-        query_values = [pair.partition("=")[2] for pair in parts.query.split("&")]
-        hidden = {password, basic, *query_values, *secrets}
+        values = [pair.partition("=")[2] for pair in parts.query.split("&")]
+        hidden = {user, password, parts.username or "", parts.password or "", basic, *values, *secrets}
+        hidden |= {unquote_plus(value) for value in values}
         self._secrets = sorted((text for text in hidden if len(text) >= 4), key=len, reverse=True)
 
     def __str__(self) -> str:
@@ -83,6 +91,20 @@ class Endpoint:
         return target
 
 
+def endpoints_of(urls: object, secrets: Iterable[str]) -> list[Endpoint]:
+    """Read one URL or several; see :class:`Endpoint`.
+
+    Raises:
+        InvalidSetting: there is none, or one cannot work.
+    """
+    if not isinstance(urls, str | list | tuple):
+        raise InvalidSetting("urls", type_of(urls), "a URL, or several in a list")
+    listed = [urls] if isinstance(urls, str) else urls
+    if not listed:
+        raise InvalidSetting("urls", listed, "at least one")
+    return [Endpoint(url, secrets) for url in listed]
+
+
 def reason_of(error: OSError, endpoint: Endpoint, who: str = SERVER) -> str:
     """Say in words that help why a connection did not come about.
 
@@ -110,21 +132,50 @@ def reason_of(error: OSError, endpoint: Endpoint, who: str = SERVER) -> str:
 def _split(url: str) -> SplitResult:
     """Take a URL apart.
 
-    ``;`` is refused because the WebSocket library would silently drop what follows it, and a host
-    that no name server can be asked for because looking it up raises what is no ``OSError``.
+    ``;`` is refused because the WebSocket library would silently drop what follows it, and a colon in
+    a user's name because the server would take what follows it for the password (RFC 7617 §2).
     """
+    require_kind("url", url, str, _EXPECTED)
+    if len(url) > _LONGEST:
+        raise InvalidSetting("url", f"{len(url)} characters", f"at most {_LONGEST} characters")
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna")
-        works = parts.scheme in {"ws", "wss"} and bool(host) and parts.port != 0
+        works = parts.scheme in {"ws", "wss"} and parts.port != 0
+        works = works and _is_place(parts.netloc.rpartition("@")[2])
     except ValueError:
         works = False
     if not works or not re.fullmatch(r"[!-~]+", url) or "#" in url or ";" in parts.path:
         raise InvalidSetting("url", without_secrets(url), _EXPECTED)
+    if ":" in unquote(parts.username or ""):
+        raise InvalidSetting("url", without_secrets(url), "a user's name without a colon")
     return parts
 
 
+def _is_place(text: str) -> bool:
+    """Whether it is a name, or an IPv6 address in brackets, and perhaps a port, by its form.
+
+    What is no name cannot even be looked up: the system would raise errors of another kind.
+
+    **Source**: RFC 1035 §2.3.4, RFC 3986 §3.2.2.
+
+    Raises:
+        ValueError: what stands in brackets is no address.
+    """
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return False
+    if found["address"] is not None:
+        return ipaddress.IPv6Address(found["address"]).version == 6
+    labels = found["name"].removesuffix(".").split(".")
+    return len(found["name"]) <= _LONGEST_NAME and all(map(_LABEL.fullmatch, labels))
+
+
 def without_secrets(url: str) -> str:
-    """Return what can be shown of a URL that is not ours, or none: nothing before an @, no query."""
+    """Return what can be shown of a URL that is not ours, or none.
+
+    Nothing is before an @, in a query, in a fragment, or in the place of a port that is none: a user
+    and password without their host stand there.
+    """
     shown = re.sub(r"^([a-z]+://)?.*@", r"\1***@", url, flags=re.DOTALL)
-    return re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)
+    shown = re.sub(r"([?#]).*", r"\1***", shown, flags=re.DOTALL)
+    return re.sub(r"^([a-z]+://)?([^/:\[]*):(?!//)[^/]*[^/0-9][^/]*", r"\1\2:***", shown, flags=re.DOTALL)

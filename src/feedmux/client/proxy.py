@@ -38,7 +38,7 @@ class Proxy:
     Source: RFC 1929 §2 (lengths of SOCKS5), RFC 7617 §2 (no colon in a user of HTTP).
     """
 
-    __slots__ = ("is_secure", "text", "url", "who")
+    __slots__ = ("host", "is_secure", "text", "url", "who")
 
     def __init__(self, url: object) -> None:
         parts = _split(url)
@@ -47,6 +47,7 @@ class Proxy:
         place = place if parts.port else f"{place.rstrip(':')}:{_PORTS[parts.scheme]}"
         # The library that speaks SOCKS drops a user without the colon of a password, and without a word.
         secrets += "" if ":" in secrets or not secrets else ":"
+        self.host: str = parts.hostname or ""
         self.is_secure = parts.scheme == "https"
         self.text = f"{parts.scheme}://{place}"
         self.url = f"{parts.scheme}://{secrets}{'@' if secrets else ''}{place}"

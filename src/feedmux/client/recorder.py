@@ -19,7 +19,7 @@ line but the last of a killed process is whole. The kernel has what was written;
 the disk, so it survives the process, not the machine.
 
 Invariants: nothing is raised into the link; a loss is counted in ``statistics()`` and told in the log
-once; no secret that :mod:`feedmux.core.mask` can see is written.
+once; no secret that :mod:`feedmux.core.hiding` can see is written.
 
 Deliberately absent: rotation, compression, appending. A recording belongs to one run, and a file that
 is there is emptied.
@@ -40,14 +40,15 @@ import msgspec
 
 from feedmux.client.clock import SystemClock
 from feedmux.client.recording import Direction, Entry, Kind, encode
-from feedmux.client.recording_file import RecordingFile
-from feedmux.core.mask import SECRET_NAMES, Mask
-from feedmux.model.errors import InvalidSetting
+from feedmux.client.recording_file import RecordingFile, path_of
+from feedmux.core.hiding import SECRET_NAMES, Mask
+from feedmux.model.checks import require_kind, require_number, require_whole
 from feedmux.model.ports import Clock, Statistics
 
 _LOG: Final = logging.getLogger(__name__)
 _DROPPED: Final = "%s: entries are dropped, because more than %d entries or %d bytes wait to be written"
 _FAILED: Final = "%s: entries cannot be written: %s"
+_LONGEST_S: Final = 86_400.0
 _STUCK: Final = "%s: the disk did not take what waits within %g s; it was given up"
 
 
@@ -55,11 +56,11 @@ class RecorderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How a recorder behaves.
 
     Args:
-        flush_interval_s: the longest that an entry waits for others.
+        flush_interval_s: the longest that an entry waits for others, at most a day.
         flush_entries: so many waiting entries are not kept waiting.
         max_waiting_entries: how many may wait.
         max_waiting_bytes: how much of messages may wait.
-        close_timeout_s: how long the end of a recording may take.
+        close_timeout_s: how long the end of a recording may take, at most a day.
     """
 
     flush_interval_s: float = 1.0
@@ -72,11 +73,13 @@ class RecorderConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what cannot work.
 
         Raises:
-            InvalidSetting: a value is not above 0.
+            InvalidSetting: a value is outside its range.
         """
-        for name in self.__struct_fields__:
-            if not getattr(self, name) > 0:
-                raise InvalidSetting(name, getattr(self, name), "a number above 0")
+        for name in ("flush_interval_s", "close_timeout_s"):
+            expected = "seconds above 0, at most a day"
+            require_number(name, getattr(self, name), expected, above=0, most=_LONGEST_S)
+        for name in ("flush_entries", "max_waiting_entries", "max_waiting_bytes"):
+            require_whole(name, getattr(self, name), "a whole number above 0", least=1)
 
 
 _DEFAULTS: Final = RecorderConfig()
@@ -98,8 +101,8 @@ class Recorder:
         clock: the machine's by default.
 
     Raises:
-        InvalidSetting: the file cannot be written, another recorder writes it, or a secret is too
-            short to be hidden.
+        InvalidSetting: the file cannot be written, another recorder writes it, a secret is no text or
+            too short to be hidden, or the config is none.
     """
 
     def __init__(
@@ -111,8 +114,9 @@ class Recorder:
         config: RecorderConfig = _DEFAULTS,
         clock: Clock | None = None,
     ) -> None:
+        require_kind("config", config, RecorderConfig, "a RecorderConfig")
         self._mask = Mask(secrets, secret_names)
-        self._file = RecordingFile(os.fspath(path))
+        self._file = RecordingFile(path_of(path))
         self._config, self._clock = config, clock or SystemClock()
         # SYNC: all that follows is shared with the thread and touched under the lock.
         self._lock = threading.Condition()

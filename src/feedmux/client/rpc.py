@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from math import inf
 
 from feedmux.client.callee import Procedure
 from feedmux.client.conversation import Conversation
+from feedmux.client.parts import patience_s
 from feedmux.client.settings import LinkConfig
 from feedmux.core import jsonrpc
 from feedmux.core.jsonrpc import JsonRpc
@@ -69,14 +69,12 @@ class Rpc:
             Overflow: too many requests are in flight, or too much waits to be sent.
         """
         members = list(asks)
-        patience_s = self._config.request_timeout_s if timeout_s is None else timeout_s
-        if not 0 < patience_s < inf:
-            raise InvalidSetting("timeout_s", timeout_s, "seconds above 0")
+        within_s = patience_s(timeout_s, self._config.request_timeout_s)
         asking = self._conversation.asking
         if self._protocol.batches:
-            return await asking.ask_all(members, timeout_s=patience_s)
+            return await asking.ask_all(members, timeout_s=within_s)
         jsonrpc.batch([_message(place, ask) for place, ask in enumerate(members)])
-        return list(await asyncio.gather(*(self._alone(ask, patience_s) for ask in members)))
+        return list(await asyncio.gather(*(self._alone(ask, within_s) for ask in members)))
 
     def serve(self, method: str, handler: Procedure | None) -> None:
         """Answer a method when the server calls it, on this connection and every later one.

@@ -28,6 +28,7 @@ from typing import Final
 
 from feedmux.client.events import Subscribed
 from feedmux.model.adapter import Adapter, Dialogue
+from feedmux.model.checks import require_kind
 from feedmux.model.errors import AuthenticationFailed, LocalError, Refused
 
 CONFIRMED: Final = ""
@@ -139,6 +140,7 @@ class Wishes:
             return
         missing = [channel for channel in self._wanted if channel not in self._held]
         refused = await self._subscribe(missing)
+        require_kind("result of subscribe()", refused, Mapping, "what was refused, and why")
         there = [channel for channel in missing if channel not in refused]
         self._held |= dict.fromkeys(there)
         self._changed(there, ())

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from feedmux.core.mask import SECRET_NAMES, Mask
+from feedmux.core.hiding import SECRET_NAMES, Mask
 from feedmux.model.errors import InvalidSetting
 
 PLAIN = Mask()
@@ -141,6 +142,15 @@ def test_names_of_ones_own_take_the_place_of_the_known_ones() -> None:
     mask = Mask(names=["pin"])
     assert mask.payload(b'{"PIN":"1234","token":"BTC"}') == b'{"PIN":"***","token":"BTC"}'
     assert Mask(names=[]).payload(b'{"token":"BTC"}') == b'{"token":"BTC"}'
+
+
+@pytest.mark.parametrize("wrong", ["hunter22", b"hunter22", None, 5, [b"hunter22"], [None], [["hunter22"]]])
+def test_what_is_no_list_of_texts_is_refused_and_not_shown(wrong: Any) -> None:
+    for name, argument in (("secrets", "secrets"), ("secret_names", "names")):
+        with pytest.raises(InvalidSetting) as caught:
+            Mask(**{argument: wrong})
+        assert caught.value.name == name
+        assert "hunter22" not in f"{caught.value!s} {caught.value!r}"
 
 
 def test_a_secret_that_is_found_everywhere_is_refused_and_not_shown() -> None:

@@ -34,6 +34,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from feedmux.model.checks import type_of
 from feedmux.model.errors import InvalidSetting
 
 MASK: Final = "***"
@@ -70,19 +71,20 @@ class Mask:
         names: of members whose values are hidden.
 
     Raises:
-        InvalidSetting: a secret is shorter than :data:`SHORTEST`; the error does not show it.
+        InvalidSetting: a secret is shorter than :data:`SHORTEST`, or something is no text; the error shows
+            none of them.
     """
 
     __slots__ = ("_behind", "_names", "_secrets", "_texts", "_words")
 
     def __init__(self, secrets: Iterable[str] = (), names: Iterable[str] = SECRET_NAMES) -> None:
-        known = {secret for secret in secrets if secret}
+        known = set(_texts("secrets", secrets)) - {""}
         if any(len(secret) < SHORTEST for secret in known):
             raise InvalidSetting("secrets", MASK, f"texts of at least {SHORTEST} characters")
         spelled = {spelling for secret in known for spelling in _spellings(secret)}
         self._secrets = sorted(spelled, key=len, reverse=True)
         self._texts = [secret.decode(errors="surrogateescape") for secret in self._secrets]
-        self._names = frozenset(_plain(name) for name in names) - {""}
+        self._names = frozenset(_plain(name) for name in _texts("secret_names", names)) - {""}
         words = self._names | _LOGIN_WORDS
         # Whatever holds a name holds the shorter one in it, too.
         shortest = [re.escape(n) for n in sorted(words) if not any(other in n for other in words - {n})]
@@ -163,6 +165,17 @@ class Mask:
         """Cut off what stands behind a secret's name: nothing that could be read hid its value."""
         found = self._behind.search(payload) if self._behind else None
         return payload[: found.end()] + MASK.encode() if found else payload
+
+
+def _texts(name: str, texts: object) -> list[str]:
+    """Read what has to be texts, and not one alone: its characters would be taken for them."""
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise InvalidSetting(name, type_of(texts), "several texts, e.g. in a list")
+    listed = list(texts)
+    for text in listed:
+        if not isinstance(text, str):
+            raise InvalidSetting(name, type_of(text), "several texts, e.g. in a list")
+    return listed
 
 
 @lru_cache(maxsize=1024)
