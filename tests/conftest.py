@@ -1,4 +1,7 @@
-"""Marks by place: what a file is called says how its tests are run. What pytest holds is set aside."""
+"""Marks by place: what a file is called says how its tests are run.
+
+Thousands of tests are held while some run: what is not run is not read, and the rest is set aside.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,13 @@ def mark_of(path: Path) -> str:
     if STORIES in path.parents:
         return "e2e"
     return "law" if path.stem.endswith("_laws") else ""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even read a file whose mark is not wanted; None: no opinion."""
+    mark = mark_of(collection_path)
+    unwanted = str(config.option.markexpr).split(" and ")
+    return True if mark and f"not {mark}" in unwanted else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

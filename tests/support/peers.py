@@ -15,6 +15,7 @@ from ssl import SSLContext
 
 from feedmux.client.carrier import Carrier
 from feedmux.client.settings import LinkConfig
+from support import waiting
 
 PATIENCE_S = 5.0
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -39,10 +40,7 @@ class HighDice:
 
 async def until(condition: Callable[[], bool], what: str = "the condition") -> None:
     """Let the loop turn until something holds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come about"
-        await asyncio.sleep(0.0005)
+    await waiting.until(condition, what, PATIENCE_S)
 
 
 def open_descriptors() -> int:
