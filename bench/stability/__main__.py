@@ -11,11 +11,10 @@ import argparse
 import sys
 from concurrent.futures.process import BrokenProcessPool
 
-from bench.report import Cell, say, table
+from bench.report import say
 from bench.results import store
-from bench.stability.marks import Figures
 from bench.stability.options import MINUTES, RATE, RECONNECTS, SECONDS, Options
-from bench.stability.parts import PARTS, apart
+from bench.stability.parts import PARTS, apart, show
 from bench.system.native import BenchError
 from feedmux.model.errors import FeedmuxError
 
@@ -50,25 +49,14 @@ def _chosen() -> argparse.Namespace:
 def _run(name: str, options: Options, *, keep: bool) -> bool:
     say(f"{name} ...")
     try:
-        figures = apart(name, options)
+        figures = apart(PARTS[name], options)
     except (BenchError, FeedmuxError, TimeoutError, BrokenProcessPool) as error:
         say(f"{name} could not be run: {error!r}")
         return False
-    _print(name, figures)
+    show(name, figures)
     if keep:
         say(f"stored in {store(f'stability-{name}', figures, quick=options.is_quick)}\n")
     return bool(figures["passed"])
-
-
-def _print(name: str, figures: Figures) -> None:
-    rows: list[list[Cell]] = [
-        [mark, each["measured"], each["wanted"], "yes" if each["met"] else "NO"]
-        for mark, each in figures["marks"].items()
-    ]
-    table(f"stability, {name}", ["mark", "measured", "wanted", "met"], rows)
-    for error in (*figures.get("errors", ()), *figures.get("gaps_unsaid", ())):
-        say(f"  {error}")
-    say(f"{name}: {'passed' if figures['passed'] else 'MISSED'}")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ class Audit:
                 self.dropped += item.count
             case {"params": {"channel": str(channel), "data": data}}:
                 self._take_data(channel, data)
+            case {"topic": str(topic)}:  # Bybit, which numbers nothing
+                self.messages[topic] += 1
 
     def _take_data(self, channel: str, data: Any) -> None:
         self.messages[channel] += 1

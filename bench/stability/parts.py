@@ -9,9 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
+from bench.report import Cell, say, table
 from bench.stability import disturbed, rate, reconnects, undisturbed
 from bench.stability.marks import Figures
 from bench.stability.options import Options
+
+Measure = Callable[..., Coroutine[Any, Any, Figures]]
 
 PARTS: dict[str, Callable[[Options], Coroutine[Any, Any, Figures]]] = {
     "undisturbed": undisturbed.measure,
@@ -21,8 +24,8 @@ PARTS: dict[str, Callable[[Options], Coroutine[Any, Any, Figures]]] = {
 }
 
 
-def apart(name: str, options: Options) -> Figures:
-    """Run one part in a process of its own: what it holds at its end was not left there by another.
+def apart(measure: Measure, *arguments: object) -> Figures:
+    """Run something in a process of its own: what it holds at its end was not left there by another.
 
     Raises:
         BenchError: it could not be run.
@@ -30,9 +33,21 @@ def apart(name: str, options: Options) -> Figures:
         TimeoutError: something took far too long.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_measure, name, options).result()
+        return pool.submit(_run, measure, *arguments).result()
 
 
-def _measure(name: str, options: Options) -> Figures:
+def _run(measure: Measure, *arguments: object) -> Figures:
     logging.basicConfig(level=logging.ERROR)  # that a connection ended is what is wanted here
-    return asyncio.run(PARTS[name](options))
+    return asyncio.run(measure(*arguments))
+
+
+def show(name: str, figures: Figures) -> None:
+    """Print the marks, and what was wrong."""
+    rows: list[list[Cell]] = [
+        [mark, each["measured"], each["wanted"], "yes" if each["met"] else "NO"]
+        for mark, each in figures["marks"].items()
+    ]
+    table(f"stability, {name}", ["mark", "measured", "wanted", "met"], rows)
+    for error in (*figures.get("errors", ()), *figures.get("gaps_unsaid", ())):
+        say(f"  {error}")
+    say(f"{name}: {'passed' if figures['passed'] else 'MISSED'}")

@@ -9,11 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bench.report import say
 from bench.stability.audit import Audit
 from bench.stability.traces import Memory
 from feedmux.client.link import Link, LinkState
-from feedmux.client.telemetry_events import HeartbeatPong
 from feedmux.model.errors import FeedmuxError
 
 LOOK_S = 30.0
@@ -38,7 +36,7 @@ class Watch:
         self._ask, self._look_s = ask, look_s
         self._began = time.monotonic()
         self.memory = Memory()
-        self.asked = self.error_count = self.looks = self.well = self.pongs = 0
+        self.asked = self.error_count = self.looks = self.well = 0
         self.errors: list[str] = []
         """The first of what went wrong."""
 
@@ -47,7 +45,6 @@ class Watch:
         """Do all that while the block lasts."""
         loop = asyncio.get_running_loop()
         log = _ErrorLog(self._note)
-        self.link.telemetry.attach(self._tell)
         logging.getLogger("feedmux").addHandler(log)
         loop.set_exception_handler(lambda _, context: self._note(f"unhandled: {context}"))
         try:
@@ -62,7 +59,6 @@ class Watch:
         finally:
             loop.set_exception_handler(None)
             logging.getLogger("feedmux").removeHandler(log)
-            self.link.telemetry.detach(self._tell)
 
     @property
     def is_whole(self) -> bool:
@@ -84,9 +80,11 @@ class Watch:
         self.well += self.is_whole
         statistics: Any = self.link.statistics()
         counts = f"{self.audit.messages.total():,} messages, {self.audit.interruptions} interruptions"
-        say(
+        # Not the console of the other benches: what that remembers of each line would be measured, too.
+        print(
             f"  {time.monotonic() - self._began:5.0f} s: {statistics['state']}, {statistics['held']} of "
-            f"{len(self.link.channels)} channels, {counts}, {self.asked} requests, {self.error_count} errors"
+            f"{len(self.link.channels)} channels, {counts}, {self.asked} requests, {self.error_count} errors",
+            flush=True,
         )
 
     async def _read(self) -> None:
@@ -107,9 +105,6 @@ class Watch:
             await asyncio.sleep(self._look_s)
             self.look()
 
-    def _tell(self, event: object) -> None:
-        self.pongs += isinstance(event, HeartbeatPong)
-
     def _note(self, text: str) -> None:
         self.error_count += 1
         if len(self.errors) < _KEPT:
@@ -123,7 +118,8 @@ class Watch:
             "opens": carried["opens"],
             "attempts": carried["attempts"],
             "requests": self.asked,
-            "pongs": self.pongs,
+            "pings": carried["pings"],
+            "pongs": carried["pongs"],
             "errors": self.errors,
             "looks": self.looks,
             "rss_growth": self.memory.resident_growth,

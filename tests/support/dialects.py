@@ -31,7 +31,7 @@ LIVE_BYBIT, LIVE_DERIBIT = "FEEDMUX_LIVE_BYBIT", "FEEDMUX_LIVE_DERIBIT"
 """Environment variables: where the venues themselves are, e.g. ``wss://stream-testnet.bybit.com/v5/public``."""
 _LIVE_DEADLINE = 60.0
 _SIMULATED = LinkConfig(retry_delay_s=0.02, max_backoff_s=0.1, ping_interval_s=0.05, ping_timeout_s=5.0)
-_LIVE = LinkConfig(retry_delay_s=0.5, max_backoff_s=5.0, ping_interval_s=2.0, ping_timeout_s=10.0)
+_LIVE = LinkConfig(retry_delay_s=0.5, max_backoff_s=5.0, ping_interval_s=1.0, ping_timeout_s=10.0)
 
 
 class Dialect(NamedTuple):
