@@ -103,6 +103,36 @@ class Guest(Protocol):
         """Start the closing handshake."""
 
 
+class Door(Protocol):
+    """Where clients are counted in and out, over one process or several."""
+
+    def enter(self, most: int, /) -> bool:
+        """Count one more if there is room for him; False if there is not."""
+
+    def leave(self) -> None:
+        """Count one less."""
+
+
+class OwnDoor:
+    """A door of one process."""
+
+    __slots__ = ("_inside",)
+
+    def __init__(self) -> None:
+        self._inside = 0
+
+    def enter(self, most: int, /) -> bool:
+        """Count one more if there is room for him; False if there is not."""
+        if self._inside >= most:
+            return False
+        self._inside += 1
+        return True
+
+    def leave(self) -> None:
+        """Count one less."""
+        self._inside -= 1
+
+
 class House:
     """The sockets of one server and what they share.
 
@@ -113,6 +143,7 @@ class House:
         clock: time.
         loop: the event loop that everything runs in.
         latency: is told when what was offered has been written.
+        door: counts the clients; several houses may share one bound.
     """
 
     def __init__(
@@ -124,6 +155,7 @@ class House:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         latency: Latency | None = None,
+        door: Door | None = None,
     ) -> None:
         self.config = config
         self.make_session = make_session
@@ -146,6 +178,7 @@ class House:
         self._flush = Flush(loop.call_soon, config.drained_per_turn, self._flushed)
         self._lifetime = 0
         self._latency = latency or Latency()
+        self._door = door or OwnDoor()
         self._lag = Histogram()
         self._failures: Counter[str] = Counter()
         self._closes: Counter[int] = Counter()
@@ -168,7 +201,7 @@ class House:
 
     def admit(self, guest: Guest) -> bool:
         """Count a client in, unless the house is full."""
-        if len(self.guests) >= self.config.max_clients:
+        if not self._door.enter(self.config.max_clients):
             return False
         self.guests[guest] = None
         self._lifetime += 1
@@ -177,6 +210,7 @@ class House:
     def leave(self, guest: Guest) -> None:
         """A client that had been admitted is gone."""
         del self.guests[guest]
+        self._door.leave()
         if guest.outbox is not None:
             self._sent += guest.outbox.sent
             self._conflated += guest.outbox.conflated

@@ -7,12 +7,13 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from typing import Final
 
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
-from feedmux.edge.house import House
-from feedmux.edge.listener import Listener
+from feedmux.edge.house import House, ServerConfig
+from feedmux.edge.listener import Listener, bind
 from feedmux.edge.tls import Tls
 from feedmux.edge.tls_transport import TlsTransport
 from feedmux.model.errors import LocalError
@@ -72,24 +73,17 @@ class Server:
         """Whether new clients are turned away."""
         return self.house.draining
 
-    async def start(self) -> None:
-        """Bind and accept.
+    async def start(self, sockets: Iterable[socket.socket] | None = None) -> None:
+        """Accept from now on.
+
+        Args:
+            sockets: that listen already and were lent to us; None: bind what the configuration says.
 
         Raises:
             CannotListen: the address is taken, or not ours.
         """
-        config, house = self.house.config, self.house
-        try:
-            await self._listener.start(
-                config.host,
-                config.port,
-                backlog=config.backlog,
-                send_buffer_bytes=config.send_buffer_bytes,
-                unsent_bytes=config.unsent_bytes,
-            )
-        except OSError as error:
-            raise CannotListen(config.host, config.port, _why(error)) from None
-        house.turn()
+        self._listener.start(await listen(self.house.config) if sockets is None else sockets)
+        self.house.turn()
 
     async def drain(self, grace_s: float, spread_s: float) -> None:
         """Send everybody away.
@@ -129,6 +123,25 @@ class Server:
         if self.tls is None:
             return handshake
         return TlsTransport(self.tls, handshake, doorway=self.house.doorway, loop=self.house.loop)
+
+
+async def listen(config: ServerConfig, *, is_shared: bool = False) -> list[socket.socket]:
+    """Listen where the configuration says, alone or beside others.
+
+    Raises:
+        CannotListen: the address is taken, or not ours.
+    """
+    try:
+        return await bind(
+            config.host,
+            config.port,
+            backlog=config.backlog,
+            send_buffer_bytes=config.send_buffer_bytes,
+            unsent_bytes=config.unsent_bytes,
+            is_shared=is_shared,
+        )
+    except OSError as error:
+        raise CannotListen(config.host, config.port, _why(error)) from None
 
 
 def _why(error: OSError) -> str:
