@@ -9,7 +9,7 @@ import pytest
 
 from feedmux._native.ring import RingReader, RingWriter, Seat
 from feedmux.client.segment import make_bell
-from feedmux.core.ring import SEAT_BYTES, segment_bytes
+from feedmux.core.ring import PAGE_BYTES, segment_bytes
 from feedmux.model.ring_errors import InvalidRing, RecordTooLarge
 
 
@@ -47,7 +47,7 @@ def test_a_closed_ring_reads_nothing_and_takes_nothing(segment: bytearray) -> No
 
 
 def test_a_closed_seat_is_nobodys(segment: bytearray, bell: int) -> None:
-    page = bytearray(SEAT_BYTES)
+    page = bytearray(PAGE_BYTES)
     seat = Seat(page, bell)
     writer = RingWriter(segment)
     writer.add(seat)
