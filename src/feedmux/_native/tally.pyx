@@ -23,6 +23,7 @@ cdef enum:
 
 
 @cython.final
+@cython.no_gc_clear  # clearing would let go of the memory without giving its buffer back
 cdef class Tally:
     """The counts, as one process sees them (:class:`feedmux.core.tally.Tally`)."""
 
