@@ -161,3 +161,15 @@ def _receive(sock: socket.socket) -> tuple[bytes, list[int], int]:
 def _close(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+def exactly(descriptors: list[int], count: int) -> list[int]:
+    """Return the descriptors of a message, of which there must be so many.
+
+    Raises:
+        MalformedMessage: there are not; all of them are closed.
+    """
+    if len(descriptors) != count:
+        _close(descriptors)
+        raise MalformedMessage("control message", f"it has {len(descriptors)} descriptors; expected {count}")
+    return descriptors

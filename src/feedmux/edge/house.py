@@ -17,6 +17,7 @@ from feedmux.core.outbox import OutboxLimits
 from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.door import Door, OwnDoor
 from feedmux.edge.doorway import Doorway
 from feedmux.edge.http import Route
 from feedmux.edge.parser import Parsers
@@ -101,36 +102,6 @@ class Guest(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""
-
-
-class Door(Protocol):
-    """Where clients are counted in and out, over one process or several."""
-
-    def enter(self, most: int, /) -> bool:
-        """Count one more if there is room for him; False if there is not."""
-
-    def leave(self) -> None:
-        """Count one less."""
-
-
-class OwnDoor:
-    """A door of one process."""
-
-    __slots__ = ("_inside",)
-
-    def __init__(self) -> None:
-        self._inside = 0
-
-    def enter(self, most: int, /) -> bool:
-        """Count one more if there is room for him; False if there is not."""
-        if self._inside >= most:
-            return False
-        self._inside += 1
-        return True
-
-    def leave(self) -> None:
-        """Count one less."""
-        self._inside -= 1
 
 
 class House:

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
 from feedmux.edge.house import House, ServerConfig
@@ -126,7 +128,7 @@ class Server:
 
 
 async def listen(config: ServerConfig, *, is_shared: bool = False) -> list[socket.socket]:
-    """Listen where the configuration says, alone or beside others.
+    """Listen where the configuration says, alone or beside others of this user.
 
     Raises:
         CannotListen: the address is taken, or not ours.
@@ -142,6 +144,19 @@ async def listen(config: ServerConfig, *, is_shared: bool = False) -> list[socke
         )
     except OSError as error:
         raise CannotListen(config.host, config.port, _why(error)) from None
+
+
+async def listen_for(config: ServerConfig, processes: int) -> list[list[socket.socket]]:
+    """Listen once for each of several processes, on one port that nobody else has.
+
+    Raises:
+        CannotListen: the address is taken, or not ours.
+    """
+    alone = await listen(config)  # those that share a port would not notice that others have it
+    found = msgspec.structs.replace(config, port=alone[0].getsockname()[1])
+    for sock in alone:
+        sock.close()
+    return [await listen(found, is_shared=True) for _ in range(processes)]
 
 
 def _why(error: OSError) -> str:
