@@ -25,9 +25,9 @@ from feedmux.client.clock import SystemClock
 from feedmux.client.settings import LinkConfig
 from feedmux.client.user import CarrierUser
 from feedmux.core import latency as latency_figures
+from feedmux.core import stats
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
-from feedmux.core.stats import Rule
 from feedmux.edge import house
 from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.house import House, ServerConfig
@@ -50,7 +50,11 @@ from feedmux.wire.stream import StreamFormat
 
 __all__ = ["build", "build_edge", "build_feed", "listen_for", "make_counts", "make_road", "shared_door"]
 
-RULES: Final = {"server": house.RULES, "latency": latency_figures.RULES, "feeds": Rule.JOIN}
+RULES: Final[stats.Rules] = {
+    "server": house.RULES,
+    "latency": latency_figures.RULES,
+    "feeds": stats.Rule.JOIN,
+}
 """How the figures of several processes add up."""
 
 LABELS = {"linear": "futures", "spot": "spot", "inverse": "inverse"}
