@@ -21,6 +21,7 @@ log = logging.getLogger("feedmux.member")
 
 _LIMIT: Final = 10
 _WITHIN_S: Final = 60.0
+_LAST_WORDS_S: Final = 2.0
 
 
 class CannotBegin(LocalError):
@@ -123,6 +124,7 @@ class Member:
                 "-m",
                 "feedmux.app.child",
                 str(theirs.fileno()),
+                self.name,  # nobody reads it but people who look at the list of processes
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
             )
@@ -148,12 +150,17 @@ class Member:
             self._kill()
 
     def _cut(self, reason: str) -> None:
-        """It does not speak any more: then it need not live on."""
+        """It does not speak any more: then it need not live on, once it has had time to end."""
         log.debug("%s", reason)
-        if not self._is_leaving:
-            self._kill()
+        if self._process is not None and not self._is_leaving:
+            asyncio.get_running_loop().call_later(_LAST_WORDS_S, _kill, self._process)
 
     def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+        if self._process is not None:
+            _kill(self._process)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
