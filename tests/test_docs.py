@@ -61,6 +61,7 @@ OTHER_CAPITALS = {
     "REDIS_",
     "TCP_NODELAY",
     "SO_RCVBUF",
+    "SO_REUSEPORT",
     "SO_SNDBUF",
 }
 """Capitals in the prose that are the kernel's, or the beginning of several settings' names."""

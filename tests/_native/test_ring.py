@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import pytest
 
 from feedmux._native.ring import RingReader, RingWriter, Seat
 from feedmux.client.segment import make_bell
-from feedmux.core.ring import SEAT_BYTES, segment_bytes
+from feedmux.core.ring import PAGE_BYTES, segment_bytes
 from feedmux.model.ring_errors import InvalidRing, RecordTooLarge
 
 
@@ -47,7 +48,7 @@ def test_a_closed_ring_reads_nothing_and_takes_nothing(segment: bytearray) -> No
 
 
 def test_a_closed_seat_is_nobodys(segment: bytearray, bell: int) -> None:
-    page = bytearray(SEAT_BYTES)
+    page = bytearray(PAGE_BYTES)
     seat = Seat(page, bell)
     writer = RingWriter(segment)
     writer.add(seat)
@@ -61,3 +62,14 @@ def test_a_closed_seat_is_nobodys(segment: bytearray, bell: int) -> None:
 def test_a_seat_needs_its_four_bytes() -> None:
     with pytest.raises(InvalidRing, match="a seat"):
         Seat(bytearray(3), 0)
+
+
+def test_memory_that_goes_with_a_circle_of_references_is_given_back() -> None:
+    """The collector of circles lets go of everything in an order of its own."""
+    segment, page = bytearray(segment_bytes(1024)), bytearray(PAGE_BYTES)
+    holder: dict[str, object] = {"writer": RingWriter(segment), "reader": RingReader(segment, Seat(page, 0))}
+    holder["itself"] = holder
+    del holder
+    gc.collect()
+    segment.clear()  # nobody holds it any more
+    page.clear()

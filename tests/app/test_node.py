@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from feedmux.app.node import calm_collector
+from feedmux.app.memory import calm_collector
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
-from feedmux.client.segment import make_bell, make_seat
+from feedmux.client.segment import make_bell, make_page
 from feedmux.core.ring import HEADER_BYTES
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.event import Envelope, EventKind, Position, State
@@ -171,7 +171,7 @@ async def test_parts_that_are_none_are_named_and_nothing_is_left_open() -> None:
             await ShmReader(Collector()).attach(theirs, RingParts(ring, seat, make_bell()))
 
     before = open_descriptors()
-    page, seat = make_seat()
+    page, seat = make_page()
     page.close()
     await attempt(os.open(os.devnull, os.O_RDONLY), seat)
     await attempt(os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDONLY))
@@ -179,7 +179,7 @@ async def test_parts_that_are_none_are_named_and_nothing_is_left_open() -> None:
 
     wiring = ShmWiring(SMALL)
     ours, theirs = socket.socketpair()
-    with theirs, pytest.raises(InvalidRing, match="the memory of a seat"):
+    with theirs, pytest.raises(InvalidRing, match="the memory of a page"):
         await wiring.writer.attach(ours, "a", os.open(os.devnull, os.O_RDONLY), make_bell())
     await wiring.close()
     assert open_descriptors() == before
@@ -189,12 +189,12 @@ async def test_a_socket_that_is_none_is_named_and_nothing_is_left_open() -> None
     before = open_descriptors()
     wiring = ShmWiring(SMALL)
     for _ in range(2):
-        page, seat = make_seat()
+        page, seat = make_page()
         page.close()
         loose = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with pytest.raises(ConnectFailed):
             await wiring.writer.attach(loose, "a", seat, make_bell())
-        page, seat = make_seat()
+        page, seat = make_page()
         page.close()
         loose = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with pytest.raises(ConnectFailed):

@@ -13,14 +13,14 @@ import pytest
 
 from feedmux.client.segment import (
     make_bell,
+    make_page,
     make_ring,
-    make_seat,
+    open_page,
     open_ring,
-    open_seat,
     ring_bell,
     silence_bell,
 )
-from feedmux.core.ring import HEADER_BYTES, SEAT_BYTES
+from feedmux.core.ring import HEADER_BYTES, PAGE_BYTES
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ring_errors import InvalidRing, NoMemory
 
@@ -54,9 +54,9 @@ def test_even_another_way_to_the_memory_is_closed_to_readers() -> None:
 
 
 def test_a_seat_is_written_by_both() -> None:
-    page, descriptor = make_seat()
-    theirs = open_seat(descriptor)
-    assert len(theirs) == SEAT_BYTES
+    page, descriptor = make_page()
+    theirs = open_page(descriptor)
+    assert len(theirs) == PAGE_BYTES
     theirs[0] = 1
     assert page[0] == 1
     with pytest.raises(PermissionError):
@@ -93,7 +93,7 @@ def test_sizes_that_are_none_are_named(capacity: int) -> None:
         make_ring(capacity)
 
 
-@pytest.mark.parametrize("reader", [open_ring, open_seat])
+@pytest.mark.parametrize("reader", [open_ring, open_page])
 def test_what_may_shrink_or_is_no_memory_is_not_mapped(reader: type) -> None:
     with tempfile.TemporaryFile() as file:
         file.truncate(8192)
@@ -110,7 +110,7 @@ def test_what_may_shrink_or_is_no_memory_is_not_mapped(reader: type) -> None:
 
 HUNGRY = f"""
 import resource
-from feedmux.client.segment import make_bell, make_ring, make_seat
+from feedmux.client.segment import make_bell, make_ring, make_page
 from feedmux.model.ring_errors import NoMemory
 resource.setrlimit({resource.RLIMIT_AS}, (1 << 30, 1 << 30))
 for make in (lambda: make_ring(1 << 31), ):
@@ -122,7 +122,7 @@ import os
 first = os.open("/dev/null", os.O_RDONLY)
 os.close(first)
 resource.setrlimit({resource.RLIMIT_NOFILE}, (first, first))
-for make in (lambda: make_ring(4096), make_seat, make_bell):
+for make in (lambda: make_ring(4096), make_page, make_bell):
     try:
         make()
     except NoMemory as error:

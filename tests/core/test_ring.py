@@ -12,7 +12,7 @@ import pytest
 from feedmux._native import ring as native
 from feedmux.client.segment import make_bell
 from feedmux.core import ring as pure
-from feedmux.core.ring import HEADER_BYTES, SEAT_BYTES, largest_record, segment_bytes
+from feedmux.core.ring import HEADER_BYTES, PAGE_BYTES, largest_record, segment_bytes
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ring_errors import InvalidRing, Lapped, RecordTooLarge
 
@@ -217,7 +217,7 @@ def test_readers_do_not_know_each_other(kind: Kind, segment: bytearray) -> None:
 
 
 def test_only_who_sleeps_is_woken_and_only_once(kind: Kind, segment: bytearray, bell: int) -> None:
-    page = bytearray(SEAT_BYTES)
+    page = bytearray(PAGE_BYTES)
     seat = kind.seat(page, bell)
     writer = kind.writer(segment)
     reader = kind.reader(segment, seat)
@@ -239,7 +239,7 @@ def test_only_who_sleeps_is_woken_and_only_once(kind: Kind, segment: bytearray, 
 
 
 def test_who_rises_by_himself_is_not_woken(kind: Kind, segment: bytearray, bell: int) -> None:
-    page = bytearray(SEAT_BYTES)
+    page = bytearray(PAGE_BYTES)
     writer, reader = kind.writer(segment), kind.reader(segment, kind.seat(page, bell))
     seat = native.Seat(page, bell) if isinstance(writer, native.RingWriter) else pure_seat(page, bell)
     writer.add(seat)

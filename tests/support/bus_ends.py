@@ -8,7 +8,7 @@ from typing import Protocol
 
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.stream import StreamReader, StreamWriter
-from feedmux.client.segment import make_bell, make_seat
+from feedmux.client.segment import make_bell, make_page
 from feedmux.model.ports import Bus, Publisher, Sink, Source, Statistics
 
 STREAM_BOUND_BYTES = 64 * 1024
@@ -42,7 +42,7 @@ def make_reader(kind: str, sink: Sink) -> AnyReader:
 async def lend(writer: AnyWriter, sock: socket.socket, holder: str) -> None:
     """Serve who is at the other end of ``sock`` and calls :func:`borrow`."""
     if isinstance(writer, ShmWriter):
-        page, seat = make_seat()
+        page, seat = make_page()
         page.close()
         bell = make_bell()
         socket.send_fds(sock, [b"f"], [writer.descriptor, seat, bell])

@@ -12,7 +12,7 @@ import msgspec
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.stream import StreamReader, StreamWriter
-from feedmux.client.segment import make_bell, make_seat
+from feedmux.client.segment import make_bell, make_page
 from feedmux.core.demand import Demand
 from feedmux.model.event import Envelope, EventKind, Gap, Position, State, Status
 from feedmux.model.ports import Bus, Publisher, Sink
@@ -163,7 +163,7 @@ class ShmWiring:
     async def connect(self, reader: ShmReader, holder: str) -> None:
         ours, theirs = socket.socketpair()
         self.sockets += (ours, theirs)
-        page, seat = make_seat()
+        page, seat = make_page()
         page.close()
         bell = make_bell()
         await self.writer.attach(ours, holder, os.dup(seat), os.dup(bell))

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from feedmux._native.ring import RingReader, Seat
-from feedmux.client.segment import open_ring, open_seat, silence_bell
+from feedmux.client.segment import open_page, open_ring, silence_bell
 from feedmux.model.ring_errors import InvalidRing, Lapped
 from support.ring_records import number_of
 
@@ -31,7 +31,7 @@ class Reading:
         self.control, self.units = control, units
         _, (ring, seat, self.bell), *_ = socket.recv_fds(control, 1, 3)
         self.memory = open_ring(ring)
-        self.seat = Seat(open_seat(seat), self.bell)
+        self.seat = Seat(open_page(seat), self.bell)
         self.outcomes: Outcomes = Counter()
         self.first = self.last = -1
         self.lost = 0

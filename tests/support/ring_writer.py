@@ -14,7 +14,7 @@ import sys
 import time
 
 from feedmux._native.ring import RingWriter, Seat
-from feedmux.client.segment import make_bell, make_ring, make_seat
+from feedmux.client.segment import make_bell, make_page, make_ring
 from support.ring_records import record_of
 
 
@@ -23,7 +23,7 @@ def main(descriptor: int, capacity: int, seats: int, count: int, units: int, pac
     writer = RingWriter(memory)
     lent = [ring]
     for _ in range(seats):
-        page, seat = make_seat()
+        page, seat = make_page()
         bell = make_bell()
         writer.add(Seat(page, bell))
         lent += [seat, bell]

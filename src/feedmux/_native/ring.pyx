@@ -57,6 +57,7 @@ include "ring/seat.pxi"
 
 
 @cython.final
+@cython.no_gc_clear  # clearing would let go of the memory without giving its buffer back
 cdef class RingWriter:
     """The one writer (:class:`feedmux.core.ring.RingWriter`)."""
 
@@ -162,6 +163,7 @@ cdef class RingWriter:
 
 
 @cython.final
+@cython.no_gc_clear  # clearing would let go of the memory without giving its buffer back
 cdef class RingReader:
     """One reader (:class:`feedmux.core.ring.RingReader`)."""
 

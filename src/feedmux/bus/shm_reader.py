@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from feedmux._native.ring import RingReader, Seat
 from feedmux.bus.reader_end import UNHEARD, ReaderEnd, WriterRoad
-from feedmux.client.segment import open_ring, open_seat, silence_bell
+from feedmux.client.segment import open_page, open_ring, silence_bell
 from feedmux.model.errors import MalformedMessage
 from feedmux.model.event import EventKind, GapReason
 from feedmux.model.ports import Sink, Statistics
@@ -155,7 +155,7 @@ class _Tap:
         self._is_open = self._is_closed = False
         self._again: asyncio.Handle | None = None
         try:
-            self._seat = Seat(open_seat(parts.seat), parts.bell)
+            self._seat = Seat(open_page(parts.seat), parts.bell)
             self._ring = RingReader(open_ring(parts.ring), self._seat)
         except BaseException:
             os.close(parts.bell)

@@ -9,7 +9,7 @@ from typing import Final
 
 from feedmux._native.ring import RingWriter, Seat
 from feedmux.bus.writer_end import ReaderRoad, WriterEnd
-from feedmux.client.segment import make_ring, open_seat
+from feedmux.client.segment import make_ring, open_page
 from feedmux.model.event import Envelope
 from feedmux.model.ports import Statistics
 from feedmux.wire.envelope import encode
@@ -56,7 +56,7 @@ class ShmWriter(WriterEnd["_SeatedRoad"]):
             InvalidRing: the page is none.
         """
         try:
-            page = open_seat(seat)
+            page = open_page(seat)
         except BaseException:
             sock.close()
             os.close(bell)

@@ -1,4 +1,4 @@
-"""What the system lends to a ring: memory that processes share, and a bell for each sleeper.
+"""What the system lends: memory that processes share, and a bell for each that sleeps.
 
 Theory of operation
 ===================
@@ -10,8 +10,8 @@ what           made of                          what its reader can do with it
 =============  ===============================  =================================================
 ring           memfd, sealed: its size stays,   map it to read; the kernel refuses every mapping
                no new mapping may write         that could write, and ``write`` too
-seat           memfd of one page, its size      map it to write: it holds one flag, and the worst
-               sealed                           that a wrong one does is a needless wake-up
+page           memfd of one page, its size      map it to write: it holds a flag or counts, and
+               sealed                           nothing is believed of it that could do harm
 bell           eventfd that does not block      wait for it
 =============  ===============================  =================================================
 
@@ -32,7 +32,7 @@ import mmap
 import os
 from typing import Final, NamedTuple
 
-from feedmux.core.ring import SEAT_BYTES, segment_bytes
+from feedmux.core.ring import PAGE_BYTES, segment_bytes
 from feedmux.model.ring_errors import InvalidRing, NoMemory
 
 _SEAL: Final = 0x1
@@ -59,13 +59,13 @@ def make_ring(capacity: int) -> Lent:
     return _make("feedmux-ring", segment_bytes(capacity), _SEAL | _SHRINK | _GROW | _FUTURE_WRITE)
 
 
-def make_seat() -> Lent:
-    """Take the page of one reader.
+def make_page() -> Lent:
+    """Take a zeroed page, for a reader's seat or for counts.
 
     Raises:
         NoMemory: the system lends none.
     """
-    return _make("feedmux-seat", SEAT_BYTES, _SEAL | _SHRINK | _GROW)
+    return _make("feedmux-page", PAGE_BYTES, _SEAL | _SHRINK | _GROW)
 
 
 def make_bell() -> int:
@@ -90,14 +90,14 @@ def open_ring(descriptor: int) -> mmap.mmap:
     return _open(descriptor, "a ring", mmap.PROT_READ)
 
 
-def open_seat(descriptor: int) -> mmap.mmap:
-    """Map one's own page.
+def open_page(descriptor: int) -> mmap.mmap:
+    """Map a page to read and to write.
 
     Raises:
         InvalidRing: it is no memory that keeps its size.
         NoMemory: there is no room for it.
     """
-    return _open(descriptor, "a seat", mmap.PROT_READ | mmap.PROT_WRITE)
+    return _open(descriptor, "a page", mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 def ring_bell(bell: int) -> None:

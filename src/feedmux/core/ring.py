@@ -55,7 +55,7 @@ HEADER_BYTES: Final = 4096
 ALIGNMENT: Final = 16
 LEAST_CAPACITY: Final = 1024
 MOST_CAPACITY: Final = 1 << 40
-SEAT_BYTES: Final = 4096
+PAGE_BYTES: Final = 4096
 """A reader's own page; its first u32 is 1 while it sleeps."""
 
 _HEAD: Final = struct.Struct("<8sIIQQ")  # magic, version, header bytes, capacity, largest record

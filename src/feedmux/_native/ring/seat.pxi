@@ -1,4 +1,5 @@
 @cython.final
+@cython.no_gc_clear  # clearing would let go of the memory without giving its buffer back
 cdef class Seat:
     """Where one reader sleeps (:class:`feedmux.core.ring.Seat`).
 
