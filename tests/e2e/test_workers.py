@@ -239,3 +239,19 @@ async def test_what_no_child_can_begin_with_ends_the_gateway_in_a_sentence(stage
     assert await program.end() == 2
     assert "/nowhere.pem" in program.text
     assert "Traceback" not in program.text
+
+
+async def test_what_dies_again_and_again_ends_the_gateway_and_is_named(stage: Stage) -> None:
+    venue = await stage.venue(*LIVELY)
+    gateway = await stage.gateway(venue.url, **QUICK)
+    for turn in range(11):
+        children(gateway)["worker 2"].kill()
+        if turn < 10:
+            await until(
+                lambda count=turn + 1: gateway.running.text.count("worker 2 serves again") == count,  # type: ignore[misc]
+                "another one has its place",
+            )
+    assert await gateway.running.end() == 1
+    last = gateway.running.output[-1]
+    assert last.startswith("feedmux: more than 10 restarts within 60 s (worker 2: exit code -9; "), last
+    assert "Traceback" not in gateway.running.text

@@ -176,6 +176,8 @@ class Workers:
         if isinstance(message, Ready):
             member.is_ready = True
             self._join(member)
+            if self._ready.is_set():
+                log.info("%s serves again", member.name)
             if all(edge.is_ready for edge in self._edges):
                 self._ready.set()
         else:
