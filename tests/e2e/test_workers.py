@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from support.processes import Client, Gateway, Message, Stage
 from support.streams import judge
@@ -94,7 +95,7 @@ async def test_all_workers_serve_one_subscription_and_the_same_values(stage: Sta
 
 
 async def test_who_comes_late_gets_the_present_at_once_wherever_he_lands(stage: Stage) -> None:
-    venue = await stage.venue("--rate", "0.2", "--trade-rate", "0.1")
+    venue = await stage.venue("--rate", "1", "--trade-rate", "1")
     gateway = await stage.gateway(venue.url, **QUICK)
     by_worker = await crowd(stage, gateway, 4)
     assert len(by_worker) == 2
@@ -146,6 +147,23 @@ async def test_a_killed_feed_is_replaced_and_every_client_stays_and_is_told(stag
             epochs = [run.epoch for run in judge(client.messages, stream)]
             assert len(set(epochs)) == 2, epochs
     await venue.carries("tickers.BTCUSDT", "publicTrade.BTCUSDT")
+
+
+async def test_while_there_is_no_feed_health_says_so(stage: Stage) -> None:
+    venue = await stage.venue(*LIVELY)
+    gateway = await stage.gateway(venue.url, **QUICK)
+    await crowd(stage, gateway, 4)
+    feed = children(gateway)["the feed process"]
+
+    async def health() -> Any:
+        return (await gateway.get("/health")).body
+
+    await eventually(health, lambda body: body["status"] == "healthy", "it is healthy")
+    await venue.running.stop()
+    feed.kill()
+    body = await eventually(health, lambda body: body["status"] == "degraded", "it is degraded")
+    assert body["reasons"][0].startswith("bybit.linear: no connection for")
+    assert body["venues"]["bybit.linear"]["state"] == "disconnected"
 
 
 async def test_a_killed_parent_takes_everybody_with_it(stage: Stage) -> None:

@@ -47,3 +47,12 @@ def remains(part: Figures) -> Figures:
     """What stays counted of an edge that has ended."""
     server = {name: figure for name, figure in part["server"].items() if name not in _PASSES}
     return {"server": server, "latency": part["latency"]}
+
+
+def blind(part: Figures, for_s: float) -> Figures:
+    """What is known of a feed process that has been away for so long: none of its links is there."""
+    feeds = [
+        {**feed, "links": [{**link, "connected": False, "down_for": for_s} for link in feed["links"]]}
+        for feed in part["feeds"]
+    ]
+    return {"feeds": feeds}

@@ -25,7 +25,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Sequence
+import time
 from typing import Final
 
 from feedmux.app import census
@@ -74,6 +74,8 @@ class Workers:
         self._ring = -1
         self._parts: dict[Member, Figures] = {}
         self._past: Figures = {}
+        self._last_feed: Figures = {"feeds": []}
+        self._blind_since = 0.0
         self._ready = asyncio.Event()
         self._failed: FeedmuxError | None = None
 
@@ -117,7 +119,10 @@ class Workers:
 
     def statistics(self) -> Figures:
         """What all have counted, as of the last second."""
-        return census.whole([*self._parts.values(), self._past], RULES)
+        parts = [*self._parts.values(), self._past]
+        if self._blind_since:
+            parts.append(census.blind(self._last_feed, time.monotonic() - self._blind_since))
+        return census.whole(parts, RULES)
 
     # Children.
 
@@ -149,6 +154,7 @@ class Workers:
     def _hear_feed(self, member: Member, message: FromFeed, descriptors: list[int]) -> None:
         if isinstance(message, Part):
             self._parts[member] = message.figures
+            self._blind_since = 0.0
             return
         (ring,) = descriptors
         if self._ring >= 0:
@@ -159,7 +165,8 @@ class Workers:
             self._join(edge)
 
     def _feed_ended(self, member: Member) -> None:
-        self._parts.pop(member, None)
+        self._last_feed = self._parts.pop(member, self._last_feed)
+        self._blind_since = self._blind_since or time.monotonic()
         if self._ring >= 0:
             os.close(self._ring)
         self._ring = -1
@@ -202,8 +209,7 @@ class Workers:
     async def _add_up(self) -> None:
         while True:
             await asyncio.sleep(SUMS_S)
-            parts: Sequence[Figures] = list(self._parts.values())
-            if self._feed in self._parts and len(parts) > 1:
-                figures = dict(self.statistics())
+            figures = dict(self.statistics())
+            if {"server", "feeds"} <= set(figures):
                 for edge in self._edges:
                     edge.send(Whole(figures))
