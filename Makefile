@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Tests start many processes: their byte code is kept, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install demo run test unit laws models asan e2e peers lint bench soak rivals clean
+.PHONY: install demo run test unit laws models asan e2e peers lint bench soak stability live rivals clean
 
 install: $(STAMP)
 
@@ -74,6 +74,15 @@ bench: $(STAMP)
 
 soak: $(STAMP)
 	@$(BIN)/python -m bench soak
+
+# Two runs of so many minutes, then reconnects and a high rate; shorter than ten minutes it is stored apart.
+MINUTES ?= 10
+stability: $(STAMP)
+	@$(BIN)/python -m bench.stability --minutes $(MINUTES) --store
+
+# The testnets themselves; without a network the exit code is 2. Never in CI.
+live: $(STAMP)
+	@$(BIN)/python -m bench.stability.live --minutes $(MINUTES) --store
 
 rivals: $(STAMP)
 	@$(BIN)/python -m bench.rivals.install

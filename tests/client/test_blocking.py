@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -88,6 +89,24 @@ def test_messages_may_be_iterated_over_until_it_is_closed(elsewhere: Elsewhere) 
                 closing.start()
         closing.join()
         assert got == [1, 2]
+
+
+def test_nobody_waits_for_ever_whichever_thread_closes_it(elsewhere: Elsewhere) -> None:
+    def ask(link: BlockingLink) -> None:
+        with contextlib.suppress(LinkLost):
+            while True:
+                link.statistics()
+
+    for _ in range(10):
+        link = BlockingLink(lambda: connect(elsewhere.server.url))
+        works: list[Callable[[], object]] = [lambda link=link: ask(link)] * 3 + [link.close] * 2
+        threads = [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert not [thread for thread in threads if thread.is_alive()]
+        assert list(link) == []
 
 
 def test_a_link_that_does_not_come_about_leaves_no_thread() -> None:

@@ -138,6 +138,7 @@ TOO_LONG = "a message is longer than max_message_bytes (1000)"
     ("sent", "reason"),
     [
         ([frame(TEXT, b"x" * 1001)], TOO_LONG),
+        ([frame(TEXT, b"x" * 300_000)], TOO_LONG),
         ([frame(TEXT, b"x" * 600, fin=False), frame(CONTINUATION, b"x" * 401, fin=False)], TOO_LONG),
         ([frame(CONTINUATION, b"x")], "fragments of messages out of order"),
         ([frame(TEXT, b"x", fin=False), frame(TEXT, b"x")], "fragments of messages out of order"),
@@ -171,6 +172,35 @@ async def test_what_breaks_the_protocol_or_the_bound_ends_the_connection(
             reasons = await user.saw("lost", 2)
     assert all(reason in str(each) for each in reasons)
     assert user.all("received") == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "more", "reason"),
+    [
+        (frame(TEXT, b"x" * 1001)[:100], frame(TEXT, b"x" * 1001)[100:], TOO_LONG),
+        (frame(CLOSE, struct.pack("!H", 1005)), frame(TEXT, b"x"), "invalid close code"),
+        (frame(3, b"x"), frame(TEXT, b"x"), "invalid opcode"),
+    ],
+    ids=["too long", "illegal close", "no such opcode"],
+)
+async def test_nothing_more_is_received_from_who_broke_the_protocol(
+    broken: bytes, more: bytes, reason: str
+) -> None:
+    """What came before it is; what goes on arriving after our CLOSE is not, nor does it change the reason."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgrade(reader, writer, frame(TEXT, b"good") + broken)
+        _, payload = await read_frame(reader)
+        writer.write(more + frame(CLOSE, payload[:2]))
+        await reader.read(-1)
+
+    async with raw_server(talk) as port:
+        config = msgspec.structs.replace(QUICK, max_message_bytes=1000, retry_delay_s=5.0, max_backoff_s=5.0)
+        link, user = make_link(url_of(port), config)
+        async with running(link):
+            (why,) = await user.saw("lost")
+    assert reason in str(why)
+    assert user.all("received") == [b"good"]
 
 
 async def test_a_message_of_exactly_the_bound_is_taken() -> None:
@@ -696,9 +726,13 @@ async def test_two_hundred_reconnects_leave_nothing_behind() -> None:
         await until(lambda: asyncio.all_tasks() == tasks, "the end of every task")
         await until(lambda: open_descriptors() <= before, "the end of every socket")
     assert len(user.all("opened")) == len(user.all("lost"))
-    gc.collect()
-    left = [each for each in gc.get_objects() if isinstance(each, Connection | WSTransport)]
-    assert left == []
+    kinds = Connection | WSTransport
+
+    def nothing_is_left() -> bool:
+        gc.collect()
+        return not any(isinstance(each, kinds) for each in gc.get_objects())
+
+    await until(nothing_is_left, "the end of every timer and callback")
 
 
 # A user that fails
@@ -812,6 +846,8 @@ async def test_statistics_count_from_the_start() -> None:
         "messages": 6,
         "user_errors": 0,
         "waiting_bytes": 0,
+        "pings": 0,
+        "pongs": 0,
         "round_trip_s": None,
         "last_reason": "the server closed the connection (no code)",
     }
@@ -839,7 +875,7 @@ async def a_whole_story() -> User:
 
     async with raw_server(talk) as port:
         before = open_descriptors()
-        link, user = make_link(url_of(port), LinkConfig(connect_timeout_s=0.05, retry_delay_s=0.001))
+        link, user = make_link(url_of(port), LinkConfig(connect_timeout_s=0.25, retry_delay_s=0.001))
         async with running(link):
             await user.saw("lost", 2)
         await until(lambda: open_descriptors() <= before)
@@ -850,9 +886,6 @@ async def a_whole_story() -> User:
 def test_it_does_the_same_on_both_event_loops(run: Callable[..., User]) -> None:
     events = run(a_whole_story()).events
     closed = "the server closed the connection (no code)"
-    assert events[:4] == [
-        ("retrying", "no answer within 0.05 s while upgrading to WebSocket"),
-        ("opened", None),
-        ("received", b"ab"),
-        ("lost", closed),
-    ]
+    assert ("retrying", "no answer within 0.25 s while upgrading to WebSocket") in events
+    others = [event for event in events if event[0] != "retrying"]
+    assert others[:3] == [("opened", None), ("received", b"ab"), ("lost", closed)]

@@ -34,6 +34,11 @@ async def test_answers_keep_it_alive_and_measure_the_round_trip() -> None:
     assert patient.died == 0
     assert patient.heartbeat.round_trip_s is not None
     assert patient.heartbeat.round_trip_s >= 0
+    assert patient.heartbeat.statistics() == {
+        "pings": patient.asked,
+        "pongs": patient.asked,
+        "round_trip_s": patient.heartbeat.round_trip_s,
+    }
 
 
 async def test_no_second_question_while_one_waits_and_one_death() -> None:
@@ -43,6 +48,7 @@ async def test_no_second_question_while_one_waits_and_one_death() -> None:
     assert patient.asked == 1
     await outlive(patient)
     assert (patient.asked, patient.died) == (1, 1), "a dead one asks no more"
+    assert patient.heartbeat.statistics() == {"pings": 1, "pongs": 0, "round_trip_s": None}
 
 
 async def test_a_stopped_heartbeat_calls_nobody() -> None:

@@ -63,7 +63,8 @@ def test_a_rule_that_there_is_not_is_refused(value: object) -> None:
 @pytest.mark.parametrize(
     "proxy",
     [
-        "", "ftp://u:s3cret@h", "http://:8080", "socks5://h:0", "http://h:99999", "http://u:s3cret@h:x", 5,
+        "", "ftp://u:s3cret@h", "socks5://u:s3cret%C3%A9@h",
+        "http://:8080", "socks5://h:0", "http://h:99999", "http://u:s3cret@h:x", 5,
         b"http://h:80", ["http://h"], "http://u:s3cret@h:80\r\nX: y", "http://u:s3cret@h ost:80",
         "u:s3cret@h:80",
         "http://u:s3cr\u00e9t@h", "http://u:s3cret@[::1", "\x00http://h",

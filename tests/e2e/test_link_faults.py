@@ -3,73 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 
 from feedmux.client.events import Interrupted, Restored
-from feedmux.client.link import Link, LinkState
-from feedmux.client.settings import LinkConfig
-from feedmux.sim.faults import FaultProxy
-from support.peers import open_descriptors
-from support.rpc_server import RpcServer, rpc_server
+from feedmux.model.errors import Overflow
+from feedmux.model.link_errors import RequestLost
+from support.link_scene import CONFIG, Scene, gone, is_whole, of, scene, traces
 from support.waiting import until
 
-pytestmark = pytest.mark.e2e
-
-CHANNELS = ["trades.a", "book.b", "user.c"]
-CONFIG = LinkConfig(
-    connect_timeout_s=2.0,
-    request_timeout_s=2.0,
-    close_timeout_s=0.1,
-    retry_delay_s=0.01,
-    max_backoff_s=0.05,
-    breaker_failures=0,
-    ping_interval_s=0.2,
-    ping_timeout_s=0.2,
-)
-
-
-class Scene(NamedTuple):
-    server: RpcServer
-    proxy: FaultProxy
-    link: Link
-    seen: list[object]
-
-
-@asynccontextmanager
-async def scene(config: LinkConfig = CONFIG) -> AsyncIterator[Scene]:
-    """A server, a proxy in front of it, and a link that is live and subscribed."""
-    seen: list[object] = []
-    async with rpc_server() as server:
-        proxy = FaultProxy("127.0.0.1", int(server.url.rpartition(":")[2].strip("/")))
-        await proxy.start()
-        try:
-            async with Link(f"ws://127.0.0.1:{proxy.port}/", config=config, listener=seen.append) as link:
-                await link.subscribe(CHANNELS)
-                yield Scene(server, proxy, link, seen)
-        finally:
-            await proxy.stop()
-
-
-async def is_whole(set_up: Scene, restored: int) -> None:
-    """The link was restored so often, its wanted set is held, and data and requests pass."""
-    server, _, link, seen = set_up
-    await until(lambda: len(of(seen, Restored)) >= restored, f"restored {restored} times")
-    await until(lambda: link.state is LinkState.LIVE)
-    assert sorted(server.wanted) == sorted(CHANNELS)
-    assert await link.request("echo", [1], repeatable=True) == [1]
-    before = len(seen)
-    await server.publish("trades.a", "whole")
-    await until(lambda: len(seen) > before, "data passes")
-
-
-def of(seen: list[object], kind: type) -> list[object]:
-    return [item for item in seen if isinstance(item, kind)]
+PATIENT = msgspec.structs.replace(CONFIG, ping_interval_s=0.05, ping_timeout_s=8.0, request_timeout_s=8.0)
+STALL_S = 0.3
 
 
 async def cut(set_up: Scene) -> None:
@@ -83,12 +29,32 @@ async def stall(set_up: Scene) -> None:
     set_up.proxy.resume()
 
 
+async def stall_for_attempts(set_up: Scene) -> None:
+    """The host vanishes, and its successor takes connections and says nothing."""
+    set_up.proxy.cut()
+    set_up.proxy.stall()
+    await set_up.failed(1, "no answer within 0.3 s while upgrading to WebSocket")
+    set_up.proxy.resume()
+
+
+async def half_open(set_up: Scene) -> None:
+    """The host vanishes while we send: first the kernel's buffers are full, then ours."""
+    set_up.proxy.stall()
+    asked = asyncio.create_task(set_up.link.request("echo", ["nobody reads this"]))
+    with pytest.raises(Overflow):
+        while True:
+            await set_up.link.send("x" * 60_000)
+    with pytest.raises(RequestLost) as caught:
+        await asked
+    assert caught.value.maybe_executed
+    set_up.proxy.resume()
+
+
 async def refuse(set_up: Scene) -> None:
     """Nobody is there for a while."""
     await set_up.proxy.refuse(True)
     set_up.proxy.cut()
-    failures = set_up.link.statistics()["connection"]["attempts"] + 3  # type: ignore[index]
-    await until(lambda: set_up.link.statistics()["connection"]["attempts"] >= failures)  # type: ignore[index]
+    await set_up.failed(3, "connection refused")
     await set_up.proxy.refuse(False)
 
 
@@ -105,8 +71,24 @@ async def reset_in_mid_frame(set_up: Scene) -> None:
 
 async def garbage(set_up: Scene) -> None:
     """Bytes that are no frame."""
+    await write(set_up, b"\xff\xff\xff\xff this is no frame")
+
+
+async def end_without_close(set_up: Scene) -> None:
+    """TCP ends in peace and WebSocket does not: what others call 1006."""
     for connection in set_up.server.open:
-        connection.transport.write(b"\xff\xff\xff\xff this is no frame")
+        connection.transport.close()
+
+
+async def half_close(set_up: Scene) -> None:
+    """The server says that it sends no more, and would go on reading."""
+    for connection in set_up.server.open:
+        connection.transport.write_eof()
+
+
+async def close_without_code(set_up: Scene) -> None:
+    """A CLOSE frame that says nothing: what others call 1005."""
+    await write(set_up, b"\x88\x00")
 
 
 def closes_with(code: int) -> Callable[[Scene], Awaitable[None]]:
@@ -118,29 +100,66 @@ def closes_with(code: int) -> Callable[[Scene], Awaitable[None]]:
     return close
 
 
-CODES = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 4000)
-FAULTS = [cut, stall, refuse, dribble, reset_in_mid_frame, garbage, *map(closes_with, CODES)]
+def closes_illegally_with(code: int) -> Callable[[Scene], Awaitable[None]]:
+    """A code that no CLOSE frame may have (RFC 6455 §7.4.1), in one."""
+
+    async def close(set_up: Scene) -> None:
+        await write(set_up, b"\x88\x02" + code.to_bytes(2, "big"))
+
+    close.__name__ = f"close_{code}"
+    return close
+
+
+async def write(set_up: Scene, data: bytes) -> None:
+    """Let the server send bytes of our choice."""
+    for connection in set_up.server.open:
+        connection.transport.write(data)
+
+
+CODES = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 4000, 4999)
+FAULTS = [
+    cut, stall, stall_for_attempts, half_open, refuse, dribble, reset_in_mid_frame, garbage,
+    end_without_close, half_close, close_without_code,
+    *map(closes_with, CODES), *map(closes_illegally_with, (1005, 1006, 1015)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_after_every_fault_the_link_is_whole_again(fault: Callable[[Scene], Awaitable[None]]) -> None:
-    async with scene() as set_up:
+    config = msgspec.structs.replace(CONFIG, connect_timeout_s=0.3) if fault is stall_for_attempts else CONFIG
+    async with scene(config) as set_up:
+        before = traces()
         await fault(set_up)
-        await is_whole(set_up, 1)
-        assert len(of(set_up.seen, Interrupted)) == len(of(set_up.seen, Restored))
+        await is_whole(set_up)
+        await gone(before)
+
+
+async def test_a_stall_that_is_shorter_than_the_limits_is_survived_on_the_same_connection() -> None:
+    async with scene(PATIENT) as set_up:
+        loop = asyncio.get_running_loop()
+        set_up.proxy.stall()
+        asked = asyncio.create_task(set_up.link.request("echo", ["late"]))
+        await set_up.server.publish("trades.a", "late")
+        end = loop.time() + STALL_S
+        await until(lambda: loop.time() > end, "the stall lasts")
+        assert not asked.done()
+        assert not set_up.seen
+        set_up.proxy.resume()
+        assert await asked == ["late"]
+        await until(lambda: len(set_up.seen) == 1, "what was held up arrives")
+        await until(lambda: set_up.carried["round_trip_s"] > STALL_S / 2, "a ping was answered late")
+        await is_whole(set_up, restored=0)
+        assert set_up.carried["opens"] == 1
 
 
 async def test_faults_without_end_leave_nothing_behind() -> None:
     async with scene() as set_up:
-        descriptors, tasks = open_descriptors(), len(asyncio.all_tasks())
+        before = traces()
         for number in range(1, 201):
             set_up.proxy.cut()
             await is_whole(set_up, number)
-        gc.collect()
-        await until(lambda: len(asyncio.all_tasks()) <= tasks, "no task is left")
-        assert open_descriptors() <= descriptors
+        await gone(before)
         statistics = set_up.link.statistics()
-        assert statistics["requests"]["in_flight"] == 0  # type: ignore[index]
         assert (statistics["channels"], statistics["held"]) == (3, 3)
 
 

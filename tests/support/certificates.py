@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -48,9 +49,40 @@ class Authority:
 
     def trusting(self) -> ssl.SSLContext:
         """What a client checks the certificate with."""
+        return ssl.create_default_context(cadata=self._ca.cert_pem.bytes().decode())
+
+
+class ServerCertificates:
+    """The certificates that a server in the test's own process may show, good ones and bad ones.
+
+    What :meth:`show` names counts from the next handshake on.
+    """
+
+    def __init__(self) -> None:
+        self._ca = trustme.CA()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.good = self._ca.issue_cert(HOST)
+        self.expired = self._ca.issue_cert(HOST, not_after=datetime.now(UTC) - timedelta(hours=1))
+        self.of_another_name = self._ca.issue_cert("another.example")
+        self.of_nobody = trustme.CA().issue_cert(HOST)
+        self.self_signed = _self_signed()
+        self.show(self.good)
+
+    def show(self, certificate: trustme.LeafCert) -> None:
+        """Show this one from now on."""
+        certificate.configure_cert(self.context)
+
+    def trusting(self) -> ssl.SSLContext:
+        """What a client checks the certificate with."""
         context = ssl.create_default_context()
         self._ca.configure_trust(context)
         return context
+
+
+def _self_signed() -> trustme.LeafCert:
+    """A certificate that nobody but itself vouches for."""
+    ca = trustme.CA()
+    return trustme.LeafCert(ca.private_key_pem.bytes(), ca.cert_pem.bytes(), [])
 
 
 class SecureRaw(Raw):

@@ -15,6 +15,9 @@ from support.waiting import until
 Message = dict[str, Any]
 
 BUSY = {"code": 10028, "message": "too_many_requests"}
+INVALID_TOKEN = {"code": 13009, "message": "unauthorized"}
+INVALID_CREDENTIALS = {"code": 13004, "message": "invalid_credentials"}
+MAINTENANCE = {"code": 11051, "message": "system_maintenance"}
 
 
 class DeribitServer:
@@ -24,6 +27,7 @@ class DeribitServer:
         unknown: instruments that it leaves out of its answers.
         errors: by method, errors that the next requests are answered with instead.
         deaf: methods whose requests are not answered at all.
+        expires_in_s: how long the tokens live that it gives; how they are used is not looked at.
         requests: all that was asked, in order.
         connections: those that are open.
         opened: how many there ever were.
@@ -33,6 +37,7 @@ class DeribitServer:
         self.unknown: set[str] = set()
         self.errors: dict[str, deque[Message]] = {}
         self.deaf: set[str] = set()
+        self.expires_in_s = 900
         self.requests: list[Message] = []
         self.connections: dict[ServerConnection, set[str]] = {}
         self.opened = 0
@@ -109,7 +114,16 @@ class DeribitServer:
         channels: list[str] = request["params"].get("channels", [])
         has = self.connections[connection]
         match request["method"]:
-            case "public/subscribe":
+            case "public/auth":
+                number = len(self.asked("public/auth"))
+                return {
+                    "access_token": f"access-{number}",
+                    "refresh_token": f"refresh-{number}",
+                    "expires_in": self.expires_in_s,
+                    "scope": "connection mainaccount",
+                    "token_type": "bearer",
+                }
+            case "public/subscribe" | "private/subscribe":
                 granted = [name for name in channels if not self.unknown.intersection(name.split("."))]
                 self._dice.shuffle(granted)
                 has.update(granted)

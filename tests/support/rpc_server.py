@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from ssl import SSLContext
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from support.waiting import until
 
@@ -39,6 +43,8 @@ class RpcServer:
         arrays: every array that came, as it came.
         answers: what we were answered when we called: by id, or whole arrays.
         batch: what becomes of the answers to an array before they are sent; None: nothing is sent.
+        refusals: statuses and headers that the next upgrades are answered with instead.
+        upgrades: when each upgrade was asked for, monotonic seconds.
     """
 
     def __init__(self) -> None:
@@ -52,6 +58,8 @@ class RpcServer:
         self.answers: list[Any] = []
         self.batch: Callable[[list[Any]], object] = lambda answers: answers[::-1] or None
         self._calls: set[str] = set()
+        self.refusals: deque[tuple[int, dict[str, str]]] = deque()
+        self.upgrades: list[float] = []
 
     @property
     def port(self) -> int:
@@ -89,6 +97,17 @@ class RpcServer:
         for connection in list(self.open):
             connection.transport.abort()
         await until(lambda: not self.open, "the connections are gone")
+
+    def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Refuse the upgrade if that is next."""
+        del request
+        self.upgrades.append(time.monotonic())
+        if not self.refusals:
+            return None
+        status, headers = self.refusals.popleft()
+        response = connection.respond(HTTPStatus(status), "refused\n")
+        response.headers.update(headers)
+        return response
 
     async def talk(self, connection: ServerConnection) -> None:
         number = len(self.held)
@@ -150,7 +169,15 @@ class RpcServer:
 async def rpc_server(*, ssl: SSLContext | None = None) -> AsyncIterator[RpcServer]:
     """Serve on a port that the system chooses."""
     server = RpcServer()
-    async with serve(server.talk, "127.0.0.1", 0, compression=None, close_timeout=1.0, ssl=ssl) as listening:
+    async with serve(
+        server.talk,
+        "127.0.0.1",
+        0,
+        process_request=server.admit,
+        compression=None,
+        close_timeout=1.0,
+        ssl=ssl,
+    ) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         server.url = (
             f"{'ws' if ssl is None else 'wss'}://{'127.0.0.1' if ssl is None else 'localhost'}:{port}/"

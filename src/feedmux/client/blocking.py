@@ -2,11 +2,15 @@
 
 The link lives in a loop of its own, in one thread that ends with it. Every method waits for its
 result and raises what the link raises.
+
+Any thread may close it while others wait. Nothing is handed to the loop after its end has been
+decided, and what had been handed to it is cancelled, so nobody waits for an answer that cannot come.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -51,6 +55,9 @@ class BlockingLink:
         if not callable(make_link):
             raise InvalidSetting("make_link", type_of(make_link), _MAKER)
         self._loop = asyncio.new_event_loop()
+        self._gate = threading.Lock()
+        """Whoever hands something to the loop, or ends it, has it."""
+        self._ended = False
         self._thread = threading.Thread(target=self._live, name="feedmux-link", daemon=True)
         self._thread.start()
         try:
@@ -98,19 +105,23 @@ class BlockingLink:
         return self._call(_next(self._link, timeout_s))
 
     def __iter__(self) -> Iterator[object]:
-        """Yield messages and notices until the link is closed."""
-        while (message := self._call(_next_or(self._link, _NOTHING))) is not _NOTHING:
-            yield message
+        """Yield messages and notices until the link is closed, by whichever thread."""
+        try:
+            while (message := self._call(_next_or(self._link, _NOTHING))) is not _NOTHING:
+                yield message
+        except LinkLost:
+            if not self._ended:
+                raise
 
     def statistics(self) -> Statistics:
         """Return counters since the start, and the present."""
         return self._call(_statistics(self._link))
 
     def close(self) -> None:
-        """End the link and its thread. May be repeated."""
-        if self._thread.is_alive():
+        """End the link and its thread. May be repeated, and called by several threads."""
+        with contextlib.suppress(LinkLost):  # another thread was faster
             self._call(self._link.close())
-            self._end()
+        self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -124,14 +135,16 @@ class BlockingLink:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(_cancel_all())
         finally:
             self._loop.close()
 
     def _call(self, work: Coroutine[object, object, _Result]) -> _Result:
-        if not self._thread.is_alive():
-            work.close()
-            raise LinkLost("the link was closed")
-        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._gate:
+            if self._ended:
+                work.close()
+                raise LinkLost("the link was closed")
+            waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return waiting.result()
         except CancelledError as error:
@@ -141,8 +154,18 @@ class BlockingLink:
             raise
 
     def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._gate:
+            if not self._ended:
+                self._ended = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _opened(make_link: Callable[[], Link], within_s: float | None) -> Link:

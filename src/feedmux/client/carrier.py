@@ -273,7 +273,7 @@ class Carrier:
             "messages": self._messages + (connection.messages if connection else 0),
             "user_errors": self._guard.errors,
             "waiting_bytes": connection.waiting_bytes if connection else 0,
-            "round_trip_s": self._heartbeat.round_trip_s,
+            **self._heartbeat.statistics(),
             "last_reason": self._reason,
         }
 

@@ -14,12 +14,13 @@ from feedmux.client.secrecy import Secrecy, sounds_secret
 from feedmux.model.checks import require_kind, type_of
 from feedmux.model.errors import InvalidSetting
 
+SERVER: Final = "the server"
 _HINTS: Final[dict[type[OSError], str]] = {
-    ConnectionRefusedError: "connection refused; is the server running, and is the port right?",
-    ConnectionResetError: "the server reset the connection",
-    ConnectionAbortedError: "the connection was aborted",
-    BrokenPipeError: "the server hung up",
-    TimeoutError: "the server's network did not answer",
+    ConnectionRefusedError: "connection refused; is {who} running, and is the port right?",
+    ConnectionResetError: "{who} reset the connection",
+    ConnectionAbortedError: "the connection to {who} was aborted",
+    BrokenPipeError: "{who} hung up",
+    TimeoutError: "{who}'s network did not answer",
 }
 _EXPECTED: Final = "wss://host[:port]/path or ws://host[:port]/path, in ASCII, without fragment or ';'"
 _LONGEST: Final = 65_536
@@ -104,20 +105,28 @@ def endpoints_of(urls: object, secrecy: Secrecy) -> list[Endpoint]:
     return [Endpoint(url, secrecy) for url in listed]
 
 
-def reason_of(error: OSError, endpoint: Endpoint) -> str:
-    """Say in words that help why a connection did not come about."""
+def reason_of(error: OSError, endpoint: Endpoint, who: str = SERVER) -> str:
+    """Say in words that help why a connection did not come about.
+
+    Args:
+        error: what the system or TLS says.
+        endpoint: where the connection leads.
+        who: who did not let it come about.
+    """
     if isinstance(error, socket.gaierror):
-        return f"the name {endpoint.host!r} does not resolve ({error.strerror})"
+        name = repr(endpoint.host) if who == SERVER else f"of {who}"
+        return f"the name {name} does not resolve ({error.strerror})"
     # Only errors of the ssl module itself carry these two; the transport makes some of its own.
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted: {getattr(error, 'verify_message', error)}"
+        return f"{who}'s certificate is not trusted: {getattr(error, 'verify_message', error)}"
     if isinstance(error, ssl.SSLError):
         what = getattr(error, "reason", None) or error.strerror or str(error)
-        return f"TLS failed: {endpoint.scrub(what.lower().replace('_', ' '))}"
+        return f"TLS with {who} failed: {endpoint.scrub(what.lower().replace('_', ' '))}"
     for kind, hint in _HINTS.items():
         if isinstance(error, kind):
-            return hint
-    return endpoint.scrub(error.strerror or str(error) or type(error).__name__)
+            return hint.format(who=who)
+    what = endpoint.scrub(error.strerror or str(error) or type(error).__name__)
+    return what if who == SERVER else f"{who}: {what}"
 
 
 def _split(url: str) -> SplitResult:

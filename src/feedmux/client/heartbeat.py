@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from feedmux.model.ports import Clock
+from feedmux.model.ports import Clock, Statistics
 
 
 class Heartbeat:
@@ -26,7 +26,7 @@ class Heartbeat:
 
     __slots__ = (
         "_ask", "_asked_at", "_clock", "_dead", "_deadline", "_interval_s", "_next", "_timeout_s",
-        "answered_by", "answers", "round_trip_s",
+        "answered_by", "answers", "questions", "round_trip_s",
     )  # fmt: skip
 
     def __init__(
@@ -47,8 +47,8 @@ class Heartbeat:
         """How long the latest answer took; None before the first."""
         self.answered_by: Callable[[float], None] | None = None
         """Is told how long an answer took, seconds; None: nobody wants to know."""
-        self.answers = 0
-        """How many there were."""
+        self.questions = self.answers = 0
+        """How many there were, on all connections."""
 
     def start(self) -> None:
         """Begin: the first question goes out after one interval."""
@@ -77,7 +77,12 @@ class Heartbeat:
         if self._next is not None and self._deadline is None:
             self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
             self._asked_at = self._clock.monotonic()
+            self.questions += 1
             self._ask()
+
+    def statistics(self) -> Statistics:
+        """Return counters since the start, and the latest round trip."""
+        return {"pings": self.questions, "pongs": self.answers, "round_trip_s": self.round_trip_s}
 
     def _beat(self) -> None:
         self._next = asyncio.get_running_loop().call_later(self._interval_s, self._beat)

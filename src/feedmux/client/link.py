@@ -125,7 +125,8 @@ class Link:
             clock=self._clock,
         )
         self._carrier = self._conversation.carrier
-        require_privacy(self._carrier.endpoints, config.headers, holds_secrets=self._adapter.has_credentials)
+        holds_secrets, proxy = self._adapter.has_credentials, config.proxy
+        require_privacy(self._carrier.endpoints, config.headers, proxy=proxy, holds_secrets=holds_secrets)
         self._guard = Guard(self._carrier.endpoint.text)
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()

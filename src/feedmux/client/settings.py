@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
+from feedmux.client.proxy import Proxy
 from feedmux.core.reconnect import Backoff
 from feedmux.model.checks import require_kind, require_number, require_whole, type_of
 from feedmux.model.errors import InvalidSetting
@@ -42,7 +42,6 @@ _COUNTS: Final = {
     "breaker_failures": (0, "a number of failures in a row, or 0 for none"),
 }
 _PAIRS: Final = 'a sequence of pairs of texts, e.g. (("X-Api-Key", "…"),)'
-_PROXIES: Final = frozenset({"http", "https", "socks4", "socks5"})
 
 
 class WhenFull(StrEnum):
@@ -74,7 +73,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         breaker_failures: failures in a row after which nothing is tried for a while; 0: never.
         breaker_cooldown_s: that while.
         max_redirects: how many redirects are followed, to the same host only.
-        proxy: ``http://``, ``https://``, ``socks4://`` or ``socks5://``, with a user if need be.
+        proxy: what every connection passes; see :class:`feedmux.client.proxy.Proxy`.
         silence_s: how long a connection may bring nothing at all; None: for ever.
         channel_silence_s: how long a channel that is subscribed to may; None: for ever.
         max_in_flight: requests that wait for their answers.
@@ -127,7 +126,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         if not (isinstance(self.when_full, str) and self.when_full in set(WhenFull)):
             raise InvalidSetting("when_full", self.when_full, f"one of {', '.join(WhenFull)}")
         if self.proxy is not None:
-            _check_proxy(self.proxy)
+            Proxy(self.proxy)
         require_kind("headers", self.headers, (tuple, list), _PAIRS)
         for header in self.headers:
             _check_header(header)
@@ -141,18 +140,6 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         hidden = {"headers": tuple((name, "***") for name, _ in self.headers), "proxy": self.proxy and "***"}
         shown = {name: hidden.get(name, getattr(self, name)) for name in self.__struct_fields__}
         return f"LinkConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
-
-
-def _check_proxy(url: str) -> None:
-    """Refuse what is no proxy; its user and password never show."""
-    try:
-        parts = urlsplit(url)
-        works = parts.scheme in _PROXIES and bool(parts.hostname) and parts.port != 0
-        works = works and _PRINTABLE.fullmatch(url) is not None
-    except (ValueError, AttributeError, TypeError):  # it may be anything that somebody wrote
-        works = False
-    if not works:
-        raise InvalidSetting("proxy", "***", f"a URL of {', '.join(sorted(_PROXIES))} with a host, in ASCII")
 
 
 def _check_header(header: object) -> None:
