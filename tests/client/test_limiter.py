@@ -150,3 +150,11 @@ async def test_who_is_refused_takes_nothing_and_nothing_is_told() -> None:
     with pytest.raises(RateLimited):
         await limits.admit("x")
     assert told == []
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, math.nan, math.inf, "5", True, None])
+async def test_a_patience_that_is_none_is_refused(timeout_s: Any) -> None:
+    limits = limiter()
+    with pytest.raises(InvalidSetting, match="timeout_s"):
+        await limits.admit_within("x", timeout_s)
+    assert limits.statistics()["taken"] == 0

@@ -238,3 +238,5 @@ def test_a_pool_makes_at_least_one_attempt() -> None:
     for members in (None, 5, ["a"], "abc"):
         with pytest.raises(InvalidSetting, match=r"members: .* expected connections by name"):
             Pool(members)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetting, match="a value of type int, without 'vitals'"):
+        Pool({"a": 5})  # type: ignore[dict-item]

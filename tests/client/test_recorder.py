@@ -338,3 +338,33 @@ def test_a_recording_that_cannot_be_is_refused_by_name(
     assert "hunter22" not in f"{caught.value!s} {caught.value!r}"
     assert threading.active_count() == before
     assert not list(tmp_path.glob("*"))
+
+
+@pytest.mark.parametrize("value", [None, 5, True, 1.5, [], {"a": 1}, object()])
+async def test_what_is_no_message_is_named_and_costs_no_other(path: Path, value: Any) -> None:
+    async with Recorder(path) as recorder:
+        recorder.sent(value)
+        recorder.received(value)
+        recorder.closed(value, value)
+        recorder.received(b"after")
+    entries = list(read(path))
+    named = f"a value of type {type(value).__name__}"
+    assert [entry.payload for entry in entries] == [named.encode(), named.encode(), b"", b"after"]
+    assert (entries[2].code, entries[2].reason) == (5 if value == 5 else None, named)
+    assert (recorder.statistics()["failed"], recorder.statistics()["dropped"]) == (0, 0)
+
+
+async def test_bytes_of_every_kind_and_texts_of_any_are_written(path: Path) -> None:
+    async with Recorder(path) as recorder:
+        messages: list[Any] = [bytearray(b"a"), memoryview(b"b"), "c \ud800"]
+        for message in messages:
+            recorder.sent(message)
+    assert [entry.payload for entry in read(path)] == [b"a", b"b", b"c ?"]
+
+
+@pytest.mark.parametrize("secrets", [None, 5, "hunter22", [b"hunter22"], [None]])
+async def test_what_is_no_list_of_secrets_is_refused_and_not_shown(path: Path, secrets: Any) -> None:
+    async with Recorder(path) as recorder:
+        with pytest.raises(InvalidSetting, match="secrets") as caught:
+            recorder.hide(secrets)
+    assert "hunter22" not in str(caught.value)

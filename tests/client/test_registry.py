@@ -256,3 +256,12 @@ async def test_what_cannot_be_registered_is_refused_by_name() -> None:
                 registry.add(name, member, metadata)
             assert caught.value.name == setting
         assert len(registry) == 0
+
+
+@pytest.mark.parametrize("name", [None, 5, ["a"], {"a": 1}, "nobody"])
+async def test_nobody_has_a_name_that_is_none(name: Any) -> None:
+    async with Registry[Door]() as registry:
+        registry.add("a", Door())
+        assert (registry.get(name), registry.remove(name), name in registry) == (None, None, False)
+        assert registry.metadata(name) == {}
+        assert len(registry) == 1

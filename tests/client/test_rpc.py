@@ -184,3 +184,13 @@ async def test_a_batch_has_a_patience_that_ends(timeout_s: float) -> None:
 def test_batches_are_a_matter_of_the_protocol() -> None:
     assert JsonRpc().batches
     assert not JsonRpc(batches=False).batches
+
+
+@pytest.mark.parametrize(
+    "asks", [None, 5, "ask", [None], ["ask"], [{"method": "ask"}], [Ask("a"), 5], {"a": 1}]
+)
+async def test_what_is_no_batch_is_refused_and_nothing_is_sent(asks: Any) -> None:
+    async with rpc_server() as server, Link(server.url) as link:
+        with pytest.raises(InvalidMessage, match=r"batch: a value of type .* cannot be sent; expected a"):
+            await link.rpc.batch(asks)
+        assert server.requests == []

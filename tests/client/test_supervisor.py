@@ -354,6 +354,7 @@ async def test_a_child_that_cannot_be_is_refused() -> None:
                 supervisor.add(name, run, keep=keep)
             assert caught.value.name == setting
         assert supervisor.names == ()
+        assert [await supervisor.stop(name) for name in (None, ["a"], "a")] == [False] * 3  # type: ignore[arg-type]
     coroutine.close()
 
 

@@ -18,7 +18,7 @@ from feedmux.client.clock import SystemClock
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import RateLimiterConsume, RateLimiterRefill, TelemetryEvent
 from feedmux.core.budget import Budget, Queue
-from feedmux.model.checks import require_kind, require_text, require_whole
+from feedmux.model.checks import require_kind, require_number, require_text, require_whole
 from feedmux.model.errors import InvalidSetting, RateLimited
 from feedmux.model.link_errors import RequestTimeout
 from feedmux.model.ports import Clock, Statistics
@@ -116,8 +116,10 @@ class Limiter:
         """Do the same, but not wait for longer than this.
 
         Raises:
+            InvalidSetting: it is no time above 0.
             RequestTimeout: it took longer; nothing was sent.
         """
+        require_number("timeout_s", timeout_s, "seconds above 0", above=0)
         try:
             async with asyncio.timeout(timeout_s):
                 await self.admit(method)

@@ -35,7 +35,7 @@ from feedmux.client.clock import SystemClock
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import PoolFailover, PoolHealth, PoolRoute
 from feedmux.core.pool import Choice, RecentErrors, Vitals, score
-from feedmux.model.checks import require_kind, require_whole
+from feedmux.model.checks import require_kind, require_parts, require_whole
 from feedmux.model.errors import Overflow, RateLimited
 from feedmux.model.link_errors import (
     AttemptsFailed,
@@ -96,6 +96,8 @@ class Pool:
         clock: Clock | None = None,
     ) -> None:
         require_kind("members", members, Mapping, "connections by name")
+        for member in members.values():
+            require_parts("members", member, ("vitals", "request"), "connections, e.g. links")
         require_whole("attempts", attempts, "a whole number, at least 1", least=1)
         self._members, self._attempts = members, attempts
         self._telemetry = Telemetry() if telemetry is None else telemetry

@@ -41,8 +41,8 @@ import msgspec
 from feedmux.client.clock import SystemClock
 from feedmux.client.recording import Direction, Entry, Kind, encode
 from feedmux.client.recording_file import RecordingFile, path_of
-from feedmux.core.hiding import SECRET_NAMES, SHORTEST, Mask
-from feedmux.model.checks import require_kind, require_number, require_whole
+from feedmux.core.hiding import SECRET_NAMES, SHORTEST, Mask, texts_of
+from feedmux.model.checks import is_whole, require_kind, require_number, require_whole, type_of
 from feedmux.model.ports import Clock, Statistics
 
 _LOG: Final = logging.getLogger(__name__)
@@ -135,8 +135,12 @@ class Recorder:
         """Write none of these from now on, besides what it was made with; too short ones are passed over.
 
         A link says so of whatever its adapter uses to say who it is.
+
+        Raises:
+            InvalidSetting: they are no texts.
         """
-        new = {secret for secret in secrets if len(secret) >= SHORTEST} - self._learnt.keys()
+        known = texts_of("secrets", secrets)
+        new = {secret for secret in known if len(secret) >= SHORTEST} - self._learnt.keys()
         if new:
             self._learnt |= dict.fromkeys(new)
             for oldest in list(self._learnt)[:-_REMEMBERED]:
@@ -150,8 +154,7 @@ class Recorder:
 
     def sent(self, payload: bytes | str, binary: bool = False) -> None:
         """Record a message to the other side; neither blocks nor raises."""
-        data = payload.encode(errors="replace") if isinstance(payload, str) else payload
-        self._add(Direction.OUT, Kind.BINARY if binary else Kind.TEXT, data)
+        self._add(Direction.OUT, Kind.BINARY if binary else Kind.TEXT, payload)
 
     def closed(self, code: int | None, reason: str = "", *, direction: Direction = Direction.IN) -> None:
         """Record the end of a connection; neither blocks nor raises.
@@ -161,7 +164,8 @@ class Recorder:
             reason: as it was given.
             direction: ``IN`` when the other side ended it, or it broke.
         """
-        self._add(direction, Kind.CLOSE, b"", code, reason)
+        said = reason if isinstance(reason, str) else type_of(reason)
+        self._add(direction, Kind.CLOSE, b"", code if is_whole(code) else None, said)
 
     async def close(self) -> None:
         """Write what waits and end; may be called twice. What comes afterwards is dropped.
@@ -207,8 +211,9 @@ class Recorder:
     # In the event loop.
 
     def _add(
-        self, direction: Direction, kind: Kind, payload: bytes, code: int | None = None, reason: str = ""
+        self, direction: Direction, kind: Kind, given: object, code: int | None = None, reason: str = ""
     ) -> None:
+        payload = _bytes(given)
         entry = Entry(
             at_ns=self._clock.time_ns(),
             direction=direction,
@@ -264,7 +269,7 @@ class Recorder:
         for entry in portion:
             try:
                 lines.append(encode(self._masked(entry)))
-            except (ValueError, OverflowError, TypeError) as error:  # what nobody can write
+            except Exception as error:  # noqa: BLE001 - what nobody can write, whatever is wrong with it
                 problem = error
         failed = len(portion) - len(lines)
         try:
@@ -299,6 +304,15 @@ class Recorder:
         for loop, future in enders:
             with contextlib.suppress(RuntimeError):  # the loop was closed before the disk answered
                 loop.call_soon_threadsafe(_wake, future)
+
+
+def _bytes(given: object) -> bytes:
+    """What was given as a message; of what is none, only that it was there."""
+    if isinstance(given, bytes):
+        return given
+    if isinstance(given, str):
+        return given.encode(errors="replace")
+    return bytes(given) if isinstance(given, bytearray | memoryview) else type_of(given).encode()
 
 
 def _portions(entries: list[Entry]) -> Iterator[list[Entry]]:

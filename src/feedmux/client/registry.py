@@ -106,16 +106,16 @@ class Registry(Generic[MemberT]):
         Returns:
             The member; None when there is none of that name.
         """
-        watcher = self._watchers.get(name)
+        watcher = self._watchers.get(name) if isinstance(name, str) else None
         if watcher is not None:
             watcher.cancel()
             self._leaving.add(watcher)
             watcher.add_done_callback(self._leaving.discard)
-        return self._take_out(name)
+        return self._take_out(name) if isinstance(name, str) else None
 
     def get(self, name: str) -> MemberT | None:
         """The member of that name, or None."""
-        return self._members.get(name)
+        return self._members.get(name) if isinstance(name, str) else None
 
     def name_of(self, member: MemberT) -> str | None:
         """The name of that very member, or None."""
@@ -123,7 +123,7 @@ class Registry(Generic[MemberT]):
 
     def metadata(self, name: str) -> Mapping[str, object]:
         """What was given with the member; nothing when there is none of that name."""
-        return self._metadata.get(name, _NOTHING)
+        return self._metadata.get(name, _NOTHING) if isinstance(name, str) else _NOTHING
 
     @property
     def members(self) -> Mapping[str, MemberT]:
@@ -151,7 +151,7 @@ class Registry(Generic[MemberT]):
         return iter(tuple(self._members.items()))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._members
+        return isinstance(name, str) and name in self._members
 
     def __len__(self) -> int:
         return len(self._members)

@@ -14,7 +14,8 @@ from feedmux.client.parts import patience_s
 from feedmux.client.settings import LinkConfig
 from feedmux.core import jsonrpc
 from feedmux.core.jsonrpc import JsonRpc
-from feedmux.model.errors import FeedmuxError, InvalidSetting
+from feedmux.model.checks import type_of
+from feedmux.model.errors import FeedmuxError, InvalidMessage, InvalidSetting
 from feedmux.model.ports import Correlator
 from feedmux.model.rpc import Ask
 
@@ -68,7 +69,7 @@ class Rpc:
             RequestLost: the link is not live; nothing was sent.
             Overflow: too many requests are in flight, or too much waits to be sent.
         """
-        members = list(asks)
+        members = _asks(asks)
         within_s = patience_s(timeout_s, self._config.request_timeout_s)
         asking = self._conversation.asking
         if self._protocol.batches:
@@ -100,6 +101,21 @@ class Rpc:
             return await self._conversation.asking.ask(ask.method, ask.params, timeout_s=timeout_s)
         except FeedmuxError as error:
             return error
+
+
+def _asks(asks: object) -> list[Ask]:
+    """Read what is to be asked.
+
+    Raises:
+        InvalidMessage: it is something else.
+    """
+    if not isinstance(asks, Iterable):
+        raise InvalidMessage("batch", type_of(asks), "a sequence of Ask")
+    members = list(asks)
+    for place, member in enumerate(members):
+        if not isinstance(member, Ask):
+            raise InvalidMessage(f"member {place} of a batch", type_of(member), "an Ask")
+    return members
 
 
 def _message(place: int, ask: Ask) -> object:

@@ -179,7 +179,7 @@ class Supervisor:
         Returns:
             Whether there was one.
         """
-        task = self._tasks.get(name)
+        task = self._tasks.get(name) if isinstance(name, str) else None
         if task is None:
             return False
         task.cancel()

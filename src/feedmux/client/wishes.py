@@ -13,6 +13,7 @@ the adapter's answer                        what follows
 subscribed                                  held; whoever asked is told
 names the channel as refused                wanted no longer; whoever asked is told why
 refuses the whole request                   asked again in halves, until one alone is refused
+too long a request to be sent               asked for in halves
 nothing, or the connection ended            still wanted; whoever asked is told "pending"
 ==========================================  ================================================
 
@@ -29,7 +30,7 @@ from typing import Final
 from feedmux.client.events import Subscribed
 from feedmux.model.adapter import Adapter, Dialogue
 from feedmux.model.checks import require_kind
-from feedmux.model.errors import AuthenticationFailed, LocalError, Refused
+from feedmux.model.errors import AuthenticationFailed, LocalError, Overflow, Refused
 
 CONFIRMED: Final = ""
 """How a wish ends that came true; any other text is the reason why not."""
@@ -155,11 +156,19 @@ class Wishes:
             self._tell(channel, reason or "no reason was given")
 
     async def _subscribe(self, channels: Sequence[str]) -> Mapping[str, str]:
-        """Ask for ``channels``; find the guilty ones where all are refused together."""
+        """Ask for ``channels``; find the guilty ones where all are refused together.
+
+        Raises:
+            Overflow: too much waits to be sent even for one.
+            FeedmuxError: see :meth:`feedmux.model.adapter.Adapter.subscribe`.
+        """
         try:
             return await self._adapter.subscribe(self._dialogue, channels)
         except AuthenticationFailed:
             raise
+        except Overflow:
+            if len(channels) == 1:
+                raise
         except (Refused, LocalError) as error:
             if len(channels) == 1:
                 return {channels[0]: error.reason if isinstance(error, Refused) else str(error)}

@@ -90,14 +90,14 @@ class Mask:
     __slots__ = ("_behind", "_known", "_names", "_secrets", "_texts", "_words")
 
     def __init__(self, secrets: Iterable[str] = (), names: Iterable[str] = SECRET_NAMES) -> None:
-        known = set(_texts("secrets", secrets)) - {""}
+        known = set(texts_of("secrets", secrets)) - {""}
         if any(len(secret) < SHORTEST for secret in known):
             raise InvalidSetting("secrets", MASK, f"texts of at least {SHORTEST} characters")
         self._known = known
         spelled = {spelling for secret in known for spelling in _spellings(secret)}
         self._secrets = sorted(spelled, key=len, reverse=True)
         self._texts = [secret.decode(errors="surrogateescape") for secret in self._secrets]
-        self._names = frozenset(_plain(name) for name in _texts("secret_names", names)) - {""}
+        self._names = frozenset(_plain(name) for name in texts_of("secret_names", names)) - {""}
         words = self._names | _LOGIN_WORDS
         # Whatever holds a name holds the shorter one in it, too.
         shortest = [re.escape(n) for n in sorted(words) if not any(other in n for other in words - {n})]
@@ -236,8 +236,12 @@ def _counts(name: str, member: object, counts: bool, login: bool) -> bool:
     return counts or (login and plain in _ARGUMENTS and isinstance(member, list))
 
 
-def _texts(name: str, texts: object) -> list[str]:
-    """Read what has to be texts, and not one alone: its characters would be taken for them."""
+def texts_of(name: str, texts: object) -> list[str]:
+    """Read what has to be texts, and not one alone: its characters would be taken for them.
+
+    Raises:
+        InvalidSetting: it is something else; the error shows none of it.
+    """
     if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
         raise InvalidSetting(name, type_of(texts), "several texts, e.g. in a list")
     listed = list(texts)
