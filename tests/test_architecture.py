@@ -10,6 +10,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "feedmux"
 MODULES = sorted(SOURCE.rglob("*.py"))
+FOLDERS = {path.name for path in SOURCE.iterdir() if path.is_dir()}
 
 LEVEL = {
     "model": 1,
@@ -66,9 +67,19 @@ def folder_of(path: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
-def imports_of(path: Path) -> Iterator[str]:
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
+
+
+@cache
+def imports_of(path: Path) -> list[str]:
     """Every module that a file imports, deferred imports included."""
-    for node in ast.walk(tree_of(path)):
+    return list(_imports_of(path))
+
+
+def _imports_of(path: Path) -> Iterator[str]:
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -83,10 +94,11 @@ def own_imports(path: Path) -> Iterator[tuple[str, str]]:
     """(folder, module) of every import of our own that a file makes."""
     for module in imports_of(path):
         parts = module.split(".")
-        if parts[0] == "feedmux" and len(parts) > 1 and (SOURCE / parts[1]).is_dir():
+        if parts[0] == "feedmux" and len(parts) > 1 and parts[1] in FOLDERS:
             yield parts[1], module
 
 
+@cache
 def resolve(module: str) -> Path | None:
     base = SOURCE.joinpath(*module.split(".")[1:])
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
@@ -173,7 +185,7 @@ def test_third_party_imports_belong_to_their_folder(path: Path) -> None:
 @by_name
 def test_sizes(path: Path) -> None:
     assert line_count(path) <= 400, f"{name_of(path)} is longer than 400 lines"
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or 0) - node.lineno + 1
             assert length <= 50, f"{name_of(path)}: {node.name} has {length} lines"
@@ -218,6 +230,6 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 @by_name
 def test_names_are_the_fields_terms(path: Path) -> None:
     forbidden = ("manager", "handler", "helper", "util", "common", "base", "service", "processor")
-    names = [path.stem] + [node.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef)]
+    names = [path.stem] + [node.name for node in nodes_of(path) if isinstance(node, ast.ClassDef)]
     for name in names:
         assert not any(word in name.lower() for word in forbidden), f"{name_of(path)}: {name}"

@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from feedmux.app.cli import load_command
 from feedmux.app.config import load
 from feedmux.app.settings import fields
+from feedmux.core.ring import HEADER_BYTES, RingWriter, segment_bytes
 from feedmux.model.event import EventKind
 from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
 from feedmux.wire import envelope, op
@@ -52,9 +53,15 @@ PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
 OTHER_CAPITALS = {
     "DERIBIT_CLIENT_ID",
     "DERIBIT_CLIENT_SECRET",
+    "F_SEAL_FUTURE_WRITE",
+    "F_SEAL_GROW",
+    "F_SEAL_SEAL",
+    "F_SEAL_SHRINK",
+    "PROT_READ",
     "REDIS_",
     "TCP_NODELAY",
     "SO_RCVBUF",
+    "SO_REUSEPORT",
     "SO_SNDBUF",
 }
 """Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
@@ -99,7 +106,14 @@ def check_python(block: Block) -> None:
 
 
 def check_text(block: Block) -> None:
-    """Only the bytes of an envelope are shown so."""
+    """Only bytes are shown so: those of an envelope, or of a ring."""
+    if block.path.name == "ring.md":
+        segment = bytearray(segment_bytes(1024))
+        writer = RingWriter(segment)
+        writer.write(b"hello")
+        writer.flush()
+        assert bytes.fromhex(block.text) == segment[HEADER_BYTES : HEADER_BYTES + 32]
+        return
     read = envelope.decode(bytes.fromhex(block.text))
     assert (read.topic.text, read.kind) == ("public:bybit:linear:ticker:BTCUSDT:", EventKind.UPDATE)
 

@@ -53,6 +53,16 @@ def test_importing_the_package_loads_nothing_else_of_it() -> None:
     assert not {name.split(".")[0] for name in loaded} - {"feedmux"} - sys.stdlib_module_names
 
 
+def test_the_client_library_loads_no_server_and_no_bus() -> None:
+    assert {name for name in loaded_by("import feedmux.client") if name.startswith("feedmux")} == {
+        "feedmux",
+        "feedmux.client",
+    }
+    everything = "import feedmux.client as c; [getattr(c, name) for name in c.__all__]"
+    stages = {name.split(".")[1] for name in loaded_by(everything) if name.startswith("feedmux.")}
+    assert stages == {"client", "core", "model", "venue"}, "venue is for Deribit; _native is the gateway's"
+
+
 @pytest.mark.parametrize("name", ["Link", "LinkConfig", "Topic", "Envelope", "FeedmuxError"])
 def test_a_client_loads_no_server_code(name: str) -> None:
     loaded = loaded_by(f"from feedmux import {name}")

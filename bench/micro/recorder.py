@@ -17,7 +17,7 @@ import msgspec
 
 from bench.report import Cell, table
 from feedmux.client.recorder import Recorder
-from feedmux.core.mask import Mask
+from feedmux.core.hiding import Mask
 
 _BATCH = 2_000
 _BURST = 10_000

@@ -5,15 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from feedmux.app.node import calm_collector
+from feedmux.app.memory import calm_collector
 
 
 @pytest.fixture(autouse=True)
 def _collector() -> Iterator[None]:
-    thresholds = gc.get_threshold()
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     yield
     gc.set_threshold(*thresholds)
     gc.unfreeze()
+    if frozen:
+        gc.freeze()
 
 
 def test_a_heap_that_grows_by_a_quarter_again_and_again_is_not_collected_whole() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from feedmux.client.blocking import BlockingLink
 from feedmux.client.events import Subscribed
 from feedmux.client.link import LinkState, connect
-from feedmux.model.errors import CallFailed
+from feedmux.model.errors import CallFailed, InvalidSetting
 from feedmux.model.link_errors import ConnectFailed, LinkLost
 from support.rpc_server import RpcServer, rpc_server
 
@@ -88,7 +91,50 @@ def test_messages_may_be_iterated_over_until_it_is_closed(elsewhere: Elsewhere) 
         assert got == [1, 2]
 
 
+def test_nobody_waits_for_ever_whichever_thread_closes_it(elsewhere: Elsewhere) -> None:
+    def ask(link: BlockingLink) -> None:
+        with contextlib.suppress(LinkLost):
+            while True:
+                link.statistics()
+
+    for _ in range(10):
+        link = BlockingLink(lambda: connect(elsewhere.server.url))
+        works: list[Callable[[], object]] = [lambda link=link: ask(link)] * 3 + [link.close] * 2
+        threads = [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert not [thread for thread in threads if thread.is_alive()]
+        assert list(link) == []
+
+
 def test_a_link_that_does_not_come_about_leaves_no_thread() -> None:
     with pytest.raises(ConnectFailed):
         BlockingLink(lambda: connect("ws://127.0.0.1:9/"))
     assert not [thread for thread in threading.enumerate() if thread.name == "feedmux-link"]
+
+
+@pytest.mark.parametrize("within_s", [-1, math.nan, "5", True])
+def test_a_wait_that_is_none_is_refused_before_anything_begins(within_s: Any) -> None:
+    before = threading.active_count()
+    with pytest.raises(InvalidSetting, match="within_s"):
+        BlockingLink(lambda: connect("ws://127.0.0.1:9/"), within_s=within_s)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("make_link", [None, "wss://h/", 5, lambda: None, lambda: "wss://h/"])
+def test_what_makes_no_link_is_refused_and_leaves_no_thread(make_link: Any) -> None:
+    before = threading.active_count()
+    with pytest.raises(InvalidSetting, match=r"make_link: .* expected a function that makes a link"):
+        BlockingLink(make_link)
+    assert threading.active_count() == before
+
+
+def test_a_message_is_waited_for_for_a_time(elsewhere: Elsewhere) -> None:
+    with BlockingLink(lambda: connect(elsewhere.server.url)) as link:
+        for timeout_s in (-1, math.nan, "5", True):
+            with pytest.raises(InvalidSetting, match="timeout_s"):
+                link.receive(timeout_s=timeout_s)  # type: ignore[arg-type]
+        with pytest.raises(InvalidSetting, match="timeout_s"):
+            link.request("echo", timeout_s=0)

@@ -107,7 +107,7 @@ async def test_a_server_without_tls_says_so(trust: ssl.SSLContext) -> None:
         link, user = make_link(f"wss://localhost:{port}/", SHORT, ssl=trust)
         async with running(link):
             reasons = await user.saw("retrying", 2)
-    assert all(str(reason).startswith("TLS failed: ") for reason in reasons), reasons
+    assert all(str(reason).startswith("TLS with the server failed: ") for reason in reasons), reasons
 
 
 async def test_a_server_that_stalls_in_the_handshake_is_left(trust: ssl.SSLContext) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -17,11 +18,13 @@ from feedmux.client.events import Interrupted, Restored
 from feedmux.client.limiter import Limiter
 from feedmux.client.link import LinkState
 from feedmux.client.settings import LinkConfig
+from feedmux.client.telemetry import TelemetryEvent
 from feedmux.core.allowance import deribit as allowance
 from feedmux.core.book import BookState
+from feedmux.core.budget import single
 from feedmux.model.errors import AuthenticationFailed, CallFailed, InvalidSetting
 from feedmux.sim.deribit import DeribitSim
-from feedmux.sim.deribit_options import DEMO, DeribitOptions
+from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, DeribitOptions
 from feedmux.venue.deribit_requests import OrderType, TimeInForce
 from support.loops import on_both_loops
 from support.peers import QUICK
@@ -29,6 +32,9 @@ from support.waiting import until
 
 KEY = Credentials(DEMO.client_id, DEMO.secret)
 PERPETUAL = "BTC-PERPETUAL"
+KINDS = ("ticker.{}.100ms", "trades.{}.100ms", "quote.{}", "chart.trades.{}.1", "book.{}.none.10.100ms")
+CHANNELS = [kind.format(name) for name in INSTRUMENTS for kind in (*KINDS, "incremental_ticker.{}")]
+"""36, six for each instrument."""
 STILL = DeribitOptions(rate=0, credits=None)
 LIVELY = DeribitOptions(rate=100, credits=None)
 
@@ -44,7 +50,7 @@ async def venue(options: DeribitOptions = STILL) -> AsyncIterator[DeribitSim]:
 
 
 def client(sim: DeribitSim, credentials: Credentials | None = KEY, **changes: Any) -> Deribit:
-    config = msgspec.structs.replace(QUICK, request_timeout_s=2.0, **changes.pop("config", {}))
+    config = msgspec.structs.replace(QUICK, **({"request_timeout_s": 2.0} | changes.pop("config", {})))
     return Deribit(sim.url(), credentials=credentials, config=config, **changes)
 
 
@@ -103,6 +109,32 @@ async def test_a_raw_channel_needs_a_key_and_the_others_of_its_batch_do_not() ->
         outcome = await deribit.subscribe([f"ticker.{PERPETUAL}.raw", f"ticker.{PERPETUAL}.100ms"])
         assert outcome.confirmed == (f"ticker.{PERPETUAL}.100ms",)
         assert "raw_subscriptions_not_available" in outcome.refused[f"ticker.{PERPETUAL}.raw"]
+
+
+@on_both_loops
+async def test_many_channels_are_subscribed_to_and_restored_in_batches() -> None:
+    many, limiter = CHANNELS[:34], Limiter(single(1000, 1000))
+    async with venue() as sim, client(sim, None, limiter=limiter, batch_delay_s=0.01) as deribit:
+        outcome = await deribit.subscribe([*many[:17], f"ticker.{PERPETUAL}.raw", *many[17:]])
+        assert sorted(outcome.confirmed) == sorted(many)
+        assert list(outcome.refused) == [f"ticker.{PERPETUAL}.raw"]
+        asked = sim.floor.requests["public/subscribe"]
+        sim.cut()
+        restored = await soon(deribit, is_a(Restored))
+        assert isinstance(restored, Restored)
+        assert (sorted(restored.channels), restored.refused) == (sorted(many), {})
+        assert sim.floor.requests["public/subscribe"] == asked + 4
+
+
+async def test_a_batch_without_an_answer_loses_none_of_the_others() -> None:
+    many, quick = CHANNELS[:35], {"request_timeout_s": 0.2}
+    async with venue() as sim, client(sim, None, batch_delay_s=0.0, config=quick) as deribit:
+        sim.drop_answer("public/subscribe")
+        outcome = await deribit.subscribe(many)
+        assert sorted(outcome.pending) == sorted(many)
+        restored = await soon(deribit, is_a(Restored))
+        assert isinstance(restored, Restored)
+        assert sorted(restored.channels) == sorted(many)
 
 
 @on_both_loops
@@ -218,9 +250,7 @@ async def test_after_a_reset_private_channels_are_there_again() -> None:
 async def test_heartbeats_are_answered() -> None:
     options = msgspec.structs.replace(STILL, heartbeat_speed=200.0, heartbeat_grace_s=0.3)
     async with venue(options) as sim, client(sim, heartbeat_s=10) as deribit:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + 1.0
-        await until(lambda: loop.time() > end, "several heartbeats")
+        await until(lambda: sim.floor.requests["public/test"] >= 5, "several heartbeats")
         assert deribit.link.state is LinkState.LIVE
         assert deribit.statistics()["connection"]["opens"] == 1  # type: ignore[index]
 
@@ -235,9 +265,18 @@ async def test_two_connections_that_share_a_budget_are_never_told_that_it_was_to
         client(sim, limiter=limiter) as one,
         client(sim, limiter=limiter) as two,
     ):
-        asked = [each.ticker(PERPETUAL) for each in (one, two) for _ in range(60)]
-        assert len(await asyncio.gather(*asked)) == 120
+        asked = [each.ticker(PERPETUAL) for each in (one, two) for _ in range(53)]
+        assert len(await asyncio.gather(*asked)) == 106
         assert limiter.utilisation()["other"] > 0.5
+
+
+async def test_what_a_request_costs_is_told_where_the_link_tells() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        told: list[TelemetryEvent] = []
+        deribit.link.telemetry.attach(told.append)
+        await deribit.ticker(PERPETUAL)
+        (taken,) = (event for event in told if event.name[1] == "rate_limiter")
+        assert (taken.metadata, taken.measures["cost"]) == ({"name": "deribit.other"}, 500.0)
 
 
 async def test_10028_is_obeyed() -> None:
@@ -259,10 +298,46 @@ def test_a_key_is_read_from_the_environment() -> None:
         from_environment({"DERIBIT_CLIENT_ID": "me"})
 
 
-@pytest.mark.parametrize("wrong", [{"heartbeat_s": 9}, {"cancel_on_disconnect": "sometimes"}])
-def test_what_deribit_would_refuse_is_refused_here(wrong: dict[str, object]) -> None:
-    with pytest.raises(InvalidSetting):
-        Deribit(**wrong)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("heartbeat_s", [9, 30.5, "30", True, None, math.inf]),
+        ("cancel_on_disconnect", ["sometimes", "", True, 5, ["account"]]),
+        ("credentials", [5, "s3cret", ("me", "s3cret"), {"client_secret": "s3cret"}, Credentials]),
+    ],
+)
+def test_what_deribit_would_refuse_is_refused_here(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(InvalidSetting) as caught:
+            Deribit(**{name: value})
+        assert caught.value.name == name
+        assert "s3cret" not in f"{caught.value!s} {caught.value!r}"
+
+
+async def test_what_cannot_be_asked_is_refused_before_it_is_sent() -> None:
+    async with venue() as sim, client(sim) as deribit:
+        asked = deribit.limiter.statistics()["taken"]
+        wrong: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("instrument_name", lambda: deribit.ticker("")),
+            ("instrument_name", lambda: deribit.order_book(5)),  # type: ignore[arg-type]
+            ("depth", lambda: deribit.order_book(PERPETUAL, 0)),
+            ("depth", lambda: deribit.order_book(PERPETUAL, True)),
+            ("count", lambda: deribit.trades(PERPETUAL, 1.5)),  # type: ignore[arg-type]
+            ("currency", lambda: deribit.instruments(None)),  # type: ignore[arg-type]
+            ("kind", lambda: deribit.instruments("BTC", 5)),  # type: ignore[arg-type]
+            ("currency", lambda: deribit.positions("")),
+            ("order", lambda: deribit.buy({"amount": 10})),  # type: ignore[arg-type]
+            ("order", lambda: deribit.sell(None)),  # type: ignore[arg-type]
+            ("order_id", lambda: deribit.cancel("")),
+            ("order_id", lambda: deribit.edit(7, amount=Decimal(1))),  # type: ignore[arg-type]
+            ("amount", lambda: deribit.edit("7", amount=Decimal("NaN"))),
+            ("price", lambda: deribit.edit("7", amount=Decimal(1), price="1")),  # type: ignore[arg-type]
+        ]
+        for name, ask in wrong:
+            with pytest.raises(InvalidSetting) as caught:
+                await ask()
+            assert caught.value.name == name
+        assert deribit.limiter.statistics()["taken"] == asked
 
 
 def test_secrets_cross_no_network_in_the_open() -> None:

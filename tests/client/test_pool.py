@@ -232,5 +232,11 @@ async def test_a_cancelled_request_is_nobodys_failure() -> None:
 
 
 def test_a_pool_makes_at_least_one_attempt() -> None:
-    with pytest.raises(InvalidSetting, match="attempts"):
-        pool_of(attempts=0)
+    for attempts in (0, -1, 1.5, "3", True, None):
+        with pytest.raises(InvalidSetting, match="attempts"):
+            pool_of(attempts=attempts)
+    for members in (None, 5, ["a"], "abc"):
+        with pytest.raises(InvalidSetting, match=r"members: .* expected connections by name"):
+            Pool(members)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetting, match="a value of type int, without 'vitals'"):
+        Pool({"a": 5})  # type: ignore[dict-item]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import resource
 import signal
@@ -106,10 +107,29 @@ async def test_secrets_are_masked_before_they_are_written(path: Path) -> None:
 
 async def test_names_of_secrets_are_known_by_default(path: Path) -> None:
     async with Recorder(path) as recorder:
-        recorder.sent('{"method":"public/auth","params":{"client_id":"me","client_secret":"s3cr3t"}}')
+        recorder.sent('{"method":"public/auth","params":{"client_id":"s3cr3t","client_secret":"s3cr3t"}}')
         recorder.received(b'{"result":{"access_token":"s3cr3t","expires_in":900}}')
     assert b"s3cr3t" not in content(path)
-    assert b'"client_id\\":\\"me\\"' in content(path)
+    assert b'"client_id\\":\\"***\\"' in content(path)
+
+
+async def test_what_is_learnt_meanwhile_is_hidden_in_all_that_was_not_written_yet(path: Path) -> None:
+    patient = RecorderConfig(flush_interval_s=3600.0, flush_entries=1000)
+    async with Recorder(path, secrets=["hunter22"], config=patient) as recorder:
+        recorder.received(b"hunter22 hunter33 abc")
+        recorder.hide(["hunter33", "abc"])
+        recorder.received(b"hunter33 again")
+        recorder.closed(1000, "bye hunter33")
+    assert [entry.payload for entry in read(path)] == [b"*** *** abc", b"*** again", b""]
+    assert b"hunter33" not in content(path)
+
+
+async def test_only_the_latest_of_what_is_learnt_is_remembered(path: Path) -> None:
+    async with Recorder(path) as recorder:
+        for number in range(300):
+            recorder.hide([f"token-{number:03d}"])
+        recorder.received(b"token-000 token-299")
+    assert [entry.payload for entry in read(path)] == [b"token-000 ***"]
 
 
 async def test_what_a_full_buffer_does_not_take_is_counted_and_told_once(
@@ -277,6 +297,74 @@ async def test_what_cannot_be_recorded_to_is_said_at_once(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", RecorderConfig.__struct_fields__)
-def test_bounds_are_above_zero(name: str) -> None:
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "5", True, None, [5]])
+def test_bounds_are_numbers_above_zero(name: str, value: Any) -> None:
     with pytest.raises(InvalidSetting, match=name):
-        RecorderConfig(**{name: 0})
+        RecorderConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["flush_interval_s", "close_timeout_s"])
+@pytest.mark.parametrize("value", [86_401.0, 1e300, pytest.param(10**400, id="huge")])
+def test_nobody_waits_for_longer_than_a_day(name: str, value: Any) -> None:
+    with pytest.raises(InvalidSetting, match=rf"{name}: .* expected seconds above 0, at most a day"):
+        RecorderConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["flush_entries", "max_waiting_entries", "max_waiting_bytes"])
+def test_counts_are_whole_numbers(name: str) -> None:
+    wrong: dict[str, Any] = {name: 1.5}
+    with pytest.raises(InvalidSetting, match=rf"{name}: 1\.5 .* expected a whole number above 0"):
+        RecorderConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("path", {"path": None}), ("path", {"path": 1.5}), ("path", {"path": ["a"]}),
+        ("path", {"path": "a\x00b"}),
+        ("path", {"path": ""}), ("secrets", {"secrets": "hunter22"}), ("secrets", {"secrets": None}),
+        ("secrets", {"secrets": [b"hunter22"]}), ("secrets", {"secrets": {"hunter22": 5, 5: 5}}),
+        ("secret_names", {"secret_names": "hunter22"}), ("secret_names", {"secret_names": [5]}),
+        ("config", {"config": None}), ("config", {"config": {"flush_entries": 5}}),
+    ],
+)  # fmt: skip
+def test_a_recording_that_cannot_be_is_refused_by_name(
+    name: str, wrong: dict[str, Any], tmp_path: Path
+) -> None:
+    before = threading.active_count()
+    with pytest.raises(InvalidSetting) as caught:
+        Recorder(**{"path": tmp_path / "file", **wrong})
+    assert caught.value.name == name
+    assert "hunter22" not in f"{caught.value!s} {caught.value!r}"
+    assert threading.active_count() == before
+    assert not list(tmp_path.glob("*"))
+
+
+@pytest.mark.parametrize("value", [None, 5, True, 1.5, [], {"a": 1}, object()])
+async def test_what_is_no_message_is_named_and_costs_no_other(path: Path, value: Any) -> None:
+    async with Recorder(path) as recorder:
+        recorder.sent(value)
+        recorder.received(value)
+        recorder.closed(value, value)
+        recorder.received(b"after")
+    entries = list(read(path))
+    named = f"a value of type {type(value).__name__}"
+    assert [entry.payload for entry in entries] == [named.encode(), named.encode(), b"", b"after"]
+    assert (entries[2].code, entries[2].reason) == (5 if value == 5 else None, named)
+    assert (recorder.statistics()["failed"], recorder.statistics()["dropped"]) == (0, 0)
+
+
+async def test_bytes_of_every_kind_and_texts_of_any_are_written(path: Path) -> None:
+    async with Recorder(path) as recorder:
+        messages: list[Any] = [bytearray(b"a"), memoryview(b"b"), "c \ud800"]
+        for message in messages:
+            recorder.sent(message)
+    assert [entry.payload for entry in read(path)] == [b"a", b"b", b"c ?"]
+
+
+@pytest.mark.parametrize("secrets", [None, 5, "hunter22", [b"hunter22"], [None]])
+async def test_what_is_no_list_of_secrets_is_refused_and_not_shown(path: Path, secrets: Any) -> None:
+    async with Recorder(path) as recorder:
+        with pytest.raises(InvalidSetting, match="secrets") as caught:
+            recorder.hide(secrets)
+    assert "hunter22" not in str(caught.value)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import pytest
 
 from feedmux.client.carrier import Carrier
 from feedmux.client.registry import Registry
 from feedmux.core.reconnect import State
-from feedmux.model.errors import Duplicate, IllegalEvent, Overflow
+from feedmux.model.errors import Duplicate, IllegalEvent, InvalidSetting, Overflow
 from feedmux.model.ports import Statistics
 from support.loops import on_asyncio
 from support.peers import make_link, raw_server, says
@@ -234,3 +235,33 @@ async def test_a_link_is_a_member_until_it_is_closed() -> None:
         assert (statistics["link"]["state"], statistics["link"]["opens"]) == ("open", 1)
         link.close()
         await until(lambda: "link" not in registry)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "5", True, [5]])
+def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
+    with pytest.raises(InvalidSetting, match=r"limit: .* expected a number of members, or None"):
+        Registry(limit=limit)
+
+
+async def test_what_cannot_be_registered_is_refused_by_name() -> None:
+    wrong: list[tuple[str, Any, Any, Any]] = [
+        ("name", "", Door(), {}), ("name", 5, Door(), {}), ("name", ["a"], Door(), {}),
+        ("member", "a", None, {}),
+        ("member", "a", "link", {}), ("member", "a", Door, {}), ("metadata", "a", Door(), None),
+        ("metadata", "a", Door(), [("x", 1)]),
+    ]  # fmt: skip
+    async with Registry[Door]() as registry:
+        for setting, name, member, metadata in wrong:
+            with pytest.raises(InvalidSetting) as caught:
+                registry.add(name, member, metadata)
+            assert caught.value.name == setting
+        assert len(registry) == 0
+
+
+@pytest.mark.parametrize("name", [None, 5, ["a"], {"a": 1}, "nobody"])
+async def test_nobody_has_a_name_that_is_none(name: Any) -> None:
+    async with Registry[Door]() as registry:
+        registry.add("a", Door())
+        assert (registry.get(name), registry.remove(name), name in registry) == (None, None, False)
+        assert registry.metadata(name) == {}
+        assert len(registry) == 1

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,15 +202,30 @@ async def test_what_is_whole_is_played_before_the_torn_end_is_told(tmp_path: Pat
     assert player.payloads == [b"1"]
 
 
-@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf")])
-async def test_a_speed_that_is_none_is_refused(tmp_path: Path, speed: float) -> None:
-    with pytest.raises(InvalidSetting, match="speed"):
-        await replay(recording(tmp_path), Player(), speed=speed)
-
-
 async def test_what_the_player_raises_ends_the_replay(tmp_path: Path) -> None:
     def play(entry: Entry) -> None:
         raise KeyError(entry.payload)
 
     with pytest.raises(KeyError):
         await replay(recording(tmp_path, message(1)), play)
+
+
+@pytest.mark.parametrize("speed", [0, -1.0, math.nan, math.inf, "2", True, pytest.param(10**400, id="huge")])
+async def test_a_speed_that_is_none_is_refused(speed: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"speed: .* expected a factor above 0, or None"):
+        await replay(tmp_path / "file", print, speed=speed)
+
+
+@pytest.mark.parametrize("path", [None, 5, ["a"], "", "a\x00b"])
+async def test_a_path_that_is_none_is_refused(path: Any) -> None:
+    with pytest.raises(InvalidSetting, match="path"):
+        await replay(path, print)
+    with pytest.raises(InvalidSetting, match="path"):
+        metadata(path)
+
+
+async def test_what_takes_no_entries_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"play: .* expected something that takes an entry"):
+        await replay(tmp_path / "file", None)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetting, match="directions"):
+        await replay(tmp_path / "file", print, directions=5)  # type: ignore[arg-type]

@@ -181,3 +181,16 @@ def test_any_bytes_are_a_message_or_malformed(payload: bytes) -> None:
         assert isinstance(decode(payload), dict)
     except MalformedMessage as error:
         assert str(error).startswith("malformed message of the gateway: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("url", {"url": "http://h/"}), ("urls", {"url": None}), ("channels", {"args": 5}),
+        ("channels", {"args": [5]}), ("channels", {"args": [""]}), ("config", {"config": None}),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_followed_is_refused_by_name(name: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        Subscriber(**{"url": "ws://127.0.0.1:9/ws", "args": ["ticker:BTCUSDT"], "reader": Diary(), **wrong})
+    assert caught.value.name == name

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from feedmux.client.carrier import Carrier
+from feedmux.client.settings import LinkConfig
 from feedmux.client.supervisor import Keep, Supervisor, SupervisorConfig
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import SupervisorRestart, TelemetryEvent
@@ -315,9 +318,44 @@ async def test_a_name_twice_and_a_block_twice_are_refused() -> None:
         supervisor.add("child", Child())
 
 
-def test_limits_are_checked() -> None:
-    with pytest.raises(InvalidSetting, match="limit"):
-        Supervisor(SupervisorConfig(max_restarts=-1))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_restarts", value) for value in (-1, 1.5, "5", True, None, 10**6 + 1)),
+        *(("within_s", value) for value in (0, -1.0, math.nan, math.inf, "60", True, None, [60])),
+        *(("backoff", value) for value in (None, 5, "soon", LinkConfig())),
+    ],
+)
+def test_limits_are_checked(name: str, value: Any) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        SupervisorConfig(**{name: value})
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize("config", [None, 5, {"max_restarts": 5}, SupervisorConfig])
+def test_a_config_that_is_none_is_refused(config: Any) -> None:
+    with pytest.raises(InvalidSetting, match=r"config: .* expected a SupervisorConfig"):
+        Supervisor(config)
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_child_that_cannot_be_is_refused() -> None:
+    coroutine = hang()
+    wrong: list[tuple[str, Any, Any, Any]] = [
+        ("name", "", hang, Keep.NEVER), ("name", 5, hang, Keep.NEVER), ("run", "a", coroutine, Keep.NEVER),
+        ("run", "a", None, Keep.NEVER), ("keep", "a", hang, "always"), ("keep", "a", hang, None),
+    ]  # fmt: skip
+    async with Supervisor() as supervisor:
+        for setting, name, run, keep in wrong:
+            with pytest.raises(InvalidSetting) as caught:
+                supervisor.add(name, run, keep=keep)
+            assert caught.value.name == setting
+        assert supervisor.names == ()
+        assert [await supervisor.stop(name) for name in (None, ["a"], "a")] == [False] * 3  # type: ignore[arg-type]
+    coroutine.close()
 
 
 async def test_links_are_kept_running() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
 from feedmux.client.telemetry import Sink, Telemetry, TelemetryEvent
 from feedmux.client.telemetry_events import HeartbeatPong, PoolHealth
+from feedmux.model.errors import InvalidSetting
 
 PONG = HeartbeatPong(rtt_ms=1.5, kind="ping_pong")
 
@@ -85,3 +87,11 @@ def test_the_end_of_the_program_passes_through_a_sink() -> None:
     assert telemetry.tell is not None
     with pytest.raises(KeyboardInterrupt):
         telemetry.tell(PONG)
+
+
+@pytest.mark.parametrize("sink", [None, 5, "print", []])
+def test_what_cannot_be_told_anything_is_no_sink(sink: Any) -> None:
+    telemetry = Telemetry()
+    with pytest.raises(InvalidSetting, match=r"sink: .* expected a function that takes an event"):
+        telemetry.attach(sink)
+    assert telemetry.tell is None

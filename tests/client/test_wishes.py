@@ -9,7 +9,7 @@ from feedmux.client.events import Subscribed
 from feedmux.client.plain import PlainAdapter
 from feedmux.client.wishes import Wishes
 from feedmux.model.adapter import Dialogue
-from feedmux.model.errors import AuthenticationFailed, Refused
+from feedmux.model.errors import AuthenticationFailed, Overflow, Refused
 from feedmux.model.link_errors import LinkLost
 
 
@@ -156,3 +156,43 @@ async def test_credentials_that_are_not_taken_are_no_fault_of_a_channel() -> Non
     with pytest.raises(AuthenticationFailed):
         await wanted.reconcile()
     assert wanted.wanted == ("a", "b")
+
+
+class Narrow(Desk):
+    """Takes a few channels at a time."""
+
+    room = 10
+
+    async def subscribe(self, dialogue: Dialogue, channels: Sequence[str], /) -> Mapping[str, str]:
+        if len(channels) > self.room:
+            raise Overflow("the write buffer", f"{self.room} channels")
+        return await super().subscribe(dialogue, channels)
+
+
+async def test_what_does_not_fit_into_one_request_goes_in_several() -> None:
+    desk = Narrow()
+    wanted = Wishes(desk, Nobody(), lambda there, gone: None)
+    many = [str(number) for number in range(35)]
+    wanted.want(many)
+    await wanted.reconcile()
+    assert wanted.held == tuple(many)
+    assert [len(channels) for _, channels in desk.asked] == [8, 9, 9, 9]
+
+
+async def test_where_not_even_one_fits_none_is_refused() -> None:
+    desk = Narrow()
+    desk.room = 0
+    wanted = Wishes(desk, Nobody(), lambda there, gone: None)
+    wanted.want(["a", "b"])
+    with pytest.raises(Overflow):
+        await wanted.reconcile()
+    assert wanted.wanted == ("a", "b")
+
+
+async def test_what_is_secret_is_taken_out_of_reasons() -> None:
+    desk = Desk()
+    desk.refused = {"a": "s3cret", "b": 5}  # type: ignore[dict-item]
+    wanted = Wishes(desk, Nobody(), lambda there, gone: None, lambda text: text.replace("s3cret", "***"))
+    wanted.want(["a", "b"])
+    await wanted.reconcile()
+    assert wanted.refused == {"a": "***", "b": "5"}

@@ -9,11 +9,11 @@ import pytest
 
 from feedmux.model.event import Envelope, EventKind, Position, State, Status
 from feedmux.model.topic import Topic
-from support.buses import Collector, InprocWiring, StreamWiring, Wiring, uncovered_holes
+from support.buses import Collector, InprocWiring, ShmWiring, StreamWiring, Wiring, uncovered_holes
 from support.envelopes import TICKER, TRADES, update
 from support.waiting import until
 
-BUSES: dict[str, Callable[[], Wiring]] = {"inproc": InprocWiring, "stream": StreamWiring}
+BUSES: dict[str, Callable[[], Wiring]] = {"inproc": InprocWiring, "stream": StreamWiring, "shm": ShmWiring}
 
 
 @pytest.fixture(params=BUSES)
@@ -133,7 +133,7 @@ async def test_a_holder_that_closes_is_forgotten(wiring: Wiring) -> None:
     leaving = await wiring.reader("b", leaver)
     leaving.want(TICKER)
     leaving.want(TRADES)
-    await until(lambda: len(leaver.events) == 4)
+    await until(lambda: len(leaver.events) >= 4)  # on some buses the answers of others are heard too
     leaving.close()
     leaving.close()
     await until(lambda: ("forget", None, "b") in wiring.source.calls)

@@ -100,8 +100,14 @@ def test_binances_api_weighs_requests_and_counts_orders() -> None:
 @pytest.mark.parametrize(
     ("name", "build"),
     [
-        ("capacity", lambda: deribit(matching_burst=0.0)),
-        ("refill_per_s", lambda: deribit(matching_per_s=-1.0)),
+        ("matching_burst", lambda: deribit(matching_burst=0.0)),
+        ("matching_per_s", lambda: deribit(matching_per_s=-1.0)),
+        ("matching_burst", lambda: deribit(matching_burst="5")),  # type: ignore[arg-type]
+        ("matching_per_s", lambda: deribit(matching_per_s=10**400)),
+        ("orders_per_s", lambda: bybit(orders_per_s=None)),  # type: ignore[arg-type]
+        ("requests_per_s", lambda: bybit(requests_per_s=True)),
+        ("messages_per_s", lambda: binance(messages_per_s="5")),  # type: ignore[arg-type]
+        ("weights", lambda: binance_api([("ping", 1.0)])),  # type: ignore[arg-type]
         ("orders_per_s", lambda: bybit(orders_per_s=1.0)),
         ("requests_per_s", lambda: bybit(requests_per_s=0.5)),
         ("messages_per_s", lambda: binance(messages_per_s=2.0)),

@@ -47,7 +47,10 @@ def test_without_a_limit_it_never_opens() -> None:
     assert repr(breaker) == "<Breaker closed failures=1000>"
 
 
-@pytest.mark.parametrize(("limit", "cooldown_s"), [(-1, 60), (1, 0), (1, -1.0), (1, float("nan"))])
+@pytest.mark.parametrize(
+    ("limit", "cooldown_s"),
+    [(-1, 60), (1, 0), (1, -1.0), (1, float("nan")), ("1", 60), (True, 60), (1, "60"), (1, 10**400)],
+)
 def test_what_cannot_work_is_refused(limit: int, cooldown_s: float) -> None:
     with pytest.raises(InvalidSetting):
         Breaker(limit, cooldown_s)

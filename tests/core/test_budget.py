@@ -64,6 +64,15 @@ def test_asking_how_long_it_takes_takes_nothing(budget: Budget) -> None:
     assert budget.statistics() == {"taken": 1, "refused": 0, "penalties": 0}
 
 
+def test_what_the_latest_message_left_is_known_until_the_next(budget: Budget) -> None:
+    full = budget.left()
+    budget.take(0.0, "big")
+    left = budget.left()
+    assert left != full
+    assert budget.wait_s(100.0, "big") == 0
+    assert budget.left() == left
+
+
 def test_a_message_that_costs_nothing_always_goes_but_not_into_a_penalty(budget: Budget) -> None:
     assert [budget.take(0.0, "free") for _ in range(100)] == [0.0] * 100
     budget.penalise(0.0, 5.0)
@@ -154,7 +163,46 @@ MISTAKES: list[tuple[str, Callable[[], object]]] = [
     ("seconds", lambda: single(1.0, 1.0).penalise(0.0, -1.0)),
     ("seconds", lambda: single(1.0, 1.0).penalise(0.0, math.inf)),
     ("limit", lambda: Queue[int](single(1.0, 1.0), 0)),
+    ("limit", lambda: Queue[int](single(1.0, 1.0), "5")),  # type: ignore[arg-type]
+    ("limit", lambda: Queue[int](single(1.0, 1.0), 1.5)),  # type: ignore[arg-type]
+    ("limit", lambda: Queue[int](single(1.0, 1.0), True)),
+    ("buckets", lambda: Budget(5, dict)),  # type: ignore[arg-type]
+    ("buckets", lambda: Budget("abc", dict)),  # type: ignore[arg-type]
+    ("cost", lambda: Budget([], {"buy": 1.0})),  # type: ignore[arg-type]
+    ("name", lambda: Bucket(1.0, 1.0, 5)),  # type: ignore[arg-type]
 ]
+NUMBERS: list[tuple[str, Callable[[Any], object]]] = [
+    ("capacity", lambda value: Bucket(value, 1.0)),
+    ("refill_per_s", lambda value: Bucket(1.0, value)),
+    ("limit", lambda value: windowed(value, 1.0)),
+    ("seconds", lambda value: windowed(1.0, value)),
+    ("burst", lambda value: windowed(5.0, 1.0, burst=value)),
+    ("refill_per_s", lambda value: single(value, 1.0)),
+    ("burst", lambda value: single(1.0, value)),
+    ("seconds", lambda value: single(1.0, 1.0).penalise(0.0, value)),
+    ("cost of 'buy'", lambda value: Budget([Bucket(9.0, 1.0)], lambda _: {"messages": value}).price("buy")),
+]
+"""What wants a number."""
+NO_NUMBERS = ["5", b"5", True, math.nan, pytest.param(10**400, id="huge"), [5], {}, object()]
+
+
+@pytest.mark.parametrize(("name", "build"), NUMBERS)
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_what_is_no_number_is_refused_by_name(
+    name: str, build: Callable[[Any], object], value: object
+) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        build(value)
+    assert caught.value.name == name
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("price", [None, 5, "messages", [("messages", 1.0)]])
+def test_a_cost_that_is_no_mapping_is_refused(price: Any) -> None:
+    with pytest.raises(
+        InvalidSetting, match=r"cost of 'buy': .* expected tokens by the name of their bucket"
+    ):
+        Budget([Bucket(9.0, 1.0)], lambda _: price).take(0.0, "buy")
 
 
 @pytest.mark.parametrize(("name", "build"), MISTAKES)

@@ -44,6 +44,11 @@ def test_a_limit_of_none_tolerates_nothing() -> None:
         (1, -1.0, "within_s"),
         (1, math.inf, "within_s"),
         (1, math.nan, "within_s"),
+        ("1", 60.0, "limit"),
+        (1.5, 60.0, "limit"),
+        (True, 60.0, "limit"),
+        (1, "60", "within_s"),
+        (1, 10**400, "within_s"),
     ],
 )
 def test_what_cannot_work_is_refused(limit: int, within_s: float, name: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from feedmux.core.percentiles import Samples, Summary, percentile
@@ -39,6 +41,7 @@ def test_halves_are_rounded_up(count: int, percent: int, index: int) -> None:
     assert percentile(range(count), percent) == index
 
 
-def test_a_ring_without_room_is_refused() -> None:
-    with pytest.raises(InvalidSetting, match="size: 0"):
-        Samples(0)
+@pytest.mark.parametrize("size", [0, -1, 1.5, "5", True, None, [5], 1_000_001])
+def test_a_ring_without_room_is_refused(size: Any) -> None:
+    with pytest.raises(InvalidSetting, match=r"size: .* a whole number of samples from 1 to a million"):
+        Samples(size)

@@ -96,6 +96,7 @@ def test_failures_without_end_never_overflow() -> None:
     backoff = Backoff(initial=0.5, multiplier=3.0, ceiling=60.0)
     assert backoff.limit(10**6) == 60.0
     assert Backoff(multiplier=1.0).limit(10**6) == 1.0
+    assert Backoff(multiplier=3).limit(10**9) == 60.0
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,11 @@ def test_failures_without_end_never_overflow() -> None:
         (1.0, math.inf, 60.0, "multiplier"),
         (2.0, 2.0, 1.0, "ceiling"),
         (1.0, 2.0, math.inf, "ceiling"),
+        ("1", 2.0, 60.0, "initial"),
+        (True, 2.0, 60.0, "initial"),
+        (1.0, None, 60.0, "multiplier"),
+        (1.0, 10**400, 60.0, "multiplier"),
+        (1.0, 2.0, [60.0], "ceiling"),
     ],
 )
 def test_bounds_that_cannot_work_are_refused(

@@ -263,14 +263,17 @@ def test_it_counts_what_became_of_each() -> None:
     assert requests.statistics()["held"] == 0
 
 
-@pytest.mark.parametrize("timeout_s", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, math.inf, math.nan, 10**400, "5", True, None])
 def test_a_timeout_is_a_time(requests: Requests, timeout_s: float) -> None:
     with pytest.raises(InvalidSetting, match=r"timeout_s: .* expected seconds above 0"):
         requests.begin(0.0, timeout_s)
     assert len(requests) == 0
 
 
-@pytest.mark.parametrize(("limit", "memory", "name"), [(0, 1, "limit"), (1, -1, "memory")])
+@pytest.mark.parametrize(
+    ("limit", "memory", "name"),
+    [(0, 1, "limit"), (1, -1, "memory"), ("5", 1, "limit"), (True, 1, "limit"), (1, 1.5, "memory")],
+)
 def test_bounds_that_cannot_work_are_refused(limit: int, memory: int, name: str) -> None:
     with pytest.raises(InvalidSetting) as caught:
         Requests(limit, memory)

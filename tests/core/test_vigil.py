@@ -67,7 +67,9 @@ def test_a_new_connection_starts_every_watch_anew() -> None:
     assert repr(watching) == "<Vigil watched=1 silent=1>"
 
 
-@pytest.mark.parametrize(("limit_s", "grace_s"), [(0, 1), (1, 0), (-1, 1), (float("nan"), 1)])
+@pytest.mark.parametrize(
+    ("limit_s", "grace_s"), [(0, 1), (1, 0), (-1, 1), (float("nan"), 1), ("5", 1), (True, 1), (1, 10**400)]
+)
 def test_what_cannot_work_is_refused(limit_s: float, grace_s: float) -> None:
     with pytest.raises(InvalidSetting):
         Vigil(limit_s, grace_s)

@@ -28,6 +28,7 @@ SAYS = {
         r"^something|^from here|^whole again: \(.*refused: \{\}$",
     ],
     "except CallFailed as error:\n            print": [r"^\d{13}$", r"^refused: -?\d+ .+"],
+    "rpc.batch": [r"^time: \d{13} ticker: .+"],
     "from_environment": [r"^last price: [\d.]+$", r"^placed: open$", r"^cancelled: cancelled$"],
     "allowance.deribit()": [r"^used: \{'other': 0\.\d+"],
     "class MyExchange": [r"confirmed=\('prices',\)", r"'topic': 'prices'"],

@@ -107,6 +107,6 @@ async def test_a_server_that_speaks_no_tls_is_an_error_with_a_cause() -> None:
 
     plain: Talk = talk
     async with leaving_nothing(), raw_server(plain) as port:
-        with pytest.raises(ConnectFailed, match="TLS failed: wrong version number") as caught:
+        with pytest.raises(ConnectFailed, match="TLS with the server failed: wrong version number") as caught:
             await connect(f"wss://{HOST}:{port}/", config=CONFIG)
         assert caught.value.cause is Cause.TLS

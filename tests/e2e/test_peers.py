@@ -9,21 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import pytest
-
-import peers
 from support.processes import Gateway, Stage
-from support.running import environment
+from support.programs import Program, node
 
-HERE = Path(next(iter(peers.__path__)))
 MESSAGES = int(os.environ.get("FEEDMUX_PEER_MESSAGES", "200000"))
 """To both clients together; `make peers` wants a million."""
 PATIENCE_S = 30 + MESSAGES / 5_000
@@ -47,51 +38,6 @@ NARROW = {
     "TICKER_SILENCE": 3600,
     "KLINE_SILENCE": 3600,
 }
-
-
-def node() -> str:
-    """Node.js with the packages of ``tests/peers``; without them there is nothing to try."""
-    found = shutil.which("node")
-    if found is None:
-        pytest.fail("node is not here: install Node.js 18 or newer with npm, then run `make e2e`")
-    if not (HERE / "node_modules" / "ws").is_dir():
-        pytest.fail("tests/peers/node_modules is not here: run `make e2e`, or `npm ci` in tests/peers")
-    return found
-
-
-class Program:
-    """A process that is neither a gateway nor ours to trust: it says JSON lines, or one line of text."""
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-
-    @classmethod
-    @asynccontextmanager
-    async def run(cls, *command: str) -> AsyncIterator[Self]:
-        """Start it; it is gone with the block."""
-        path = os.pathsep.join((environment()["PYTHONPATH"], str(HERE.parent)))
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=HERE, env=environment({"PYTHONPATH": path}), stdin=PIPE, stdout=PIPE, stderr=PIPE
-        )
-        try:
-            yield cls(process)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-    async def line(self) -> str:
-        """The next line that it says; it must not end without."""
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        line = (await self.process.stdout.readline()).decode()
-        assert line, (await self.process.stderr.read()).decode()[-4000:]
-        return line
-
-    def tell(self, line: str) -> None:
-        """Say something to it."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(line.encode() + b"\n")
 
 
 class Peer:

@@ -18,6 +18,7 @@ from feedmux.edge.connection import PIECE_BYTES, Connection
 from feedmux.edge.handshake import Handshake
 from feedmux.edge.house import ServerConfig
 from feedmux.edge.session import Session
+from support.clocks import StandingClock
 from support.edge import CONFIG, FREE, Edge, ticker, trades
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, Frame, masked
 from support.loops import on_asyncio, on_both_loops
@@ -128,10 +129,13 @@ async def test_a_close_is_echoed_and_the_connection_ends(payload: bytes) -> None
 
 @on_both_loops
 async def test_who_does_not_follow_a_close_is_aborted() -> None:
-    async with Edge(changed(idle_timeout_s=0.1, close_timeout_s=0.1)) as edge:
+    clock = StandingClock()
+    async with Edge(clock=clock) as edge:
         with await edge.client() as client:
-            assert (await client.frame()).close_code == 4000
+            clock.now += CONFIG.idle_timeout_s
+            assert (await client.closed()).close_code == 4000
             assert edge.count("sockets") == 1
+            clock.now += CONFIG.close_timeout_s
             await until(lambda: edge.count("sockets") == 0)
             with pytest.raises(EOFError):
                 await client.frame()
@@ -156,11 +160,13 @@ async def test_the_client_over_the_limit_is_told_so_and_a_place_that_is_free_aga
 
 @on_asyncio
 async def test_idle_is_who_says_nothing_and_has_no_streams() -> None:
-    async with Edge(changed(idle_timeout_s=0.4, ping_interval_s=0.1, pong_timeout_s=0.3)) as edge:
+    clock = StandingClock()
+    async with Edge(
+        changed(idle_timeout_s=40.0, ping_interval_s=10.0, pong_timeout_s=30.0), clock=clock
+    ) as edge:
         with await edge.client() as silent, await edge.client() as reader, await edge.client() as talker:
             await reader.subscribe("ticker:BTCUSDT")
-            loop = asyncio.get_running_loop()
-            began = loop.time()
+            began = clock.now
             closed = asyncio.create_task(silent.closed())
             while not closed.done():
                 await talker.send_frame(PING)
@@ -169,21 +175,31 @@ async def test_idle_is_who_says_nothing_and_has_no_streams() -> None:
                         assert frame.opcode in (PING, PONG), frame
                         if frame.opcode == PING:
                             await client.send_frame(PONG)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.01)
+                clock.now += 1.0
             assert (await closed).payload[2:] == b"Idle timeout"
-            assert 0.4 <= loop.time() - began < 2.0
+            assert 40.0 <= clock.now - began < 200.0
             assert edge.count("clients") == 2
             await reader.ask("unsubscribe", "ticker:BTCUSDT")
             assert (await reader.message())["op"] == "unsubscribe"
+            clock.now += 40.0
             assert (await reader.closed()).close_code == 4000
 
 
 @on_asyncio
 async def test_who_does_not_answer_pings_is_closed_and_who_does_stays() -> None:
-    async with Edge(changed(ping_interval_s=0.1, pong_timeout_s=0.2)) as edge, connect(edge.url) as alive:
+    clock = StandingClock()
+    async with Edge(clock=clock) as edge, connect(edge.url) as alive:
         with await edge.client() as dead:
             await dead.subscribe("ticker:BTCUSDT")
+            clock.now += CONFIG.ping_interval_s
             assert await dead.frame() == (PING, b"")
+            for _ in range(
+                2
+            ):  # the pong is sent after the ping came, so with the second of them at the latest
+                await alive.send('{"op":"ping"}')
+                assert json.loads(await alive.recv())["op"] == "pong"
+            clock.now += CONFIG.pong_timeout_s
             close = await dead.frame()
             assert (close.close_code, close.payload[2:]) == (1011, b"keepalive ping timeout")
         assert edge.count("closed_by_code") == {"1011": 1}
@@ -237,10 +253,16 @@ async def test_a_flood_is_left_unread_and_delays_nobody_else(flood: bytes) -> No
 
 @on_asyncio
 async def test_a_flood_gets_errors_and_its_rest_is_read_when_the_second_is_over() -> None:
-    async with Edge(changed(max_frames=150)) as edge:
+    clock = StandingClock()
+    async with Edge(changed(max_frames=150), clock=clock) as edge:
         with await edge.client() as flooder:
-            await flooder.send(masked(TEXT, request("ping")) * 300)
-            answers = [await flooder.message() for _ in range(300)]
+            await flooder.ask("ping")
+            answers = [await flooder.message()]
+            clock.now += 0.9
+            await flooder.send(masked(TEXT, request("ping")) * 299)
+            answers += [await flooder.message() for _ in range(149)]
+            clock.now += 0.1
+            answers += [await flooder.message() for _ in range(150)]
             ops = [answer["op"] for answer in answers]
             assert ops[:101] == ["pong"] * 100 + ["error"]
             assert 100 < ops.count("pong") < 300
@@ -345,15 +367,19 @@ async def test_where_holes_are_not_wished_the_bound_closes_the_slow_client_and_n
 
 @on_both_loops
 async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted() -> None:
-    config = msgspec.structs.replace(NARROW, stall_timeout_s=0.2, close_timeout_s=0.1)
-    async with Edge(config) as edge:
+    config = msgspec.structs.replace(NARROW, stall_timeout_s=5.0, close_timeout_s=5.0, ping_interval_s=1e6)
+    clock = StandingClock()
+    async with Edge(config, clock=clock) as edge:
         with await edge.client(receive_buffer=4096) as slow, await edge.client() as fast:
             for client in (slow, fast):
                 await client.subscribe("ticker:BTCUSDT")
+            began = clock.now
             while edge.count("sockets") == 2:
+                assert clock.now - began < 500.0
                 edge.source.tick(ticker(), pad="x" * 1000)
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.002)
                 fast.read_nowait()
+                clock.now += 0.1
             assert edge.count("closed_by_code") == {"4008": 1}
             assert (edge.count("clients"), edge.count("waiting_bytes")) == (1, 0)
 
@@ -361,22 +387,23 @@ async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted() -> No
 @on_both_loops
 async def test_who_reads_a_little_now_and_then_may_stay_until_it_is_too_far_behind() -> None:
     config = msgspec.structs.replace(
-        NARROW, stall_timeout_s=0.5, max_lag_s=1.5, ping_interval_s=0.2, pong_timeout_s=0.2
+        NARROW, stall_timeout_s=10.0, max_lag_s=30.0, ping_interval_s=4.0, pong_timeout_s=4.0
     )
-    async with Edge(config) as edge:
+    clock = StandingClock()
+    async with Edge(config, clock=clock) as edge:
         with await edge.client(receive_buffer=4096) as slow:
             await slow.subscribe("trade:BTCUSDT")
             edge.source.trade(trades(), "x" * 5_000_000)
             await until(lambda: edge.count("slow"))
-            loop = asyncio.get_running_loop()
-            full = loop.time()
+            full = clock.now
             paces = set()
             while not edge.count("closed_by_code"):
-                assert loop.time() - full < 8.0
+                assert clock.now - full < 160.0
                 slow.read_nowait(4000)
                 paces |= {pace for pace, count in edge.count("clients_by_pace").items() if count}
-                await asyncio.sleep(0.02)
-            assert loop.time() - full > 1.0, "neither a stall nor a pong that waits behind the data ends it"
+                await asyncio.sleep(0.01)
+                clock.now += 0.5
+            assert clock.now - full > 20.0, "neither a stall nor a pong that waits behind the data ends it"
             assert edge.count("closed_by_code") == {"4008": 1}
             assert "conflating" in paces
 

@@ -16,7 +16,7 @@ import pytest
 from feedmux.client.clock import SystemClock
 from feedmux.edge import listener as module
 from feedmux.edge.doorway import Doorway
-from feedmux.edge.listener import ACCEPTS, Listener
+from feedmux.edge.listener import ACCEPTS, Listener, bind
 from support.loops import on_asyncio, on_both_loops
 from support.waiting import until
 
@@ -50,8 +50,14 @@ class Place:
         self.listener = Listener(lambda: Visitor(self.doorway, self.here), doorway=self.doorway, loop=loop)
 
     async def start(self, host: str = "127.0.0.1", send_buffer_bytes: int = 0) -> None:
-        await self.listener.start(
-            host, 0, backlog=1000, send_buffer_bytes=send_buffer_bytes, unsent_bytes=send_buffer_bytes // 2
+        self.listener.start(
+            await bind(
+                host,
+                0,
+                backlog=1000,
+                send_buffer_bytes=send_buffer_bytes,
+                unsent_bytes=send_buffer_bytes // 2,
+            )
         )
 
     @property
@@ -194,3 +200,37 @@ async def test_without_descriptors_it_rests_says_so_and_goes_on_when_there_are_s
                 await until(lambda: len(here.here) == 4)
     why = os.strerror(errno.EMFILE)
     assert set(caplog.messages) == {f"No connection can be accepted for 0.05 s: {why}"}
+
+
+async def test_listeners_that_share_a_port_share_its_connections() -> None:
+    """The kernel spreads them; one that closes leaves the others' alone."""
+    places = [Place() for _ in range(2)]
+    first = await bind("127.0.0.1", 0, backlog=100, is_shared=True)
+    port = first[0].getsockname()[1]
+    second = await bind("127.0.0.1", port, backlog=100, is_shared=True)
+    for made, sockets in zip(places, (first, second), strict=True):
+        made.listener.start(sockets)
+    with places[0].connect(40):
+        await until(lambda: sum(len(made.here) for made in places) == 40)
+        assert all(made.here for made in places), "one of them got everything"
+        with pytest.raises(OSError, match="in use"):
+            await bind("127.0.0.1", port, backlog=1)
+    await until(lambda: not any(made.here for made in places))
+    for made in places:
+        made.listener.close()
+
+
+async def test_a_listener_that_was_lent_goes_on_where_its_borrower_ended() -> None:
+    """What waits in its queue is accepted by the next one."""
+    (lent,) = await bind("127.0.0.1", 0, backlog=100)
+    former, successor = Place(), Place()
+    former.listener.start([lent.dup()])
+    with former.connect(3):
+        await until(lambda: len(former.here) == 3)
+        port = former.listener.port
+        former.listener.close()
+        with socket.create_connection(("127.0.0.1", port)):
+            successor.listener.start([lent])
+            await until(lambda: len(successor.here) == 1)
+    await until(lambda: not former.here and not successor.here)
+    successor.listener.close()

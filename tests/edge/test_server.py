@@ -18,6 +18,7 @@ from feedmux.edge.connection import Connection
 from feedmux.edge.house import RULES
 from feedmux.edge.server import CannotListen
 from feedmux.model.event import Envelope, EventKind
+from support.clocks import StandingClock
 from support.edge import CONFIG, Edge, ticker, trades
 from support.frames import CLOSE, TEXT
 from support.loops import on_asyncio, on_both_loops
@@ -133,7 +134,7 @@ async def test_draining_aborts_who_does_not_read_and_who_does_not_ask() -> None:
             edge.source.trade(trades(), "x" * 100_000)
             await until(lambda: edge.count("slow") == 1 and edge.count("sockets") == 2)
             port = edge.port
-            await edge.server.drain(0.0, 0.2)
+            await edge.server.drain(0.0, 0.05)
             assert await mute.read() == b""
             with pytest.raises(EOFError):
                 await slow.closed()
@@ -166,10 +167,8 @@ def open_descriptors() -> int:
 
 @on_both_loops
 async def test_200_clients_that_come_and_go_leave_nothing() -> None:
-    config = msgspec.structs.replace(
-        CONFIG, handshake_timeout_s=0.3, ping_interval_s=0.3, pong_timeout_s=0.3, close_timeout_s=0.3
-    )
-    async with Edge(config) as edge:
+    clock = StandingClock()
+    async with Edge(clock=clock) as edge:
         (await edge.client()).close()  # the loop keeps a descriptor from its first stream on
         before = open_descriptors()
         for round_ in range(200):
@@ -184,6 +183,7 @@ async def test_200_clients_that_come_and_go_leave_nothing() -> None:
         assert edge.count("clients_lifetime") == 201
         assert (edge.source.held, edge.hub.statistics()["topics"]) == (set(), 0)
         await until(lambda: open_descriptors() <= before)
+        clock.now += CONFIG.idle_timeout_s
         await until(lambda: edge.count("deadlines") == 0, "no entry of the wheel outlives its time")
         gc.collect()
         assert not [each for each in gc.get_objects() if isinstance(each, Connection)]
@@ -236,13 +236,13 @@ async def test_a_loop_that_is_held_up_shows_as_lag() -> None:
         return Histogram.from_plain(edge.count("loop_lag"))
 
     async with Edge() as edge:
-        await until(lambda: lag().count >= 2)
+        await until(lambda: lag().count)
         before = lag().count
-        time.sleep(0.5)  # noqa: ASYNC251 - what holds a loop up
+        time.sleep(0.3)  # noqa: ASYNC251 - what holds a loop up
         await until(lambda: lag().count > before)
         worst = lag().percentile(100)
         assert worst is not None
-        assert 0.3e9 < worst < 2e9
+        assert 0.15e9 < worst < 2e9
 
 
 @on_both_loops

@@ -12,13 +12,13 @@ from feedmux.client.clock import SystemClock
 from feedmux.client.user import CarrierUser
 from feedmux.core.stats import add_up
 from feedmux.feed.driver import RULES, Driver, DriverConfig
-from feedmux.feed.shard import ShardConfig
 from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.venue.bybit import Bybit
+from support.clocks import StandingClock
 from support.feeds import QUICK, feeding
 from support.peers import TEXT, frame, raw_server, says
-from support.waiting import until
+from support.waiting import DEADLINE, until
 
 
 def topic(kind: str, symbol: str = "BTCUSDT", param: str = "", market: str = "linear") -> Topic:
@@ -57,13 +57,15 @@ async def test_one_subscription_upstream_however_many_ask() -> None:
 
 
 async def test_the_last_holder_gives_the_topic_back_after_the_linger() -> None:
-    async with feeding(DriverConfig(linger_s=0.3)) as feed:
+    clock = StandingClock()
+    async with feeding(clock=clock) as feed:
         for holder in ("me", "you"):
             feed.driver.want(BTC, holder)
         await until(lambda: feed.values(BTC))
         feed.driver.drop(BTC, "me")
         feed.driver.forget("you")
         assert feed.upstream() == ["tickers.BTCUSDT"]
+        clock.now += 6.0
         await until(lambda: feed.upstream() == [])
 
 
@@ -109,20 +111,18 @@ async def test_a_refusal_is_remembered() -> None:
 
 async def test_a_refusal_is_forgotten_in_time() -> None:
     nope = topic("ticker", "NEWUSDT")
-    async with feeding(
-        DriverConfig(refused_memory_s=0.2), any_symbol=True, refuse=("tickers.NEWUSDT",)
-    ) as feed:
+    clock = StandingClock()
+    async with feeding(clock=clock, any_symbol=True, refuse=("tickers.NEWUSDT",)) as feed:
         feed.driver.want(nope, "me")
         await until(lambda: feed.state(nope) is State.REFUSED)
         feed.driver.drop(nope, "me")
         feed.sim.relist("tickers.NEWUSDT")
-
-        def asked_again() -> bool:
-            if feed.state(nope) is State.REFUSED:
-                feed.driver.want(nope, "me")
-            return feed.state(nope) is State.LIVE
-
-        await until(asked_again)
+        clock.now += 59.0
+        feed.driver.want(nope, "me")
+        assert feed.state(nope) is State.REFUSED
+        clock.now += 2.0
+        feed.driver.want(nope, "me")
+        await until(lambda: feed.state(nope) is State.LIVE)
 
 
 async def test_a_name_that_cannot_be_an_instrument_never_goes_upstream() -> None:
@@ -168,13 +168,18 @@ async def test_nothing_old_is_given_to_who_comes_after_a_cut_before_the_new_snap
 
 async def test_a_silent_topic_among_live_ones_is_stale_and_nothing_else() -> None:
     eth = topic("ticker", "ETHUSDT")
-    async with feeding(DriverConfig(shard=ShardConfig(silence_s={"ticker": 0.5}))) as feed:
+    clock = StandingClock()
+    async with feeding(clock=clock) as feed:
         for one in (BTC, eth):
             feed.driver.want(one, "me")
         await until(lambda: feed.values(BTC) and feed.values(eth))
         feed.sim.mute(["tickers.BTCUSDT"])
-        await until(lambda: feed.state(BTC) is State.STALE)
-        assert feed.reason(BTC) == "no ticker for 0.5 s"
+        async with asyncio.timeout(DEADLINE):
+            while feed.state(BTC) is not State.STALE:
+                seen = len(feed.values(eth))
+                await until(lambda: len(feed.values(eth)) > seen)  # noqa: B023 - awaited here
+                clock.now += 10.0
+        assert feed.reason(BTC) == "no ticker for 30 s"
         feed.sim.unmute()
         await until(lambda: feed.state(BTC) is State.LIVE)
         assert feed.states(eth) == [State.PENDING, State.LIVE]
@@ -183,21 +188,30 @@ async def test_a_silent_topic_among_live_ones_is_stale_and_nothing_else() -> Non
 
 @pytest.mark.parametrize("pongs", [True, False])
 async def test_a_mute_link_is_replaced_pongs_or_not(*, pongs: bool) -> None:
-    async with feeding(DriverConfig(shard=ShardConfig(silence_s={"ticker": 0.4}))) as feed:
+    clock = StandingClock()
+    async with feeding(clock=clock) as feed:
         feed.driver.want(BTC, "me")
         await until(lambda: feed.values(BTC))
         feed.sim.mute(pongs=pongs)
-        await until(lambda: feed.state(BTC) is State.RECONNECTING)
+
+        def gone_after_silence() -> bool:
+            clock.now += 1.0
+            return feed.state(BTC) is State.RECONNECTING
+
+        await until(gone_after_silence)
         feed.sim.unmute()
         await until(lambda: feed.state(BTC) is State.LIVE)
 
 
 async def test_quiet_trades_alone_are_no_fault() -> None:
     trades = topic("trade")
-    async with feeding(DriverConfig(shard=ShardConfig(silence_s={"ticker": 0.2})), trade_rate=0.0) as feed:
+    clock = StandingClock()
+    async with feeding(clock=clock, trade_rate=0.0) as feed:
         feed.driver.want(trades, "me")
         await until(lambda: feed.state(trades) is State.LIVE)
-        await until(lambda: feed.pings() >= 4)
+        clock.now += 3600.0
+        pings = feed.pings()
+        await until(lambda: feed.pings() >= pings + 3)
         assert feed.states(trades) == [State.PENDING, State.LIVE]
         assert feed.sim.statistics()["connections_ever"] == 1
 
@@ -254,7 +268,7 @@ async def test_unreadable_trades_are_a_gap_and_a_new_epoch() -> None:
 
 async def test_more_characters_than_one_connection_carries_open_another() -> None:
     many = [topic("ticker", f"LONGNAME{n:04}USDT") for n in range(900)]
-    async with feeding(any_symbol=True, rate=1.0) as feed:
+    async with feeding(any_symbol=True, rate=1.0, trade_rate=1.0) as feed:
         for one in many:
             feed.driver.want(one, "me")
         await until(lambda: all(feed.state(one) is State.LIVE for one in many))
@@ -266,14 +280,16 @@ async def test_more_characters_than_one_connection_carries_open_another() -> Non
 
 
 async def test_acknowledgements_that_never_come_are_asked_for_again() -> None:
-    trades = topic("trade")
-    config = DriverConfig(shard=ShardConfig(answer_timeout_s=0.3))
-    async with feeding(config, trade_rate=0.0) as feed:
+    trades, clock = topic("trade"), StandingClock()
+    async with feeding(clock=clock, trade_rate=0.0) as feed:
         feed.sim.mute([], pongs=False)
         feed.driver.want(trades, "me")
-        await until(lambda: feed.state(trades) is State.PENDING)
+        await until(lambda: feed.floor().get("unheard"), "the request is lost")
         feed.sim.unmute()
+        assert feed.state(trades) is State.PENDING
+        clock.now += 11.0
         await until(lambda: feed.state(trades) is State.LIVE)
+        assert feed.requests()["subscribe"] == 1
 
 
 async def test_statistics_count_what_happened() -> None:
@@ -312,7 +328,7 @@ async def test_what_is_not_ours_is_counted_apart_and_told_once(caplog: pytest.Lo
 
 async def test_what_a_connection_counted_is_kept_when_it_is_no_longer_needed() -> None:
     many = [topic("ticker", f"LONGNAME{n:04}USDT") for n in range(900)]
-    async with feeding(DriverConfig(linger_s=0.1), any_symbol=True, rate=1.0) as feed:
+    async with feeding(DriverConfig(linger_s=0.1), any_symbol=True, rate=1.0, trade_rate=1.0) as feed:
         for one in many:
             feed.driver.want(one, "me")
         await until(lambda: all(feed.state(one) is State.LIVE for one in many))

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from feedmux.client.clock import SystemClock
 from feedmux.feed.driver import DriverConfig
 from feedmux.feed.shard import ShardConfig
 from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import Topic
+from support.clocks import StandingClock
 from support.deribit_feed import (
     NAME,
     NOON_MS,
@@ -81,7 +81,8 @@ async def test_a_test_request_is_answered_at_once_and_a_heartbeat_by_nothing() -
 
 
 async def test_a_venue_that_answers_no_ping_is_replaced_though_it_beats() -> None:
-    async with deribit() as feed:
+    impatient = msgspec.structs.replace(QUICK, ping_timeout_s=0.3)
+    async with deribit(link=impatient) as feed:
         await feed.goes_live(TRADES)
         feed.server.deaf.add("public/test")
         async with asyncio.timeout(DEADLINE):
@@ -121,11 +122,14 @@ async def test_an_error_of_a_whole_request_is_the_reason_of_each_of_its_topics()
 async def test_a_venue_that_has_no_time_is_asked_again_and_nothing_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    config = DriverConfig(shard=ShardConfig(answer_timeout_s=0.3))
-    async with deribit(config) as feed:
+    clock = StandingClock()
+    async with deribit(clock=clock) as feed:
         feed.server.errors["public/subscribe"] = deque_of(BUSY, BUSY)
         for one in (TICKER, TRADES):
             feed.driver.want(one, "me")
+        for times in (1, 2):
+            await until(lambda: len(feed.server.asked("public/subscribe")) == times)  # noqa: B023
+            clock.now += 11.0
         await until(lambda: feed.state(TICKER) is feed.state(TRADES) is State.LIVE)
         assert feed.states(TICKER) == [State.PENDING, State.LIVE]
         both = {"channels": [channel("ticker"), channel("trade")]}
@@ -147,28 +151,21 @@ async def test_a_topic_that_is_gone_after_a_cut_is_refused() -> None:
         assert feed.states(TICKER)[-2:] == [State.RECONNECTING, State.REFUSED]
 
 
-class StandingClock(SystemClock):
-    """A clock that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 async def test_requests_keep_to_the_venues_budget_whatever_the_settings_allow() -> None:
     config = DriverConfig(shard=ShardConfig(batch=1, request_rate=1000.0, request_burst=1000.0))
     clock = StandingClock()
-    async with deribit(config, clock=clock) as feed:
+    often = msgspec.structs.replace(QUICK, ping_interval_s=0.1)
+    async with deribit(config, clock=clock, link=often) as feed:
         for n in range(20):
             feed.driver.want(topic("trade", f"G{n}-PERPETUAL"), "me")
-        for passed_s, asked in ((0.0, 10), (1.0, 13), (0.25, 14), (2.0, 20)):
+        for passed_s, asked in ((0.0, 10), (1.0, 13), (0.25, 14)):
             clock.now += passed_s
             await until(lambda: len(feed.server.subscribed()) >= asked)  # noqa: B023 - awaited here
             pings = len(feed.server.asked("public/test"))
-            await until(lambda: len(feed.server.asked("public/test")) >= pings + 3)  # noqa: B023
+            await until(lambda: len(feed.server.asked("public/test")) >= pings + 4)  # noqa: B023
             assert len(feed.server.subscribed()) == asked
+        clock.now += 2.0
+        await until(lambda: len(feed.server.subscribed()) == 20)
 
 
 async def test_a_request_names_no_more_channels_than_it_may() -> None:
@@ -272,17 +269,20 @@ async def test_what_cannot_be_read_at_all_may_have_been_anything() -> None:
 
 
 async def test_silence_of_one_channel_is_stale_and_of_all_a_new_connection() -> None:
-    config = DriverConfig(shard=ShardConfig(silence_s={"ticker": 0.5}))
-    eth = topic("ticker", "ETH-PERPETUAL")
-    async with deribit(config) as feed:
+    eth, clock = topic("ticker", "ETH-PERPETUAL"), StandingClock()
+    async with deribit(clock=clock) as feed:
         await feed.goes_live(TICKER, eth)
-        async with asyncio.timeout(DEADLINE):
-            await speak(feed, eth, TICKER)
-        assert feed.reason(TICKER) == "no ticker for 0.5 s"
+        for number in (1, 2, 3):
+            await feed.server.push(channel("ticker", eth.instrument), ticker(number, eth.instrument))
+            await until(lambda: len(feed.values(eth)) == number)  # noqa: B023 - awaited here
+            clock.now += 20.0
+        await until(lambda: feed.state(TICKER) is State.STALE)
+        assert feed.reason(TICKER) == "no ticker for 30 s"
         assert feed.states(eth) == [State.PENDING, State.LIVE]
         assert feed.server.opened == 1
         await feed.server.push(channel("ticker"), ticker(1))
         await until(lambda: feed.state(TICKER) is State.LIVE)
+        clock.now += 40.0
         await until(lambda: feed.state(TICKER) is feed.state(eth) is State.RECONNECTING)
         assert feed.reason(eth) == "every topic that should have spoken is silent"
 
@@ -356,11 +356,14 @@ async def test_a_candle_of_which_a_message_could_not_be_read_is_never_confirmed(
 
 
 async def test_a_candle_after_which_it_was_silent_for_too_long_is_never_confirmed() -> None:
-    config = DriverConfig(shard=ShardConfig(silence_s={"kline": 0.4, "ticker": 60.0}))
-    async with deribit(config) as feed:
+    config = DriverConfig(shard=ShardConfig(silence_s={"kline": 30.0, "ticker": 60.0}))
+    clock = StandingClock()
+    async with deribit(config, clock=clock) as feed:
         await feed.goes_live(CANDLES, TICKER)  # the ticker keeps the connection from being replaced
         for data in (candle(0, 1), candle(1, 2)):
             await feed.server.push(channel("kline"), data)
+        await until(lambda: len(feed.values(CANDLES)) == 2)
+        clock.now += 40.0
         await until(lambda: feed.state(CANDLES) is State.STALE)
         for data in (candle(2, 3), candle(3, 4), candle(4, 5)):
             await feed.server.push(channel("kline"), data)
@@ -379,15 +382,6 @@ async def beat(feed: DeribitFeed, until_gone: Topic) -> None:
         before = messages()
         await feed.server.tell(HEARTBEAT)
         await until(lambda: messages() > before or not feed.server.connections)  # noqa: B023 - awaited here
-
-
-async def speak(feed: DeribitFeed, speaker: Topic, until_stale: Topic) -> None:
-    """Let one ticker speak until another one is stale."""
-    number = 0
-    while feed.state(until_stale) is not State.STALE:
-        number += 1
-        await feed.server.push(channel("ticker", speaker.instrument), ticker(number, speaker.instrument))
-        await until(lambda: len(feed.values(speaker)) == number)  # noqa: B023 - awaited here
 
 
 def prices(values: list[Envelope]) -> list[str]:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from feedmux.model import errors, link_errors
 from feedmux.model.errors import (
+    AuthenticationFailed,
+    CallFailed,
     Duplicate,
     FeedmuxError,
     IllegalEvent,
@@ -12,12 +17,22 @@ from feedmux.model.errors import (
     MalformedMessage,
     MalformedRecording,
     Overflow,
+    RateLimited,
     Refused,
     TooManyRestarts,
     TornRecording,
     Unaffordable,
 )
-from feedmux.model.link_errors import AttemptsFailed, ConnectFailed, LinkLost, NoConnections
+from feedmux.model.link_errors import (
+    AttemptsFailed,
+    Cause,
+    ConnectFailed,
+    GaveUp,
+    LinkLost,
+    NoConnections,
+    RequestLost,
+    RequestTimeout,
+)
 
 
 def tree(root: type[FeedmuxError]) -> list[type[FeedmuxError]]:
@@ -79,3 +94,44 @@ def test_close_codes_say_whether_to_come_back() -> None:
 )
 def test_texts_say_what_happened_and_what_was_expected(error: FeedmuxError, text: str) -> None:
     assert str(error) == text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidSetting("PORT", "x", "a number"),
+        CallFailed("buy", 7, "no", {"left": 3}),
+        AuthenticationFailed("Deribit", "no"),
+        RateLimited("buy", 1.5),
+        ConnectFailed("wss://h", "no", cause=Cause.STATUS, status=503, wait_s=7.0),
+        GaveUp("wss://h", "no", 3),
+        RequestLost("buy", "cut", maybe_executed=True),
+        RequestTimeout("buy", 0.25, maybe_executed=False),
+        TornRecording("r.jsonl", 7, "no JSON"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_can_be_pickled_and_copied_with_all_that_it_carries(error: FeedmuxError) -> None:
+    error.add_note("a note")
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert (type(twin), str(twin), vars(twin)) == (type(error), str(error), vars(error))
+
+
+class Loud:
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x" * 100_000, "x… (100002 characters) does not work; expected less"),
+        (10**5000, "PORT: a value of type int (Exceeds the limit"),
+        (Loud(), "PORT: a value of type Loud (no) does not work; expected less"),
+    ],
+    ids=["long", "huge", "loud"],
+)
+def test_any_value_can_be_told_of_in_a_sentence(value: object, shown: str) -> None:
+    text = str(InvalidSetting("PORT", value, "less"))
+    assert shown in text
+    assert len(text) < 300

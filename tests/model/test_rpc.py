@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedmux.model.rpc import Reply, RpcError
+from feedmux.model.rpc import Ask, Reply, RpcError
 
 
 def test_an_error_shows_its_sentence_and_its_code() -> None:
@@ -19,3 +19,8 @@ def test_replies_and_errors_do_not_change() -> None:
         Reply(1).result = 2  # type: ignore[misc]
     with pytest.raises(AttributeError):
         RpcError(1, "no").code = 2  # type: ignore[misc]
+
+
+def test_the_parameters_of_a_request_do_not_show() -> None:
+    ask = Ask("public/auth", {"client_secret": "s3cret"})
+    assert repr(ask) == "Ask('public/auth', ***, is_notification=False)"

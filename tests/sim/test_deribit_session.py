@@ -15,7 +15,7 @@ import pytest
 from feedmux.sim.deribit_auth import sign
 from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, DeribitOptions
 from feedmux.sim.deribit_session import METHODS
-from support.deribit_client import OTHER, PERPETUAL, STILL, Client, Message, client, running
+from support.deribit_client import EVERYTHING, OTHER, PERPETUAL, STILL, Client, Message, client, running
 
 QUICK = DeribitOptions(rate=0, credits=None, heartbeat_min_s=0.05, heartbeat_grace_s=0.3)
 OPTION = "BTC-28DEC29-80000-C"
@@ -104,7 +104,7 @@ async def test_public_methods_answer() -> None:
     ],
 )
 async def test_instruments_are_listed(params: dict[str, object], names: set[str]) -> None:
-    async with running() as sim, client(sim) as peer:
+    async with running(EVERYTHING) as sim, client(sim) as peer:
         listed = await peer.result("public/get_instruments", **params)
         assert {item["instrument_name"] for item in listed} == names
         for item in listed:
@@ -113,7 +113,7 @@ async def test_instruments_are_listed(params: dict[str, object], names: set[str]
 
 
 async def test_a_book_and_a_ticker_are_shown() -> None:
-    async with running() as sim, client(sim) as peer:
+    async with running(EVERYTHING) as sim, client(sim) as peer:
         for name in INSTRUMENTS:
             book = await peer.result("public/get_order_book", instrument_name=name, depth=20)
             ticker = await peer.result("public/ticker", instrument_name=name)
@@ -289,7 +289,7 @@ async def test_a_busy_connection_gets_test_requests_only() -> None:
             "quote.BTC-PERPETUAL", "ticker.BTC-PERPETUAL.100ms", "ticker.ETH-PERPETUAL.100ms"
         )
         await peer.data("quote.BTC-PERPETUAL")
-        await peer.result("public/set_heartbeat", interval=0.5)
+        await peer.result("public/set_heartbeat", interval=0.25)
         assert [await peer.beat() for _ in range(3)] == ["test_request"] * 3
 
 
@@ -347,7 +347,7 @@ async def test_unknown_channels_are_dropped_without_a_word() -> None:
 
 
 async def test_named_channels_can_be_dropped_too() -> None:
-    options = msgspec.structs.replace(STILL, drop=("quote.BTC-PERPETUAL",))
+    options = msgspec.structs.replace(EVERYTHING, drop=("quote.BTC-PERPETUAL",))
     async with running(options) as sim, client(sim) as peer:
         assert await peer.subscribe("quote.BTC-PERPETUAL", "quote.ETH-PERPETUAL") == ["quote.ETH-PERPETUAL"]
 

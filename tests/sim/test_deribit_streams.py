@@ -14,10 +14,11 @@ import pytest
 from websockets.asyncio.client import connect
 
 from feedmux.sim.deribit import DeribitSim
-from feedmux.sim.deribit_options import DEMO, DeribitOptions
-from support.deribit_client import LIVELY, PERPETUAL, STILL, Client, Message, client, running
+from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, DeribitOptions
+from support.deribit_client import EVERYTHING, LIVELY, PERPETUAL, STILL, Client, Message, client, running
 
 OPTION = "BTC-28DEC29-80000-C"
+WHOLE = msgspec.structs.replace(LIVELY, instruments=INSTRUMENTS)
 
 
 def captured(name: str) -> Any:
@@ -62,7 +63,7 @@ async def quiet(sim: DeribitSim, peer: Client, name: str) -> None:
 @pytest.mark.parametrize("interval", ["raw", "100ms", "agg2"])
 async def test_a_book_is_a_snapshot_and_a_chain_of_changes(interval: str) -> None:
     name = f"book.{PERPETUAL}.{interval}"
-    async with running(LIVELY) as sim, client(sim, DEMO) as peer:
+    async with running(WHOLE) as sim, client(sim, DEMO) as peer:
         await peer.subscribe(name)
         snapshot = await peer.data(name)
         assert list(snapshot) == ["timestamp", "type", "change_id", "instrument_name", "bids", "asks"]
@@ -100,7 +101,7 @@ async def test_a_still_book_says_nothing() -> None:
 
 async def test_a_change_that_is_left_out_breaks_the_chain() -> None:
     name = f"book.{PERPETUAL}.raw"
-    async with running() as sim, client(sim, DEMO) as peer:
+    async with running(EVERYTHING) as sim, client(sim, DEMO) as peer:
         await peer.subscribe(name)
         first = (await peer.data(name))["change_id"]
         assert sim.skip("book.ETH-PERPETUAL.raw") == 0
@@ -154,7 +155,7 @@ async def test_a_ticker_is_whole_each_time(interval: str) -> None:
 
 
 async def test_an_options_ticker_has_greeks() -> None:
-    async with running(LIVELY) as sim, client(sim) as peer:
+    async with running(WHOLE) as sim, client(sim) as peer:
         await peer.subscribe(f"ticker.{OPTION}.100ms")
         data = await peer.data(f"ticker.{OPTION}.100ms")
     assert set(data["greeks"]) == {"delta", "gamma", "rho", "theta", "vega"}
@@ -191,7 +192,7 @@ async def test_a_quote_says_when_the_best_is_another() -> None:
 
 async def test_trades_are_lists_numbered_without_a_hole() -> None:
     name = f"trades.{PERPETUAL}.raw"
-    async with running(LIVELY) as sim, client(sim, DEMO) as peer:
+    async with running(WHOLE) as sim, client(sim, DEMO) as peer:
         await peer.subscribe(name, "trades.any.any.100ms", "trades.option.BTC.100ms")
         trades = [trade for data in await peer.several(name, 20) for trade in data]
         every = [t for d in await peer.several("trades.any.any.100ms", 3) for t in d]

@@ -12,7 +12,17 @@ import msgspec
 import pytest
 
 from feedmux.sim.deribit_options import DEMO
-from support.deribit_client import OTHER, PERPETUAL, STILL, Client, Message, client, running, until
+from support.deribit_client import (
+    EVERYTHING,
+    OTHER,
+    PERPETUAL,
+    STILL,
+    Client,
+    Message,
+    client,
+    running,
+    until,
+)
 
 LIMIT = {"instrument_name": PERPETUAL, "amount": 100, "type": "limit"}
 MARKET = {"instrument_name": PERPETUAL, "amount": 100, "type": "market"}
@@ -120,7 +130,7 @@ async def test_a_cancelled_order_is_told_and_gone() -> None:
 async def test_many_orders_are_cancelled_and_counted(
     method: str, params: dict[str, Any], gone: set[str]
 ) -> None:
-    async with running() as sim, client(sim, DEMO) as peer:
+    async with running(EVERYTHING) as sim, client(sim, DEMO) as peer:
         for label, name, price in (
             ("a", PERPETUAL, 80_000),
             ("b", PERPETUAL, 81_000),
@@ -133,7 +143,7 @@ async def test_many_orders_are_cancelled_and_counted(
 
 
 async def test_open_orders_can_be_asked_for_in_parts() -> None:
-    async with running() as sim, client(sim, DEMO) as peer:
+    async with running(EVERYTHING) as sim, client(sim, DEMO) as peer:
         await peer.result("private/buy", **LIMIT, price=80_000)
         await peer.result("private/buy", instrument_name="BTC-28DEC29-80000-C", amount=1, price=0.3)
         for params, count in (
@@ -194,7 +204,7 @@ WRONG: list[tuple[str, dict[str, Any], int, object]] = [
 async def test_what_is_wrong_is_refused(
     method: str, params: dict[str, Any], code: int, param: object
 ) -> None:
-    async with running() as sim, client(sim, DEMO) as peer:
+    async with running(EVERYTHING) as sim, client(sim, DEMO) as peer:
         error = await peer.error(method, **params)
         assert error["code"] == code
         assert error.get("data", {}).get("param") == param

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from typing import Any
 
@@ -100,6 +101,24 @@ async def test_a_wait_that_ended_leaves_nothing_behind() -> None:
     assert mailbox._waiters == []
 
 
-def test_a_mailbox_keeps_something() -> None:
+@pytest.mark.parametrize("keep", [0, -1, 1.5, "5", True, None, 10**6 + 1])
+def test_a_mailbox_keeps_something(keep: Any) -> None:
     with pytest.raises(InvalidSetting, match="keep"):
-        Mailbox(0)
+        Mailbox(keep)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("timeout_s", {"timeout_s": value}) for value in (-1, math.nan, math.inf, "5", True, None)),
+        *(("times", {"times": value}) for value in (0, -1, 1.5, "2", True, None)),
+        *(("wanted", {"wanted": value}) for value in (None, 5, ["a"])),
+    ],
+)
+async def test_a_wait_that_cannot_be_is_refused(name: str, wrong: dict[str, Any]) -> None:
+    mailbox = Mailbox(2)
+    asked: dict[str, Any] = {"wanted": "a", "times": 1, "timeout_s": 1.0} | wrong
+    with pytest.raises(InvalidSetting) as caught:
+        await mailbox.wait(asked.pop("wanted"), **asked)
+    assert caught.value.name == name
+    assert mailbox._waiters == []

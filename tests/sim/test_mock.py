@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 from websockets.typing import Subprotocol
 
-from feedmux.model.errors import InvalidSetting, Overflow
+from feedmux.model.errors import InvalidMessage, InvalidSetting, Overflow
 from feedmux.sim import Disconnect, Expect, MockServer, Say
 from feedmux.sim.pattern import Wire
 from support.certificates import Authority
@@ -409,3 +410,52 @@ async def test_our_link_is_refused_and_told_why(server: MockServer) -> None:
         await user.saw("opened")
         await until(lambda: len(server.upgrades) == 2)
     assert user.all("retrying") == ["the server answered HTTP 503 Service Unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("answer", [5, "echo", []]),
+        ("script", [5, "Say", None, [5], ["hello"], [Say]]),
+        ("tls", [True, "cert.pem"]),
+        ("subprotocols", [None, "json", [5], [""]]),
+        ("host", [None, "", 5]),
+        ("keep", [0, "5", True, 10**9]),
+        ("max_message_bytes", [0, -1, 1.5, "5", True]),
+    ],
+)
+def test_what_no_server_can_be_made_of_is_refused_by_name(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(InvalidSetting) as caught:
+            MockServer(**{name: value})
+        assert caught.value.name == name
+
+
+@pytest.mark.parametrize("host", ["no such host", "a..b", "x" * 64, "300.1.1.1"])
+async def test_an_address_that_is_none_is_refused(host: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"host: .* expected an address to listen on"):
+        async with MockServer(host=host):
+            pass
+
+
+async def test_what_it_cannot_do_is_refused_by_name() -> None:
+    async with MockServer() as server:
+        wrong: list[tuple[str, Callable[[], object]]] = [
+            ("status", lambda: server.refuse("503")),  # type: ignore[arg-type]
+            ("status", lambda: server.refuse(True)),
+            ("status", lambda: server.refuse(299)),
+            ("status", lambda: server.refuse(599)),
+            ("times", lambda: server.refuse(503, times=0)),
+            ("times", lambda: server.refuse(503, times="1")),  # type: ignore[arg-type]
+            ("headers", lambda: server.refuse(503, headers=5)),  # type: ignore[arg-type]
+            ("headers", lambda: server.refuse(503, headers={"Retry-After": 5})),  # type: ignore[dict-item]
+        ]
+        for name, act in wrong:
+            with pytest.raises(InvalidSetting) as caught:
+                act()
+            assert caught.value.name == name
+        for count, timeout_s in ((-1, 1.0), ("1", 1.0), (1, math.nan), (1, "1")):
+            with pytest.raises(InvalidSetting):
+                await server.wait_clients(count, timeout_s)  # type: ignore[arg-type]
+        with pytest.raises(InvalidMessage, match="expected a text, bytes, or a mapping"):
+            server.inject(object())  # type: ignore[arg-type]

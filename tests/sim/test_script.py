@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from feedmux.model.errors import InvalidSetting
+from feedmux.model.errors import InvalidMessage, InvalidSetting
 from feedmux.sim.script import Disconnect, Expect, Say, Script
 
 HELLO, ACK, DATA = Say("hello"), Say({"success": True}), Say(b"\x01")
@@ -38,7 +40,28 @@ def test_ways_to_end_have_their_codes(how: str | int, code: int | None) -> None:
     assert Disconnect(how).code == code
 
 
-@pytest.mark.parametrize("how", ["", "abnormal", 999, 1004, 1005, 1006, 1015, 2999, 5000])
-def test_what_is_no_way_to_end_is_refused(how: str | int) -> None:
+@pytest.mark.parametrize(
+    "how", ["", "abnormal", 999, 1004, 1005, 1006, 1015, 2999, 5000, -1, True, None, 1000.0, ["reset"], {}]
+)
+def test_what_is_no_way_to_end_is_refused(how: Any) -> None:
     with pytest.raises(InvalidSetting, match="normal, going_away, reset, vanish, or a close code"):
         Disconnect(how)
+
+
+@pytest.mark.parametrize("reason", ["x" * 124, "é" * 62, None, 5, b"bye"])
+def test_a_reason_fits_into_its_frame(reason: Any) -> None:
+    assert Disconnect(4000, "é" * 61).reason
+    with pytest.raises(InvalidSetting, match="expected a text of at most 123 bytes"):
+        Disconnect(4000, reason)
+
+
+@pytest.mark.parametrize("wanted", [None, 5, ["a"], 1.5])
+def test_what_no_message_can_be_is_not_expected(wanted: Any) -> None:
+    with pytest.raises(InvalidSetting, match="wanted"):
+        Expect(wanted)
+
+
+@pytest.mark.parametrize("message", [object(), "\ud800", {"a": object()}, {1j: 1}])
+def test_what_cannot_be_sent_is_not_said(message: Any) -> None:
+    with pytest.raises(InvalidMessage, match="message: a value of type"):
+        Say(message)

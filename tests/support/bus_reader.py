@@ -1,6 +1,6 @@
 """A reader process: holds topics over the socket it was lent and prints what arrives.
 
-Arguments: the socket's descriptor, then the topics' texts. Each event is one line of JSON:
+Arguments: the socket's descriptor, the bus' name, then the topics' texts. Each event is one line of JSON:
 topic, epoch, seq, kind, payload.
 """
 
@@ -12,9 +12,9 @@ import sys
 
 import msgspec
 
-from feedmux.bus.stream import StreamReader
 from feedmux.model.event import Envelope
 from feedmux.model.topic import Topic
+from support.bus_ends import borrow, make_reader
 
 
 class Printer:
@@ -37,14 +37,14 @@ class Printer:
             self.is_over.set()
 
 
-async def main(descriptor: int, topics: list[str]) -> None:
+async def main(descriptor: int, kind: str, topics: list[str]) -> None:
     printer = Printer()
-    reader = StreamReader(printer)
+    reader = make_reader(kind, printer)
     for text in topics:
         reader.want(Topic.parse(text))
-    await reader.attach(socket.socket(fileno=descriptor))
+    await borrow(reader, socket.socket(fileno=descriptor))
     await printer.is_over.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,7 +10,9 @@ from typing import Protocol
 import msgspec
 
 from feedmux.bus.inproc import InprocBus
+from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.stream import StreamReader, StreamWriter
+from feedmux.client.segment import make_bell, make_page
 from feedmux.core.demand import Demand
 from feedmux.model.event import Envelope, EventKind, Gap, Position, State, Status
 from feedmux.model.ports import Bus, Publisher, Sink
@@ -133,6 +136,38 @@ class StreamWiring:
         self.sockets += (ours, theirs)
         await self.writer.attach(ours, holder)
         await reader.attach(theirs)
+
+    async def close(self) -> None:
+        self.writer.close()
+        for reader in self.readers:
+            reader.close()
+        await closed(self.sockets)
+
+
+class ShmWiring:
+    """Both ends of the ring in this process; tests of two processes stand by themselves."""
+
+    def __init__(self, capacity: int = 32 * 1024 * 1024) -> None:
+        self.writer = ShmWriter(capacity=capacity)
+        self.source = ScriptedSource(self.writer)
+        self.writer.serve(self.source)
+        self.readers: list[ShmReader] = []
+        self.sockets: list[socket.socket] = []
+
+    async def reader(self, holder: str, sink: Sink) -> Reader:
+        reader = ShmReader(sink)
+        self.readers.append(reader)
+        await self.connect(reader, holder)
+        return reader
+
+    async def connect(self, reader: ShmReader, holder: str) -> None:
+        ours, theirs = socket.socketpair()
+        self.sockets += (ours, theirs)
+        page, seat = make_page()
+        page.close()
+        bell = make_bell()
+        await self.writer.attach(ours, holder, os.dup(seat), os.dup(bell))
+        await reader.attach(theirs, RingParts(os.dup(self.writer.descriptor), seat, bell))
 
     async def close(self) -> None:
         self.writer.close()

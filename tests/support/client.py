@@ -27,6 +27,11 @@ class Client:
         self._reading = asyncio.create_task(self._read())
 
     @property
+    def local_port(self) -> int:
+        """The port at its end of the socket."""
+        return int(self.socket.local_address[1])
+
+    @property
     def seen(self) -> int:
         """How many messages came so far: where to look on from."""
         return len(self.messages)

@@ -9,18 +9,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from feedmux.sim.deribit import CONTROL_PATH, DeribitSim
-from feedmux.sim.deribit_options import DEMO, Account, DeribitOptions
+from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, Account, DeribitOptions
 
 DEADLINE_S = 5
-OTHER = Account("other", "other-secret")
-STILL = DeribitOptions(rate=0, credits=None, accounts=(DEMO, OTHER))
-"""A market that only moves when it is told to."""
-LIVELY = DeribitOptions(rate=200, credits=None, agg2_s=0.05, candle_speed=600)
 PERPETUAL = "BTC-PERPETUAL"
+OTHER = Account("other", "other-secret")
+STILL = DeribitOptions(rate=0, credits=None, accounts=(DEMO, OTHER), instruments=(PERPETUAL,))
+"""A market of one instrument, which only moves when it is told to."""
+EVERYTHING = msgspec.structs.replace(STILL, instruments=INSTRUMENTS)
+LIVELY = DeribitOptions(instruments=(PERPETUAL,), rate=200, credits=None, agg2_s=0.05, candle_speed=600)
 Message = dict[str, Any]
 
 
@@ -94,12 +96,13 @@ class Client:
             if wanted(message):
                 self.notifications.remove(message)
                 return message
-        while True:
-            message = await self.receive()
-            if "method" in message and wanted(message):
-                return message
-            if "method" in message:
-                self.notifications.append(message)
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                message = await self.receive()
+                if "method" in message and wanted(message):
+                    return message
+                if "method" in message:
+                    self.notifications.append(message)
 
     def kept(self, channel: str) -> list[Any]:
         """What a channel said that nobody looked at yet."""

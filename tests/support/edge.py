@@ -22,7 +22,7 @@ from feedmux.edge.session import Peer, Rules, Session
 from feedmux.edge.tls import Tls
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, State, Status
-from feedmux.model.ports import Outlet
+from feedmux.model.ports import Clock, Outlet
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.wire.place import Place, Places
 from feedmux.wire.stream import StreamFormat
@@ -105,6 +105,7 @@ class Edge:
         rules: of its sessions.
         routes: what plain HTTP paths answer.
         tls: of its listener.
+        clock: time of everything; the machine's if absent.
     """
 
     def __init__(
@@ -114,9 +115,10 @@ class Edge:
         routes: Mapping[str, Route] = ROUTES,
         *,
         tls: Tls | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.config = config
-        clock = SystemClock()
+        clock = clock or SystemClock()
         bus = InprocBus()
         self.source = ScriptedSource(bus)
         bus.serve(self.source)

@@ -12,6 +12,7 @@ from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
 from feedmux.client.settings import LinkConfig
 from feedmux.feed.driver import Driver, DriverConfig
+from feedmux.model.ports import Clock
 from feedmux.model.topic import Topic
 from feedmux.sim.bybit import BybitSim
 from feedmux.sim.options import SimOptions
@@ -19,13 +20,17 @@ from feedmux.venue.bybit import Bybit
 from support.published import Published
 from support.waiting import until
 
-QUICK = LinkConfig(retry_delay_s=0.05, max_backoff_s=0.2, ping_interval_s=0.2, ping_timeout_s=2.0)
+QUICK = LinkConfig(
+    retry_delay_s=0.05, max_backoff_s=0.2, ping_interval_s=0.2, ping_timeout_s=2.0, close_timeout_s=0.1
+)
+LIVELY = {"rate": 50.0, "trade_rate": 50.0}
+"""A venue that has something to say more often than the real one: tests wait for it."""
 
 
 class Feed(Published):
     """What a test sees of a driver."""
 
-    def __init__(self, sim: BybitSim, market: str, config: DriverConfig) -> None:
+    def __init__(self, sim: BybitSim, market: str, config: DriverConfig, clock: Clock) -> None:
         super().__init__()
         self.sim = sim
         self.market = market
@@ -36,7 +41,7 @@ class Feed(Published):
                 sim.url(market), user, config=QUICK, clock=SystemClock(), dice=random.Random(1)
             ),
             config=config,
-            clock=SystemClock(),
+            clock=clock,
         )
 
     def floor(self) -> dict[str, Any]:
@@ -77,12 +82,12 @@ class Feed(Published):
 
 @asynccontextmanager
 async def feeding(
-    config: DriverConfig | None = None, *, market: str = "linear", **options: Any
+    config: DriverConfig | None = None, *, market: str = "linear", clock: Clock | None = None, **options: Any
 ) -> AsyncIterator[Feed]:
-    """Run a driver on a fresh simulator; ``options`` are the simulator's."""
-    sim = BybitSim(SimOptions(**options))
+    """Run a driver on a fresh simulator; ``options`` are the simulator's, the clock is the driver's."""
+    sim = BybitSim(SimOptions(**{**LIVELY, **options}))
     await sim.start()
-    feed = Feed(sim, market, config or DriverConfig())
+    feed = Feed(sim, market, config or DriverConfig(), clock or SystemClock())
     running = asyncio.create_task(feed.driver.run())
     try:
         yield feed

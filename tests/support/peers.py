@@ -15,6 +15,7 @@ from ssl import SSLContext
 
 from feedmux.client.carrier import Carrier
 from feedmux.client.settings import LinkConfig
+from support import waiting
 
 PATIENCE_S = 5.0
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -39,10 +40,7 @@ class HighDice:
 
 async def until(condition: Callable[[], bool], what: str = "the condition") -> None:
     """Let the loop turn until something holds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come about"
-        await asyncio.sleep(0.0005)
+    await waiting.until(condition, what, PATIENCE_S)
 
 
 def open_descriptors() -> int:
@@ -156,14 +154,19 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\r\n\r\n")
 
 
-async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, extra: bytes = b"") -> bytes:
-    """Answer the upgrade request, with ``extra`` bytes in the same segment; return the request."""
+async def upgrade(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, extra: bytes = b"", headers: bytes = b""
+) -> bytes:
+    """Answer the upgrade request, with ``extra`` bytes in the same segment; return the request.
+
+    ``headers`` are more of them, each with its line end.
+    """
     request = await read_request(reader)
     key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
     digest = sha1(key.split(b": ")[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
     writer.write(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + b64encode(digest) + b"\r\n\r\n" + extra
+        b"Sec-WebSocket-Accept: " + b64encode(digest) + b"\r\n" + headers + b"\r\n" + extra
     )
     return request
 
@@ -191,10 +194,11 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def says(*frames: bytes) -> Talk:
-    """A server that upgrades, sends frames at once, and then only reads."""
+    """A server that upgrades, sends frames at once, reads, and hangs up when the client closes."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upgrade(reader, writer, b"".join(frames))
-        await reader.read(-1)
+        while (await read_frame(reader))[0] != CLOSE:
+            continue
 
     return talk

@@ -34,6 +34,7 @@ class Raw:
         """Connect; ``receive_buffer`` bytes of SO_RCVBUF, 0 leaves them to the system."""
         sock = socket.socket()
         sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:

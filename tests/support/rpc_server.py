@@ -40,6 +40,9 @@ class RpcServer:
         held: by connection, what it is subscribed to.
         unknown: channels that are left out of answers.
         methods: what other methods answer.
+        arrays: every array that came, as it came.
+        answers: what we were answered when we called: by id, or whole arrays.
+        batch: what becomes of the answers to an array before they are sent; None: nothing is sent.
         refusals: statuses and headers that the next upgrades are answered with instead.
         upgrades: when each upgrade was asked for, monotonic seconds.
     """
@@ -51,8 +54,17 @@ class RpcServer:
         self.open: list[ServerConnection] = []
         self.unknown: set[str] = set()
         self.methods: dict[str, Callable[[Any], object]] = {"echo": lambda params: params}
+        self.arrays: list[list[Any]] = []
+        self.answers: list[Any] = []
+        self.batch: Callable[[list[Any]], object] = lambda answers: answers[::-1] or None
+        self._calls: set[str] = set()
         self.refusals: deque[tuple[int, dict[str, str]]] = deque()
         self.upgrades: list[float] = []
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2].strip("/"))
 
     @property
     def wanted(self) -> list[str]:
@@ -67,6 +79,13 @@ class RpcServer:
         """Send a message to everybody who is connected."""
         for connection in self.open:
             await connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
+
+    async def call(self, *calls: dict[str, Any], as_array: bool = False) -> None:
+        """Ask the client; the answers are found in :attr:`answers`."""
+        self._calls |= {call["id"] for call in calls if "id" in call}
+        messages = [{"jsonrpc": "2.0", **call} for call in calls]
+        for message in [messages] if as_array else messages:
+            await self.tell(message)
 
     async def publish(self, channel: str, data: object) -> None:
         """Send data of a channel, to everybody."""
@@ -102,21 +121,36 @@ class RpcServer:
             self.open.remove(connection)
 
     async def _answer(self, connection: ServerConnection, number: int, request: Any) -> None:
-        if not isinstance(request, dict) or "method" not in request:
+        if self._is_answer(request):
+            self.answers.append(request)
+        elif isinstance(request, list) and request and isinstance(request[0], dict):
+            self.arrays.append(request)
+            answers = [await self._answer_one(number, member) for member in request]
+            answer = self.batch([answer for answer in answers if answer is not None])
+            if answer is not None:
+                await connection.send(json.dumps(answer))
+        elif not isinstance(request, dict) or "method" not in request:
             await connection.send(json.dumps(request))
-            return
+        elif (answer := await self._answer_one(number, request)) is not None:
+            await connection.send(json.dumps(answer))
+
+    def _is_answer(self, message: Any) -> bool:
+        first = message[0] if isinstance(message, list) and message else message
+        return isinstance(first, dict) and "method" not in first and first.get("id") in self._calls
+
+    async def _answer_one(self, number: int, request: dict[str, Any]) -> dict[str, object] | None:
         method, params = request["method"], request.get("params")
         self.requests.append((number, method, params))
-        answer = {"jsonrpc": "2.0", "id": request.get("id")}
+        answer: dict[str, object] = {"jsonrpc": "2.0", "id": request.get("id")}
         try:
             result = self._result(number, method, params)
         except Fault as fault:
             answer["error"] = fault.error
         else:
             if result is SILENCE:
-                return
+                return None
             answer["result"] = await result if asyncio.iscoroutine(result) else result
-        await connection.send(json.dumps(answer))
+        return answer if "id" in request else None
 
     def _result(self, number: int, method: str, params: Any) -> object:
         if method in self.methods:

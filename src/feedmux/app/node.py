@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -13,9 +12,11 @@ from functools import partial
 
 import uvloop
 
+from feedmux.app import memory
 from feedmux.app.descriptors import make_room
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
+from feedmux.app.workers import Workers
 
 log = logging.getLogger("feedmux.node")
 
@@ -29,22 +30,10 @@ def run(settings: Settings) -> None:
         CannotListen: the address is taken, or not ours.
         InvalidCertificate: the files of TLS cannot be used.
     """
+    work = serve(settings) if settings.workers == 1 else serve_with_workers(settings)
     factory = uvloop.new_event_loop if settings.uvloop else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(settings))
-
-
-def calm_collector() -> None:
-    """Keep Python's collector of circles from stopping everybody.
-
-    A whole collection looks at every object of every client, which takes long enough to be seen in
-    everybody's latency, and by default it comes each time the heap has grown by a quarter: in a storm
-    of clients, again and again. Clients that go leave no circles, so young objects are all that has
-    to be looked at; what was loaded at the start is not looked at again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 50, 1_000)
+        runner.run(work)
 
 
 async def serve(settings: Settings, beside: Beside | None = None) -> None:
@@ -58,7 +47,7 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
         beside: runs while the gateway serves; is given the event that ends everything.
     """
     stop = asyncio.Event()
-    calm_collector()
+    memory.calm_collector()
     make_room(settings.max_clients_total, settings.max_half_open)
     gateway = build(settings, loop=asyncio.get_running_loop())
     await gateway.server.start()
@@ -67,12 +56,22 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
         async with asyncio.TaskGroup() as tasks:
             for driver in gateway.drivers:
                 tasks.create_task(driver.run())
+            tasks.create_task(memory.keep(stop))
             log.info("Listening on %s://%s:%d/ws", scheme, settings.host, gateway.server.port)
             companion = tasks.create_task(beside(stop)) if beside is not None else None
             await stop.wait()
             if companion is not None:
                 await companion
             await _end(gateway, settings)
+    log.info("Ended")
+
+
+async def serve_with_workers(settings: Settings) -> None:
+    """Do the same with several processes; see :mod:`feedmux.app.workers`."""
+    stop = asyncio.Event()
+    workers = Workers(settings)
+    with _signals_set(stop, workers.reload):
+        await workers.run(stop)
     log.info("Ended")
 
 

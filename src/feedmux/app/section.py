@@ -78,6 +78,13 @@ def lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError("no power of two")
+    return value
+
+
+PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
 Url = Annotated[str, AfterValidator(_websocket_url)]
 RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
 

@@ -9,14 +9,14 @@ is the defaults, whatever the environment says.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from feedmux.app.secret import Secret
-from feedmux.app.section import RedisUrl, Section, Url, auto, key, lower, split, upper
+from feedmux.app.section import PowerOfTwo, RedisUrl, Section, Url, auto, key, lower, split, upper
 
 Category = Literal["linear", "spot", "inverse"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -282,6 +282,23 @@ class Deribit(Section):
     )
 
 
+class Processes(Section):
+    """Processes"""
+
+    workers: int = key(
+        1,
+        "How many processes serve clients; with more than one, another one speaks to the venues.",
+        between=(1, 32),
+    )
+    shm_ring_bytes: PowerOfTwo = key(
+        64 << 20,
+        "Size of the shared memory through which workers get their data.",
+        between=(1 << 20, 1 << 34),
+        unit="bytes",
+        expected="a power of two from 1048576 to 17179869184",
+    )
+
+
 class Logging(Section):
     """Log"""
 
@@ -316,10 +333,12 @@ class Cluster(Section):
     redis_retry_on_timeout: bool = key(True, "Accepted, not used yet: see REDIS_URL.", idle=NO_CLUSTER)
 
 
-SECTIONS: tuple[type[Section], ...] = (Server, Security, Clients, Upstream, Deribit, Logging, Cluster)
+SECTIONS: tuple[type[Section], ...] = (
+    Server, Security, Clients, Processes, Upstream, Deribit, Logging, Cluster
+)  # fmt: skip
 
 
-class Settings(Cluster, Logging, Deribit, Upstream, Clients, Security, Server):
+class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Security, Server):
     """Every setting of a gateway, as flat attributes; frozen."""
 
     @model_validator(mode="after")
@@ -335,6 +354,12 @@ class Settings(Cluster, Logging, Deribit, Upstream, Clients, Security, Server):
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_key" if self.tls_cert else "tls_cert")
         return self
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return every setting as a value that travels, secrets revealed: for our own processes only."""
+    values = settings.model_dump()
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in values.items()}
 
 
 def fields() -> dict[str, FieldInfo]:

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from feedmux import __version__
 from feedmux._native.outbox import TopicRow
 from feedmux._native.text import MergedText, ObjectText, data_frame
-from feedmux.app import metrics
+from feedmux.app import census, metrics
+from feedmux.app.census import Figures
 from feedmux.app.config import venue_url
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
+from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
+from feedmux.bus.shm_road import make_road
 from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
 from feedmux.client.settings import LinkConfig
 from feedmux.client.user import CarrierUser
+from feedmux.core import latency as latency_figures
+from feedmux.core import stats
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
+from feedmux.edge import house
+from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
-from feedmux.edge.server import Server
+from feedmux.edge.server import Server, listen_for
 from feedmux.edge.session import Peer, Rules, Session
 from feedmux.edge.tls import Tls, TlsFiles
 from feedmux.feed.driver import Driver, DriverConfig
@@ -39,6 +47,15 @@ from feedmux.venue.bybit import INTERVALS, Bybit
 from feedmux.venue.bybit_data import TICKER_PLAN
 from feedmux.wire.place import Place, Places
 from feedmux.wire.stream import StreamFormat
+
+__all__ = ["build", "build_edge", "build_feed", "listen_for", "make_counts", "make_road", "shared_door"]
+
+RULES: Final[stats.Rules] = {
+    "server": house.RULES,
+    "latency": latency_figures.RULES,
+    "feeds": stats.Rule.JOIN,
+}
+"""How the figures of several processes add up."""
 
 LABELS = {"linear": "futures", "spot": "spot", "inverse": "inverse"}
 """The word that stands for a Bybit market in stream names."""
@@ -73,21 +90,130 @@ class Served(NamedTuple):
     merging: MakeMerge | None = None
 
 
+class FeedParts(NamedTuple):
+    """The parts of a feed process, connected and not started."""
+
+    writer: ShmWriter
+    drivers: tuple[Driver, ...]
+
+    def figures(self) -> Figures:
+        """What it counts."""
+        return {"feeds": [driver.statistics() for driver in self.drivers]}
+
+
+class EdgeParts(NamedTuple):
+    """The parts of an edge process, connected and not started.
+
+    Args:
+        server: its clients.
+        reader: its end of the bus.
+        figures: what it counts itself.
+    """
+
+    server: Server
+    reader: ShmReader
+    figures: Callable[[], Figures]
+
+    async def attach(self, road: int, ring: int, page: int, bell: int) -> None:
+        """Read from another feed; the descriptors are ours from now on."""
+        await self.reader.attach(socket.socket(fileno=road), RingParts(ring, page, bell))
+
+
 def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
-    """Connect venues, bus, hub and edge as ``settings`` say.
+    """Connect venues, bus, hub and edge as ``settings`` say, all in this process.
 
     Raises:
         InvalidCertificate: the files of TLS cannot be used.
     """
-    clock = SystemClock()
     bus = InprocBus()
-    served = [_served(settings, name) for name in settings.venues]
-    drivers = {(one.place.venue, one.place.market): _driver(settings, one, bus, clock) for one in served}
+    drivers = _drivers(settings, bus)
     bus.serve(Sources(drivers))
-    latency = Latency()
-    hub = Hub(TopicRow, clock, loop.call_later, latency=latency)
+    hub, latency = _hub(loop)
     hub.connect(bus.reader("hub", hub))
-    places = Places(settings.brand, [one.place for one in served])
+    feeds = tuple(drivers.values())
+
+    def figures() -> Figures:
+        feed = {"feeds": [driver.statistics() for driver in feeds]}
+        return {**_edge_figures(server, hub, latency), **feed}
+
+    server = _server(settings, hub, latency, figures, loop=loop)
+    return Gateway(server, hub, latency, feeds)
+
+
+def build_feed(settings: Settings) -> FeedParts:
+    """Connect venues and the writer's end of a bus to other processes.
+
+    Raises:
+        NoMemory: the system does not lend enough for the ring.
+    """
+    writer = ShmWriter(capacity=settings.shm_ring_bytes)
+    drivers = _drivers(settings, writer)
+    writer.serve(Sources(drivers))
+    return FeedParts(writer, tuple(drivers.values()))
+
+
+def build_edge(
+    settings: Settings,
+    *,
+    loop: asyncio.AbstractEventLoop,
+    door: Door,
+    whole: Callable[[Figures], Figures],
+) -> EdgeParts:
+    """Connect the reader's end of a bus from another process, hub and edge.
+
+    Args:
+        settings: all of them.
+        loop: the event loop.
+        door: counts the clients of all edges.
+        whole: of our own figures makes those of the whole gateway.
+
+    Raises:
+        InvalidCertificate: the files of TLS cannot be used.
+    """
+    hub, latency = _hub(loop)
+    reader = ShmReader(hub)
+    hub.connect(reader)
+
+    def figures() -> Figures:
+        return _edge_figures(server, hub, latency)
+
+    server = _server(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door)
+    return EdgeParts(server, reader, figures)
+
+
+def _drivers(settings: Settings, publisher: Publisher) -> dict[tuple[str, str], Driver]:
+    clock = SystemClock()
+    served = [_served(settings, name) for name in settings.venues]
+    return {(one.place.venue, one.place.market): _driver(settings, one, publisher, clock) for one in served}
+
+
+def _edge_figures(server: Server, hub: Hub, latency: Latency) -> Figures:
+    states = Counter(str(state or "pending") for state in hub.topics().values())
+    return {
+        "server": server.statistics(),
+        "hub": hub.statistics(),
+        "latency": latency.statistics(),
+        "states": dict(states),
+    }
+
+
+def _hub(loop: asyncio.AbstractEventLoop) -> tuple[Hub, Latency]:
+    latency = Latency()
+    return Hub(TopicRow, SystemClock(), loop.call_later, latency=latency), latency
+
+
+def _server(
+    settings: Settings,
+    hub: Hub,
+    latency: Latency,
+    figures: Callable[[], Figures],
+    *,
+    loop: asyncio.AbstractEventLoop,
+    door: Door | None = None,
+) -> Server:
+    """The edge of a hub; ``figures`` are those of the whole gateway."""
+    clock = SystemClock()
+    places = Places(settings.brand, [_served(settings, name).place for name in settings.venues])
     layout = stream_format(places, statuses=settings.status_messages)
     rules = _rules(settings)
 
@@ -96,16 +222,17 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
 
     routes: dict[str, Route] = {}
     house = House(
-        _server_config(settings),
+        server_config(settings),
         make_session=make_session,
         routes=routes,
         clock=clock,
         loop=loop,
         latency=latency,
+        door=door,
     )
-    gateway = Gateway(Server(house, tls(settings)), hub, latency, tuple(drivers.values()))
-    routes.update(_routes(gateway, settings))
-    return gateway
+    server = Server(house, tls(settings))
+    routes.update(_routes(server, figures, settings))
+    return server
 
 
 def tls(settings: Settings) -> Tls | None:
@@ -214,7 +341,8 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _server_config(settings: Settings) -> ServerConfig:
+def server_config(settings: Settings) -> ServerConfig:
+    """What the settings say about the listener and its clients."""
     return ServerConfig(
         host=settings.host,
         port=settings.port,
@@ -238,7 +366,7 @@ def _server_config(settings: Settings) -> ServerConfig:
     )
 
 
-def _routes(gateway: Gateway, settings: Settings) -> dict[str, Route]:
+def _routes(server: Server, figures: Callable[[], Figures], settings: Settings) -> dict[str, Route]:
     about = {
         "name": f"{settings.brand.capitalize()} Futures WebSocket",
         "version": __version__,
@@ -246,29 +374,21 @@ def _routes(gateway: Gateway, settings: Settings) -> dict[str, Route]:
         "health": "/health",
         "ready": "/ready",
     }
-    snapshot = partial(_snapshot, gateway)
+
+    def now() -> metrics.Snapshot:
+        return census.snapshot(figures())
+
     routes: dict[str, Route] = {
         "/": lambda: Reply(200, about),
-        "/ready": lambda: Reply(503, {"ok": False}) if gateway.server.draining else Reply(200, {"ok": True}),
-        "/stats": lambda: Reply(200, metrics.stats(snapshot(), max_clients=settings.max_clients_total)),
+        "/ready": lambda: Reply(503, {"ok": False}) if server.draining else Reply(200, {"ok": True}),
+        "/stats": lambda: Reply(200, metrics.stats(now(), max_clients=settings.max_clients_total)),
     }
     if settings.health_check_enabled:
-        routes["/health"] = lambda: Reply(*metrics.health(snapshot()))
+        routes["/health"] = lambda: Reply(*metrics.health(now()))
     if settings.metrics_enabled:
-        routes["/metrics"] = partial(_metrics, snapshot)
+        routes["/metrics"] = lambda: _metrics(now())
     return routes
 
 
-def _metrics(snapshot: Callable[[], metrics.Snapshot]) -> Reply:
-    return Reply(200, metrics.prometheus(snapshot()), content_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _snapshot(gateway: Gateway) -> metrics.Snapshot:
-    states = Counter(str(state or "pending") for state in gateway.hub.topics().values())
-    return metrics.Snapshot(
-        server=gateway.server.statistics(),
-        hub=gateway.hub.statistics(),
-        latency=gateway.latency.statistics(),
-        feeds=[driver.statistics() for driver in gateway.drivers],
-        states=states,
-    )
+def _metrics(now: metrics.Snapshot) -> Reply:
+    return Reply(200, metrics.prometheus(now), content_type="text/plain; version=0.0.4; charset=utf-8")

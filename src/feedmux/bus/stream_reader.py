@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import time
-from collections.abc import Callable
-from typing import Final
 
-import msgspec
-
-from feedmux.bus.road import Road
-from feedmux.model.errors import MalformedMessage
-from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
-from feedmux.model.ports import Sink, Statistics
-from feedmux.model.topic import Topic
-from feedmux.wire.record import Drop, Lost, Record, Want, encode
-
-_ASKS_HIGH_BYTES: Final = 64 * 1024  # above this, asks wait in the reader, one per topic
-_UNHEARD: Final = -1  # the epoch of a topic of which nothing has come yet
+from feedmux.bus.reader_end import ReaderEnd, WriterRoad
+from feedmux.model.event import Envelope
+from feedmux.wire.record import Lost
 
 
-class _Held:
-    """One topic that a reader holds: how it is asked for, and the last position of it."""
-
-    __slots__ = ("epoch", "request", "seq")
-
-    def __init__(self, request: bytes) -> None:
-        self.request = request
-        self.epoch = _UNHEARD
-        self.seq = 0
-
-
-class StreamReader:
-    """A reader process' end: a :class:`feedmux.model.ports.Bus`.
-
-    Args:
-        sink: where everything goes that this process wants.
-        now_ns: Unix time in nanoseconds, for the gaps and statuses that begin here.
-    """
-
-    def __init__(self, sink: Sink, *, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._sink = sink
-        self._now_ns = now_ns
-        self._held: dict[Topic, _Held] = {}
-        self._told: set[Topic] = set()  # what the writer knows that we hold
-        self._asks: dict[Topic, None] = {}  # what it has to be told about
-        self._road: _WriterRoad | None = None
-        self._was_cut = False
-        self._is_closed = False
-        self._counts = {"received": 0, "ignored": 0, "lost": 0, "cuts": 0}
+class StreamReader(ReaderEnd):
+    """A reader process' end: a :class:`feedmux.model.ports.Bus`; see :class:`ReaderEnd`."""
 
     async def attach(self, sock: socket.socket) -> None:
         """Read from the writer at the other end of ``sock``, which is ours from now on.
@@ -59,148 +20,4 @@ class StreamReader:
         Raises:
             ConnectFailed: it is not a connected Unix stream socket.
         """
-        await _WriterRoad(self).begin(sock)
-
-    def want(self, topic: Topic, asker: int = 0) -> None:
-        """Ask for ``topic``; repeating it is answered again. Never blocks.
-
-        While there is no writer the answer is a ``pending`` status, given before this returns; a
-        topic that cannot be written down is ``refused`` in the same way.
-        """
-        if self._is_closed:
-            return
-        try:
-            request = encode(Want(topic, asker))
-        except MalformedMessage as error:
-            self._tell(topic, _Held(b""), EventKind.STATUS, Status(State.REFUSED, str(error)))
-            return
-        held = self._held.setdefault(topic, _Held(request))
-        held.request = request
-        if self._road is None:
-            status = Status(State.PENDING, "the feed process is not connected yet")
-            self._tell(topic, held, EventKind.STATUS, status)
-        else:
-            self._ask(topic)
-
-    def drop(self, topic: Topic) -> None:
-        """No longer ask for ``topic``; nothing of it reaches the sink from now on."""
-        if self._held.pop(topic, None) is None:
-            return
-        if topic in self._told:
-            self._ask(topic)
-        else:
-            self._asks.pop(topic, None)
-
-    def close(self) -> None:
-        """Give everything back; the writer forgets this holder. Closing twice is allowed."""
-        self._is_closed = True
-        self._held.clear()
-        if self._road is not None:
-            self._road.cut("closed")
-
-    def statistics(self) -> Statistics:
-        """Counters since the start, and how many topics are held."""
-        return {"connected": self._road is not None, "topics": len(self._held), **self._counts}
-
-    def _ask(self, topic: Topic) -> None:
-        """Tell the writer about ``topic`` when this loop turn ends."""
-        if not self._asks:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._asks[topic] = None
-
-    def _flush(self) -> None:
-        if self._road is None or self._road.is_full or not self._asks:
-            return
-        asks = list(self._asks)
-        self._asks.clear()
-        self._road.write(b"".join(self._request(topic) for topic in asks))
-
-    def _request(self, topic: Topic) -> bytes:
-        held = self._held.get(topic)
-        if held is not None:
-            self._told.add(topic)
-            return held.request
-        self._told.discard(topic)
-        return encode(Drop(topic))
-
-    def _began(self, road: _WriterRoad) -> None:
-        if self._road is not None:
-            self._road.cut("another feed process took over")
-        self._road = road
-        if self._is_closed:
-            road.cut("closed")
-        elif self._was_cut:
-            self._heal(GapReason.LINK)
-        else:
-            for topic in self._held:
-                self._ask(topic)
-
-    def _received(self, envelope: Envelope) -> None:
-        held = self._held.get(envelope.topic)
-        if held is None:
-            self._counts["ignored"] += 1
-            return
-        self._counts["received"] += 1
-        if envelope.epoch > held.epoch or (envelope.epoch == held.epoch and envelope.seq > held.seq):
-            held.epoch, held.seq = envelope.epoch, envelope.seq
-        self._sink.receive(envelope)
-
-    def _lost(self, count: int) -> None:
-        self._counts["lost"] += count
-        self._heal(GapReason.SLOW)
-
-    def _heal(self, reason: GapReason) -> None:
-        """Say that an unknown amount is missing, and want everything again.
-
-        A topic of which nothing has come yet has no hole; it is only wanted again.
-        """
-        for topic, held in list(self._held.items()):
-            if self._held.get(topic) is not held:
-                continue  # the sink dropped it on hearing of another
-            if held.epoch != _UNHEARD:
-                self._tell(topic, held, EventKind.GAP, Gap(held.seq + 1, None, reason))
-            if topic in self._held:
-                self._ask(topic)
-
-    def _ended(self, road: _WriterRoad, reason: str) -> None:
-        if self._road is not road:
-            return
-        self._road = None
-        self._told.clear()
-        self._asks.clear()
-        self._counts["cuts"] += 1
-        self._was_cut = True
-        status = Status(State.RECONNECTING, reason)
-        for topic, held in list(self._held.items()):
-            if self._held.get(topic) is held:
-                self._tell(topic, held, EventKind.STATUS, status)
-
-    def _tell(self, topic: Topic, held: _Held, kind: EventKind, payload: Gap | Status) -> None:
-        """Give the sink an event that begins here, at the last position."""
-        text = msgspec.json.encode(payload)
-        epoch = max(held.epoch, 0)
-        self._sink.receive(Envelope(topic, epoch, held.seq, kind, 0, self._now_ns(), "", text))
-
-
-class _WriterRoad(Road):
-    """The reader's end of the writer."""
-
-    def __init__(self, reader: StreamReader) -> None:
-        super().__init__("the feed process", Envelope, Lost, high_bytes=_ASKS_HIGH_BYTES)
-        self._reader = reader
-
-    def on_begin(self) -> None:
-        self._reader._began(self)
-
-    def on_record(self, record: Record) -> None:
-        if isinstance(record, Envelope):
-            self._reader._received(record)
-        else:
-            assert isinstance(record, Lost)
-            self._reader._lost(record.count)
-
-    def on_room(self) -> None:
-        self._reader._flush()
-
-    def on_end(self, reason: str) -> None:
-        self._reader._ended(self, reason)
+        await WriterRoad(self, Envelope, Lost).begin(sock)

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from typing import Final
 
-import msgspec
-
-from feedmux.bus.road import Road
-from feedmux.core.demand import Demand
-from feedmux.model.errors import MalformedMessage
-from feedmux.model.event import Envelope, EventKind, Gap, GapReason
-from feedmux.model.ports import Source, Statistics
-from feedmux.model.topic import Topic
-from feedmux.wire.record import Drop, Lost, Record, Want, encode
-
-LOG: Final = logging.getLogger(__name__)
-UNFIT: Final = "bus.envelope_does_not_fit topic=%s error=%s"
+from feedmux.bus.writer_end import ReaderRoad, WriterEnd
+from feedmux.model.event import Envelope
+from feedmux.model.ports import Statistics
+from feedmux.wire.record import Lost, encode
 
 BOUND_BYTES: Final = 8 * 1024 * 1024
 
 
-class StreamWriter:
+class StreamWriter(WriterEnd["_ReaderRoad"]):
     """The writer's end: a :class:`feedmux.model.ports.Publisher` for other processes.
 
     Args:
@@ -31,19 +22,8 @@ class StreamWriter:
     """
 
     def __init__(self, *, bound_bytes: int = BOUND_BYTES) -> None:
+        super().__init__()
         self._bound_bytes = bound_bytes
-        self._source: Source | None = None
-        self._demand: Demand[Topic, _ReaderRoad] = Demand()
-        self._roads: dict[str, _ReaderRoad] = {}
-        self._is_closed = False
-        self._published = 0
-        self._unfit = 0
-
-    def serve(self, source: Source) -> None:
-        """Let ``source`` answer from now on; what is wanted already, it is told now."""
-        self._source = source
-        for topic, road in self._demand.wants():
-            source.want(topic, road.peer)
 
     async def attach(self, sock: socket.socket, holder: str) -> None:
         """Serve the reader process at the other end of ``sock``, which is ours from now on.
@@ -64,74 +44,17 @@ class StreamWriter:
         if not roads:
             return
         self._published += 1
-        data = self._encode(envelope)
+        data = self._fit(envelope, encode)
         if data is not None:
             for road in roads:
                 road.offer(data)
 
-    def _encode(self, envelope: Envelope) -> bytes | None:
-        try:
-            return encode(envelope)
-        except MalformedMessage as error:
-            self._unfit += 1
-            if self._unfit == 1:  # once is enough to find the source; the count is in statistics()
-                LOG.warning(UNFIT, envelope.topic, error)
-        if envelope.kind not in (EventKind.SNAPSHOT, EventKind.UPDATE):
-            return None
-        gap = Gap(envelope.seq, envelope.seq, GapReason.LINK)
-        return self._encode(
-            msgspec.structs.replace(envelope, kind=EventKind.GAP, key="", payload=msgspec.json.encode(gap))
-        )
 
-    def close(self) -> None:
-        """End every road; what this turn published still leaves for readers that keep up."""
-        self._is_closed = True
-        for road in list(self._roads.values()):
-            road.flush()
-            road.finish("closed")
-
-    def statistics(self) -> Statistics:
-        """Counters since the start; ``readers`` by holder."""
-        return {
-            "readers": {holder: road.statistics() for holder, road in self._roads.items()},
-            "topics": len(self._demand),
-            "published": self._published,
-            "unfit": self._unfit,
-        }
-
-    def _began(self, road: _ReaderRoad) -> None:
-        if self._is_closed:
-            road.cut("closed")
-            return
-        former = self._roads.get(road.peer)
-        if former is not None:
-            former.cut("replaced")
-        self._roads[road.peer] = road
-
-    def _asked(self, road: _ReaderRoad, record: Want | Drop) -> None:
-        if isinstance(record, Want):
-            self._demand.add(record.topic, road)
-            if self._source is not None:
-                self._source.want(record.topic, road.peer, record.asker)
-        else:
-            self._demand.remove(record.topic, road)
-            if self._source is not None:
-                self._source.drop(record.topic, road.peer)
-
-    def _ended(self, road: _ReaderRoad) -> None:
-        if self._roads.get(road.peer) is road:
-            del self._roads[road.peer]
-            self._demand.forget(road)
-            if self._source is not None:
-                self._source.forget(road.peer)
-
-
-class _ReaderRoad(Road):
+class _ReaderRoad(ReaderRoad):
     """The writer's end of one reader: batches, bounds and counts what leaves for it."""
 
     def __init__(self, writer: StreamWriter, holder: str, bound_bytes: int) -> None:
-        super().__init__(holder, Want, Drop, high_bytes=bound_bytes // 2)
-        self._writer = writer
+        super().__init__(writer, holder, bound_bytes // 2)
         self._bound_bytes = bound_bytes
         self._loop = asyncio.get_running_loop()
         self._batch: list[bytes] = []
@@ -165,15 +88,13 @@ class _ReaderRoad(Road):
             self.write(encode(Lost(self._lost)))
             self._lost = 0
 
+    def leave(self) -> None:
+        """End, after what waits has gone, if the reader keeps up."""
+        self.flush()
+        self.finish("closed")
+
     def statistics(self) -> Statistics:
         return {"sent": self._sent, "dropped": self._dropped, "waiting_bytes": self.buffered_bytes}
-
-    def on_begin(self) -> None:
-        self._writer._began(self)
-
-    def on_record(self, record: Record) -> None:
-        assert isinstance(record, Want | Drop)
-        self._writer._asked(self, record)
 
     def _take_records(self) -> None:
         """Take asks while their answers have room; the rest stays unread until then."""
@@ -201,4 +122,4 @@ class _ReaderRoad(Road):
 
     def on_end(self, reason: str) -> None:
         self._batch.clear()
-        self._writer._ended(self)
+        super().on_end(reason)

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from feedmux.model.explain import Explanation, explain
     from feedmux.model.link_errors import ConnectFailed, LinkLost, RequestLost, RequestTimeout
     from feedmux.model.ports import Correlator
-    from feedmux.model.rpc import Reply, RpcError
+    from feedmux.model.rpc import Ask, Reply, RpcError
 
 _HOMES = {
     "Adapter": "feedmux.model.adapter",
+    "Ask": "feedmux.model.rpc",
     "AuthenticationFailed": "feedmux.model.errors",
     "BlockingLink": "feedmux.client.blocking",
     "CallFailed": "feedmux.model.errors",
@@ -61,6 +62,7 @@ _HOMES = {
 
 __all__ = [
     "Adapter",
+    "Ask",
     "AuthenticationFailed",
     "BlockingLink",
     "CallFailed",

@@ -2,11 +2,15 @@
 
 The link lives in a loop of its own, in one thread that ends with it. Every method waits for its
 result and raises what the link raises.
+
+Any thread may close it while others wait. Nothing is handed to the loop after its end has been
+decided, and what had been handed to it is cancelled, so nobody waits for an answer that cannot come.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -15,11 +19,15 @@ from typing import Final, Self, TypeVar
 
 from feedmux.client.events import Subscribed
 from feedmux.client.link import Link, LinkState
+from feedmux.client.parts import check_wait
+from feedmux.model.checks import require_kind, type_of
+from feedmux.model.errors import InvalidSetting
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Statistics
 
 _Result = TypeVar("_Result")
 _NOTHING: Final = object()
+_MAKER: Final = "a function that makes a link, e.g. lambda: connect(url)"
 
 
 class BlockingLink:
@@ -38,11 +46,18 @@ class BlockingLink:
         within_s: how long the first connection may take; None: one attempt decides.
 
     Raises:
+        InvalidSetting: ``make_link`` makes no link, or ``within_s`` is no time.
         FeedmuxError: why there is no connection.
     """
 
     def __init__(self, make_link: Callable[[], Link], *, within_s: float | None = None) -> None:
+        check_wait("within_s", within_s)
+        if not callable(make_link):
+            raise InvalidSetting("make_link", type_of(make_link), _MAKER)
         self._loop = asyncio.new_event_loop()
+        self._gate = threading.Lock()
+        """Whoever hands something to the loop, or ends it, has it."""
+        self._ended = False
         self._thread = threading.Thread(target=self._live, name="feedmux-link", daemon=True)
         self._thread.start()
         try:
@@ -81,26 +96,32 @@ class BlockingLink:
             timeout_s: how long to wait, seconds; None: for ever.
 
         Raises:
+            InvalidSetting: that is no time.
             TimeoutError: nothing came.
             LinkLost: the link was closed.
             FeedmuxError: the link ended with this.
         """
+        check_wait("timeout_s", timeout_s)
         return self._call(_next(self._link, timeout_s))
 
     def __iter__(self) -> Iterator[object]:
-        """Yield messages and notices until the link is closed."""
-        while (message := self._call(_next_or(self._link, _NOTHING))) is not _NOTHING:
-            yield message
+        """Yield messages and notices until the link is closed, by whichever thread."""
+        try:
+            while (message := self._call(_next_or(self._link, _NOTHING))) is not _NOTHING:
+                yield message
+        except LinkLost:
+            if not self._ended:
+                raise
 
     def statistics(self) -> Statistics:
         """Return counters since the start, and the present."""
         return self._call(_statistics(self._link))
 
     def close(self) -> None:
-        """End the link and its thread. May be repeated."""
-        if self._thread.is_alive():
+        """End the link and its thread. May be repeated, and called by several threads."""
+        with contextlib.suppress(LinkLost):  # another thread was faster
             self._call(self._link.close())
-            self._end()
+        self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -114,14 +135,16 @@ class BlockingLink:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(_cancel_all())
         finally:
             self._loop.close()
 
     def _call(self, work: Coroutine[object, object, _Result]) -> _Result:
-        if not self._thread.is_alive():
-            work.close()
-            raise LinkLost("the link was closed")
-        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._gate:
+            if self._ended:
+                work.close()
+                raise LinkLost("the link was closed")
+            waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return waiting.result()
         except CancelledError as error:
@@ -131,12 +154,23 @@ class BlockingLink:
             raise
 
     def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._gate:
+            if not self._ended:
+                self._ended = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _opened(make_link: Callable[[], Link], within_s: float | None) -> Link:
     link = make_link()
+    require_kind("make_link", link, Link, _MAKER)
     link.start()
     try:
         await link.wait_live(within_s)

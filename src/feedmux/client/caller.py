@@ -13,6 +13,8 @@ its deadline comes        :class:`RequestTimeout`; the answer, if it still comes
 the connection ends       :class:`RequestLost` at once; a repeatable request waits on
 the link is restored      nothing; what waits on is sent now, with the id it had
 he is cancelled           nothing is sent any more; the answer, if it comes, is counted as late
+a batch comes without it  :class:`RequestLost` at once: who answers a batch leaves no request out
+its batch is refused      :class:`CallFailed`
 ========================  =====================================================================
 """
 
@@ -20,19 +22,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from msgspec.structs import asdict
 
+from feedmux.client.secrecy import Secrecy
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import RequestFailAll, RequestResolve, RequestTrack
 from feedmux.client.telemetry_events import RequestTimeout as TimedOut
+from feedmux.core import jsonrpc
+from feedmux.core.hiding import secrets_in
 from feedmux.core.percentiles import Samples, Summary
 from feedmux.core.requests import Fate, Requests
 from feedmux.model.errors import CallFailed, FeedmuxError, InvalidSetting
 from feedmux.model.link_errors import RequestLost, RequestTimeout
 from feedmux.model.ports import Clock, Correlator, Statistics
-from feedmux.model.rpc import Reply
+from feedmux.model.rpc import Ask, Reply
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -52,13 +58,14 @@ class Transmit(Protocol):
 class _Waiting:
     """One who asked."""
 
-    __slots__ = ("answer", "asked_at", "message", "method", "timeout_s")
+    __slots__ = ("asked_at", "batch", "message", "method", "over", "result", "timeout_s")
 
-    def __init__(
-        self, message: object, method: str, timeout_s: float, answer: asyncio.Future[object]
-    ) -> None:
-        self.message, self.method, self.timeout_s, self.answer = message, method, timeout_s, answer
+    def __init__(self, message: object, method: str, timeout_s: float, over: asyncio.Future[None]) -> None:
+        self.message, self.method, self.timeout_s, self.over = message, method, timeout_s, over
+        self.result: object = None
+        """Not the future's: a task that waits for a future shows its result, which may be a token."""
         self.asked_at = 0.0
+        self.batch: Sequence[int] = ()
 
 
 class Caller:
@@ -69,6 +76,7 @@ class Caller:
         transmit: sends a message.
         limit: requests in flight at once.
         telemetry: who is told of requests and answers.
+        secrecy: what errors may not show.
         clock: time.
     """
 
@@ -79,9 +87,10 @@ class Caller:
         *,
         limit: int,
         telemetry: Telemetry,
+        secrecy: Secrecy,
         clock: Clock,
     ) -> None:
-        self._telemetry = telemetry
+        self._telemetry, self._secrecy = telemetry, secrecy
         self._round_trips_ms = Samples()
         self._correlator, self._transmit, self._clock = correlator, transmit, clock
         self._requests = Requests(limit)
@@ -111,39 +120,113 @@ class Caller:
             RequestTimeout: no answer came in time.
             RequestLost: the connection ended.
         """
-        if self._correlator is None:
-            raise InvalidSetting("adapter", "one without a correlator", "one whose server answers requests")
-        number = self._requests.begin(self._clock.monotonic(), timeout_s, repeatable=repeatable, what=method)
-        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        number = self._begin(method, timeout_s, repeatable=repeatable)
         try:
-            message = self._correlator.request(number, method, params)
-            self._waiting[number] = _Waiting(message, method, timeout_s, answer)
+            waiting = self._prepare(number, method, params, timeout_s)
             if now:
                 self._send(number)
             else:
                 self._requests.hold(number)
             self._set_timer()
-            return await answer
+            await waiting.over
+            return waiting.result
         finally:
             self._requests.cancel(number)
             self._waiting.pop(number, None)
 
+    async def call_all(self, asks: Sequence[Ask], *, timeout_s: float) -> list[object]:
+        """Ask all of it in one message of JSON-RPC 2.0, and wait for every answer.
+
+        Args:
+            asks: at least one.
+            timeout_s: how long, seconds above 0; who has no answer by then fails alone.
+
+        Returns:
+            By its place, the result, None for a notification, or the error of :meth:`call`.
+
+        Raises:
+            InvalidMessage: there is nothing to ask, or a member cannot be built; nothing was sent.
+            InvalidSetting: this link has no correlator, or the timeout is none.
+            Overflow: too many requests are in flight, or too much waits to be sent.
+            LinkLost: no connection is open.
+        """
+        numbers: list[int] = []
+        asked: list[_Waiting | None] = []  # None: a notification
+        messages: list[object] = []
+        try:
+            for ask in asks:
+                if ask.is_notification:
+                    messages.append(jsonrpc.notification(ask.method, ask.params))
+                    asked.append(None)
+                    continue
+                numbers.append(number := self._begin(ask.method, timeout_s))
+                waiting = self._prepare(number, ask.method, ask.params, timeout_s)
+                waiting.batch = numbers
+                messages.append(waiting.message)
+                asked.append(waiting)
+            self._transmit(jsonrpc.batch(messages))
+            for number in numbers:
+                self._note_sent(number)
+            self._set_timer()
+            waited = [waiting for waiting in asked if waiting is not None]
+            errors = await asyncio.gather(*(waiting.over for waiting in waited), return_exceptions=True)
+            results = iter([error or waiting.result for waiting, error in zip(waited, errors, strict=True)])
+            return [None if waiting is None else next(results) for waiting in asked]
+        finally:
+            for number in numbers:
+                self._requests.cancel(number)
+                self._waiting.pop(number, None)
+
     def take(self, message: object) -> bool:
         """Take a message that came; whether it was an answer to a request, ours or not.
 
-        An answer without an id is none to a request of ours: those all have one.
+        An answer without an id is none to a request of ours: those all have one. But a server that
+        cannot read a batch, or takes none, says so without an id: **Source** section 6.
         """
         reply = self._correlator.reply(message) if self._correlator is not None else None
-        if reply is None or reply.request_id is None:
+        if reply is None:
             return False
+        if reply.request_id is None:
+            return reply.error is not None and self._refuse_batch(reply)
+        self._settle(reply)
+        return True
+
+    def take_all(self, replies: Iterable[Reply]) -> None:
+        """Take the answers of one batch; what it ought to answer and does not has failed."""
+        due: dict[int, None] = {}
+        for reply in replies:
+            waiting = self._settle(reply)
+            if waiting is not None:
+                due.update(dict.fromkeys(waiting.batch))
+        for number in due:
+            waiting = self._waiting.pop(number, None)
+            if waiting is not None:
+                self._requests.cancel(number)
+                reason = "the server left it out of its answer to the batch"
+                _fail(waiting, RequestLost(waiting.method, reason, maybe_executed=True))
+
+    def _refuse_batch(self, reply: Reply) -> bool:
+        """Fail the batch that is under way; False where it may be about something else."""
+        batches = {id(waiting.batch): waiting.batch for waiting in self._waiting.values()}
+        (batch,) = batches.values() if len(batches) == 1 else [()]
+        for number in batch:
+            waiting = self._waiting.pop(number, None)
+            if waiting is not None:
+                self._requests.settle(number)
+                self._answer(waiting, reply)
+        return bool(batch)
+
+    def _settle(self, reply: Reply) -> _Waiting | None:
+        """Hand an answer to who waits for it."""
         settled = self._requests.settle(reply.request_id)
         waiting = self._waiting.pop(settled.request_id, None) if settled.request_id is not None else None
         if settled.fate is Fate.CLAIMED and waiting is not None:
             self._note_answer(settled.request_id or 0, waiting)
-            _answer(waiting, reply)
+            self._answer(waiting, reply)
         else:
-            _LOG.warning("an answer that nobody waits for (%s): id %.60r", settled.fate, reply.request_id)
-        return True
+            shown = self._secrecy.scrub(repr(reply.request_id))
+            _LOG.warning("an answer that nobody waits for (%s): id %s", settled.fate, shown)
+        return waiting
 
     @property
     def round_trips_ms(self) -> Summary | None:
@@ -193,10 +276,27 @@ class Caller:
         waiting = self._waiting.get(number)
         if waiting is not None:
             self._transmit(waiting.message)
+            self._note_sent(number)
+
+    def _note_sent(self, number: int) -> None:
+        waiting = self._waiting.get(number)
+        if waiting is not None:
             self._requests.sent(number)
             waiting.asked_at = self._clock.monotonic()
             if self._telemetry.tell is not None:
                 self._telemetry.tell(RequestTrack(len(self._waiting), number, waiting.timeout_s * 1000))
+
+    def _begin(self, method: str, timeout_s: float, *, repeatable: bool = False) -> int:
+        if self._correlator is None:
+            raise InvalidSetting("adapter", "one without a correlator", "one whose server answers requests")
+        return self._requests.begin(self._clock.monotonic(), timeout_s, repeatable=repeatable, what=method)
+
+    def _prepare(self, number: int, method: str, params: object, timeout_s: float) -> _Waiting:
+        assert self._correlator is not None
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(self._correlator.request(number, method, params), method, timeout_s, over)
+        self._waiting[number] = waiting
+        return waiting
 
     def _set_timer(self) -> None:
         """One timer for all: it is set for the earliest deadline, and looks again when it comes."""
@@ -220,6 +320,17 @@ class Caller:
                     self._telemetry.tell(TimedOut(len(self._waiting), lost.request_id))
         self._set_timer()
 
+    def _answer(self, waiting: _Waiting, reply: Reply) -> None:
+        if reply.error is None:
+            waiting.result = reply.result
+            if not waiting.over.done():
+                waiting.over.set_result(None)
+            return
+        # The server may repeat what it was asked.
+        self._secrecy.learn(secrets_in(waiting.message))
+        message, data = self._secrecy.text(reply.error.message), self._secrecy.value(reply.error.data)
+        _fail(waiting, CallFailed(waiting.method, reply.error.code, message, data))
+
     def _note_answer(self, number: int, waiting: _Waiting) -> None:
         took_ms = (self._clock.monotonic() - waiting.asked_at) * 1000
         self._round_trips_ms.record(took_ms)
@@ -227,14 +338,6 @@ class Caller:
             self._telemetry.tell(RequestResolve(len(self._waiting), took_ms, number))
 
 
-def _answer(waiting: _Waiting, reply: Reply) -> None:
-    if reply.error is not None:
-        error = reply.error
-        _fail(waiting, CallFailed(waiting.method, error.code, error.message, error.data))
-    elif not waiting.answer.done():
-        waiting.answer.set_result(reply.result)
-
-
 def _fail(waiting: _Waiting, error: FeedmuxError) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)
+    if not waiting.over.done():
+        waiting.over.set_exception(error)

@@ -39,10 +39,11 @@ from ssl import SSLContext, create_default_context
 from typing import Final
 
 from feedmux.client.connection import Connection
-from feedmux.client.endpoint import Endpoint
+from feedmux.client.endpoint import Endpoint, endpoints_of
 from feedmux.client.guard import Guard
 from feedmux.client.heartbeat import Heartbeat
-from feedmux.client.policy import Policy, patient
+from feedmux.client.policy import Policy, judge, patient
+from feedmux.client.secrecy import Secrecy, learn_config
 from feedmux.client.settings import LinkConfig
 from feedmux.client.trouble import Trouble
 from feedmux.client.user import CarrierUser
@@ -71,6 +72,7 @@ class Carrier:
         dice: where the jitter of the waits comes from.
         policy: what follows from a failure.
         ssl: how to check a ``wss`` server; by default against the system's certificates.
+        secrecy: what must not show; the secrets of URLs and configuration are added.
 
     Raises:
         InvalidSetting: a URL cannot work, or ``ssl`` is given for ``ws``.
@@ -86,11 +88,11 @@ class Carrier:
         dice: Dice,
         policy: Policy = patient,
         ssl: SSLContext | None = None,
+        secrecy: Secrecy | None = None,
     ) -> None:
-        secrets = {word for _, value in config.headers for word in (value, *value.split())}
-        self._endpoints = [Endpoint(url, secrets) for url in ([urls] if isinstance(urls, str) else urls)]
-        if not self._endpoints:
-            raise InvalidSetting("urls", urls, "at least one")
+        self._secrecy = Secrecy() if secrecy is None else secrecy
+        learn_config(self._secrecy, config)
+        self._endpoints = endpoints_of(urls, self._secrecy)
         self._endpoint = self._endpoints[0]
         if ssl is not None and not all(endpoint.is_secure for endpoint in self._endpoints):
             raise InvalidSetting("ssl", "a context", "none for a ws:// URL; use wss://")
@@ -113,8 +115,7 @@ class Carrier:
         self._reason = ""
         self._close_code: int | None = None
         self._attempts = self._opens = self._messages = 0
-        self._began_at = 0.0
-        self.connect_s = 0.0
+        self._began_at = self.connect_s = 0.0
         """How long the latest connection took to open."""
         self._guard = Guard(self._endpoint.text)
 
@@ -343,6 +344,7 @@ class Carrier:
             self.replace("its user failed to restore it")
 
     def _ended(self, reason: str) -> None:
+        reason = self._secrecy.text(reason)
         self._heartbeat.stop()
         if self._connection is not None:
             self._messages += self._connection.messages
@@ -357,12 +359,11 @@ class Carrier:
         """Judge a failure; tell that there will be another attempt, unless the link was closed or is over."""
         # Only what it says is kept: its traceback would keep the connection that failed.
         self._reason, self._error = reason, error.with_traceback(None)
-        error.__cause__ = None
         if self._is_closed():
             return
         now, failures = self._clock.monotonic(), self._machine.failures
         self._breaker.failed(now)
-        verdict = self._policy(error, failures)
+        verdict = judge(self._policy, error, failures, self._guard)
         if 0 < self._config.max_attempts <= failures:
             error = GaveUp(self._endpoint.text, reason, failures)
         if verdict.halt or isinstance(error, GaveUp):

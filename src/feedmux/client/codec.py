@@ -27,12 +27,12 @@ class JsonCodec:
         """
         if isinstance(message, bytes):
             return message, True
-        if isinstance(message, str):
-            return message.encode(), False
         try:
-            return _encode(message), False
+            return (message.encode() if isinstance(message, str) else _encode(message)), False
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise MalformedMessage("message to send", str(error)) from error
+            problem = str(error)
+        # Raised here, so that it does not carry the message: a UnicodeError would.
+        raise MalformedMessage("message to send", problem)
 
     def decode(self, payload: bytes, is_binary: bool, /) -> object:
         """Read one message.
@@ -43,12 +43,10 @@ class JsonCodec:
         if is_binary:
             return payload
         try:
-            return self.decode_text(payload)
-        except (msgspec.DecodeError, RecursionError):
-            pass
+            try:
+                return self.decode_text(payload)
+            except (msgspec.DecodeError, RecursionError, ArithmeticError):
+                return payload.decode()  # no JSON, or none that this machine can hold
         except UnicodeDecodeError as error:
-            raise MalformedMessage("text message", f"it is not UTF-8: {error.reason}") from error
-        try:
-            return payload.decode()
-        except UnicodeDecodeError as error:
-            raise MalformedMessage("text message", f"it is not UTF-8: {error.reason}") from error
+            problem = error.reason
+        raise MalformedMessage("text message", f"it is not UTF-8: {problem}")

@@ -16,15 +16,17 @@ and nothing can be sent, although the transport may need a few more turns of the
 - CLOSE from the server: answered with its own code, then hung up;
 - the transport ends by itself, or the frame parser refuses what came.
 
-This module and :mod:`feedmux.client.attempt` alone know picows 2.3, and make good for what that
-leaves to its user: it does not answer CLOSE (and its ``send_close`` without a code would send the
-illegal code 0), does not put fragments together, does not bound what waits to be sent, and takes
-masking keys that can be guessed (:mod:`feedmux.client.mask`), so that PING is answered here too.
+This module, :mod:`feedmux.client.attempt` and :mod:`feedmux.client.ears` alone know picows 2.3, and
+make good for what that leaves to its user: it does not answer CLOSE (and its ``send_close`` without
+a code would send the illegal code 0), does not put fragments together, does not bound what waits to
+be sent, and takes masking keys that can be guessed (:mod:`feedmux.client.mask`), so that PING is
+answered here too. After what it cannot take it reads on for 10 ms, and delivers a message that is
+too long, so that we end it ourselves.
 
 Deliberately absent: compression (picows never offers it; a compressed frame ends the
 connection), and the UTF-8 check of text, which belongs to whoever decodes it.
 
-Source: RFC 6455 §5.4 (fragments), §5.5 (control frames), §7.4 (codes).
+Source: RFC 6455 §5.2 (reserved bits), §5.4 (fragments), §5.5 (control frames), §7.4 (codes).
 """
 
 from __future__ import annotations
@@ -87,6 +89,7 @@ class Connection(WSListener):
         self._attempt: Attempt | None = None
         self._transport: WSTransport | None = None
         self._reason: str | None = None
+        self._fault = ""
         self._parts: bytearray | None = None
         self._parts_are_binary = False
         self._abort_timer: asyncio.TimerHandle | None = None
@@ -115,8 +118,10 @@ class Connection(WSListener):
         Raises:
             ConnectFailed: it did not open within ``connect_timeout_s``, or was ended meanwhile.
         """
-        attempt = self._attempt = Attempt(self._endpoint, self._config, tls=tls, turn=turn)
-        hung_up = "the server hung up before it answered the upgrade"
+        attempt = self._attempt = Attempt(
+            self._endpoint, self._config, tls=tls, turn=turn, broken=self._was_broken
+        )
+        hung_up = f"{attempt.who} hung up before it answered the upgrade"
         failure = ConnectFailed(self._endpoint.text, hung_up, cause=Cause.PROTOCOL)
         try:
             await attempt.run(self)
@@ -200,7 +205,8 @@ class Connection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         # Hot: `msg_type` alone costs 0.13 µs, so it is read once and compared by identity.
         kind = frame.msg_type
-        if (kind is _TEXT or kind is _BINARY) and frame.fin and not frame.rsv1 and self._parts is None:
+        is_data = kind is _TEXT or kind is _BINARY
+        if is_data and frame.fin and self._parts is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
             self.messages += 1
             try:
                 if kind is _TEXT:
@@ -216,7 +222,7 @@ class Connection(WSListener):
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         if self._transport is not None:
-            self._cease(self._why_ended(transport))
+            self._cease(self._fault or "the connection broke without a CLOSE")
             self._on_ended(self._reason or "")
 
     def pause_writing(self) -> None:
@@ -237,16 +243,16 @@ class Connection(WSListener):
 
     def _take(self, frame: WSFrame, kind: WSMsgType) -> None:
         """Take what is not a whole message in one frame."""
-        if kind is WSMsgType.CLOSE:
-            self._answer_close(frame.get_payload_as_bytes())
-        elif self._reason is not None:
+        if self._reason is not None and kind is not WSMsgType.CLOSE:
             return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._break("reserved bits, as of compression, which was not agreed on")
+        elif kind is WSMsgType.CLOSE:
+            self._answer_close(frame.get_payload_as_bytes())
         elif kind is WSMsgType.PONG:
             self._on_ponged(frame.get_payload_as_bytes())
         elif kind is WSMsgType.PING:
             self._pong(frame.get_payload_as_bytes())
-        elif frame.rsv1:
-            self._break("a compressed frame, though compression was not agreed on")
         elif (kind is WSMsgType.CONTINUATION) != (self._parts is not None):
             self._break("fragments of messages out of order")
         else:
@@ -274,12 +280,24 @@ class Connection(WSListener):
             except Exception:  # noqa: BLE001 - the outermost edge: blamed() logs and counts it
                 self._blamed()
 
+    def _was_broken(self, code: int, what: str) -> None:
+        """Read no further: picows found what it cannot take. What came before that is still received."""
+        if self._transport is None or self._fault:
+            return
+        is_long = code == WSCloseCode.MESSAGE_TOO_BIG.value
+        self._fault = self._too_long if is_long else _broke(self._endpoint.scrub(what))
+        self._transport.send_close(WSCloseCode(code))
+        self._transport.disconnect(graceful=False)
+
     def _break(self, what: str) -> None:
-        self.end(f"the server broke the protocol: {what}", WSCloseCode.PROTOCOL_ERROR.value)
+        self.end(_broke(what), WSCloseCode.PROTOCOL_ERROR.value)
 
     def _answer_close(self, payload: bytes) -> None:
         code = int.from_bytes(payload[:2], "big") if payload else None
         if self._reason is None:
+            if code is not None and not _may_be_sent(code):
+                self._break(f"a CLOSE with code {code}")
+                return
             self.close_code = code
         text = self._endpoint.scrub(payload[2:].decode(errors="replace"))
         self._cease(f"the server closed the connection ({code or 'no code'}{': ' if text else ''}{text})")
@@ -299,13 +317,14 @@ class Connection(WSListener):
     def _too_long(self) -> str:
         return f"a message is longer than max_message_bytes ({self._config.max_message_bytes})"
 
-    def _why_ended(self, transport: WSTransport) -> str:
-        handshake = transport.close_handshake
-        if handshake is None or handshake.sent is None:
-            return "the connection broke without a CLOSE"
-        if handshake.sent.code is WSCloseCode.MESSAGE_TOO_BIG:
-            return self._too_long
-        return f"the server broke the protocol: {self._endpoint.scrub(handshake.sent.reason)}"
+
+def _broke(what: str) -> str:
+    return f"the server broke the protocol: {what}"
+
+
+def _may_be_sent(code: int) -> bool:
+    """Whether a CLOSE may carry it. Source: RFC 6455 §7.4, and IANA's registry of 2026-09."""
+    return (1000 <= code <= 1014 and code not in {1004, 1005, 1006}) or 3000 <= code <= 4999
 
 
 def _ignore(payload: bytes) -> None:

@@ -31,26 +31,32 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
+from feedmux.client.asking import Asking
+from feedmux.client.callee import Callee
 from feedmux.client.caller import Caller
 from feedmux.client.carrier import Carrier
 from feedmux.client.events import Interrupted, Restored
 from feedmux.client.limiter import Limiter
 from feedmux.client.recorder import Recorder
+from feedmux.client.secrecy import Confidence, Secrecy
 from feedmux.client.settings import LinkConfig
 from feedmux.client.silence import Silence
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import ConnectionUpgrade, HeartbeatPong, SubscriptionRestore
 from feedmux.client.wishes import Wishes
+from feedmux.core import jsonrpc
+from feedmux.core.hiding import LEARNT, secrets_in
+from feedmux.core.jsonrpc import Batch, JsonRpc
 from feedmux.core.reconnect import State
 from feedmux.core.vigil import Step
 from feedmux.model.adapter import Adapter, Note
-from feedmux.model.errors import AuthenticationFailed, CallFailed, FeedmuxError, MalformedMessage
+from feedmux.model.checks import require_number
+from feedmux.model.errors import AuthenticationFailed, FeedmuxError, MalformedMessage
 from feedmux.model.link_errors import RequestLost
 from feedmux.model.ports import Clock
 
 _LOG: Final = logging.getLogger(__name__)
 _INVALID_TEXT: Final = 1007
-_A_MOMENT_S: Final = 0.001
 
 CarrierMaker = Callable[["Conversation"], Carrier]
 
@@ -63,6 +69,7 @@ class Conversation:
         make_carrier: makes the carrier that this is the user of.
         deliver: takes data and notices, in order.
         limiter: how much may be sent; None: as much as one likes.
+        secrecy: what may not show.
         config: bounds and deadlines.
         clock: time.
     """
@@ -74,12 +81,13 @@ class Conversation:
         *,
         deliver: Callable[[object], None],
         limiter: Limiter | None,
+        secrecy: Secrecy,
         config: LinkConfig,
         clock: Clock,
     ) -> None:
         self._adapter, self._codec = adapter, adapter.codec
-        self._deliver = deliver
-        self.limiter = limiter
+        self._deliver, self._secrecy = deliver, secrecy
+        self._limiter = limiter
         self._config, self._clock = config, clock
         self._tasks: asyncio.TaskGroup | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -94,15 +102,19 @@ class Conversation:
         self.failed = asyncio.Event()
         """Is set when an attempt failed, until it is live."""
         self.telemetry = Telemetry()
-        self.recorder: Recorder | None = None
+        self._recorder: Recorder | None = None
         self.caller = Caller(
             adapter.correlator,
             self.transmit,
             limit=config.max_in_flight,
             telemetry=self.telemetry,
+            secrecy=secrecy,
             clock=clock,
         )
-        self.wishes = Wishes(adapter, self, self._held_changed)
+        self.asking = Asking(self, self.caller, limiter=limiter, penalty_s=adapter.penalty_s, clock=clock)
+        self.callee = Callee(self.transmit, self._give_up, self._spawn, limit=config.max_in_flight)
+        self._has_batches = isinstance(adapter.correlator, JsonRpc) and adapter.correlator.batches
+        self.wishes = Wishes(adapter, self, self._held_changed, secrecy.text)
         self.carrier = make_carrier(self)
         self.carrier.tell_pongs(self._ponged)
 
@@ -110,7 +122,8 @@ class Conversation:
 
     async def request(self, method: str, params: object = None, /) -> object:
         """Ask on this connection, live or not; see :class:`feedmux.model.adapter.Dialogue`."""
-        return await self._ask(method, params, timeout_s=self._config.request_timeout_s)
+        patience_s = self._config.request_timeout_s
+        return await self.asking.ask(method, params, timeout_s=patience_s, is_users=False)
 
     async def send(self, message: object, /) -> None:
         """Send on this connection, live or not; see :class:`feedmux.model.adapter.Dialogue`."""
@@ -118,14 +131,13 @@ class Conversation:
 
     # What the link does for its user.
 
-    async def ask(self, method: str, params: object, *, timeout_s: float, repeatable: bool) -> object:
-        """Ask when the link is live and the budget allows, and wait for the answer.
-
-        See :meth:`Caller.call`; what is not repeatable is not kept until the link is live.
-        """
-        if not repeatable:
-            self.require_live(method)
-        return await self._ask(method, params, timeout_s=timeout_s, repeatable=repeatable, is_users=True)
+    async def send_within_budget(self, message: object, costs_as: str) -> None:
+        """Send a message when the link is live and the budget allows; see :meth:`Link.send`."""
+        self.require_live("a message")
+        if self._limiter is not None:
+            await self._limiter.admit(costs_as)
+            self.require_live("a message")
+        self.transmit(message)
 
     def require_live(self, method: str) -> None:
         """Refuse to send anything on a connection that is not restored.
@@ -137,30 +149,6 @@ class Conversation:
             why = f": {self.carrier.error}" if self.carrier.error else ""
             raise RequestLost(method, f"the link is {self.carrier.state}{why}", maybe_executed=False)
 
-    async def _ask(
-        self,
-        method: str,
-        params: object,
-        *,
-        timeout_s: float,
-        repeatable: bool = False,
-        is_users: bool = False,
-    ) -> object:
-        began = self._clock.monotonic()
-        if self.limiter is not None:
-            await self.limiter.admit_within(method, timeout_s)
-        if is_users and not repeatable:
-            self.require_live(method)
-        left_s = max(timeout_s - (self._clock.monotonic() - began), _A_MOMENT_S)
-        now = self.is_live or not is_users
-        try:
-            return await self.caller.call(method, params, timeout_s=left_s, now=now, repeatable=repeatable)
-        except CallFailed as error:
-            penalty_s = self._adapter.penalty_s(error)
-            if penalty_s and self.limiter is not None:
-                self.limiter.penalise(penalty_s)
-            raise
-
     def transmit(self, message: object) -> None:
         """Send a message now.
 
@@ -171,8 +159,9 @@ class Conversation:
         """
         payload, is_binary = self._codec.encode(message)
         self.carrier.send(payload, binary=is_binary)
-        if self.recorder is not None:
-            self.recorder.sent(payload, is_binary)
+        if self._recorder is not None:
+            self._recorder.hide(secrets_in(message, shortest=LEARNT))
+            self._recorder.sent(payload, is_binary)
 
     async def run(self) -> None:
         """Carry the conversation until the carrier is closed.
@@ -197,10 +186,16 @@ class Conversation:
         if problem is not None:
             raise problem
 
+    def record(self, recorder: Recorder | None) -> None:
+        """Have both directions written down from now on; None ends it."""
+        if recorder is not None:
+            recorder.hide(self._secrecy.certain)
+        self._recorder = recorder
+
     def reconcile(self) -> None:
         """Let the other side know of changed wishes, soon."""
         if self.is_live:
-            self._spawn(self._reconcile())
+            self._spawn(self._carefully(self.wishes.reconcile, "its subscriptions could not be changed"))
 
     # What the carrier calls.
 
@@ -210,7 +205,7 @@ class Conversation:
             connect_ms = self.carrier.connect_s * 1000
             self.telemetry.tell(ConnectionUpgrade(connect_ms, self.carrier.endpoint.text))
         self._silence.restart(self._clock.monotonic())
-        self._spawn(self._restore())
+        self._spawn(self._carefully(self._restore, "it could not be restored"))
 
     def received(self, payload: bytes) -> None:
         """One text message."""
@@ -222,8 +217,8 @@ class Conversation:
 
     def lost(self, reason: str) -> None:
         """The connection ended."""
-        if self.recorder is not None:
-            self.recorder.closed(self.carrier.close_code, reason)
+        if self._recorder is not None:
+            self._recorder.closed(self.carrier.close_code, reason)
         is_hole = self.is_live and self.carrier.state is not State.CLOSED
         self._forget(reason)
         if is_hole:
@@ -243,15 +238,15 @@ class Conversation:
     # What comes.
 
     def _take(self, payload: bytes, *, is_binary: bool) -> None:
-        if self.recorder is not None:
-            self.recorder.received(payload, is_binary)
+        if self._recorder is not None:
+            self._recorder.received(payload, is_binary)
         try:
             message = self._codec.decode(payload, is_binary)
         except MalformedMessage as error:
             self.carrier.replace(str(error), _INVALID_TEXT)
             return
         note = None
-        is_answer = self.caller.take(message)
+        is_answer = self._take_rpc(message)
         if not is_answer:
             note = self._adapter.inspect(message)
         if self._silence.interval_s:
@@ -260,6 +255,16 @@ class Conversation:
             self._take_note(note, message)
         elif not is_answer:
             self._deliver(message)
+
+    def _take_rpc(self, message: object) -> bool:
+        """Whether it was an answer or a call; what else an array with one of these holds is passed over."""
+        if type(message) is not list:
+            return self.caller.take(message) or self.callee.take(message)
+        batch = jsonrpc.read(message) if self._has_batches else None
+        if not isinstance(batch, Batch):
+            return False
+        self.caller.take_all(batch.replies)
+        return self.callee.take_batch(batch) or bool(batch.replies)
 
     def _take_note(self, note: Note, message: object) -> None:
         if note.is_pong:
@@ -278,25 +283,34 @@ class Conversation:
         try:
             self.transmit(message)
         except FeedmuxError as error:
-            self.carrier.replace(f"it could not be answered: {error}")
+            self._give_up(f"it could not be answered: {error}")
+
+    def _give_up(self, reason: str) -> None:
+        self.carrier.replace(reason)
 
     # Restoring.
 
     async def _restore(self) -> None:
         began = self.carrier.opens
+        await self._authenticate()
+        await self._adapter.prepare(self)
+        await self.wishes.reconcile()
+        if began == self.carrier.opens and self.carrier.is_open:
+            self._go_live()
+
+    async def _carefully(self, work: Callable[[], Coroutine[None, None, None]], failure: str) -> None:
+        """Do something that the adapter has a part in; what it raises costs the connection, or the link."""
         try:
-            await self._authenticate()
-            await self._adapter.prepare(self)
-            await self.wishes.reconcile()
-            if began == self.carrier.opens and self.carrier.is_open:
-                self._go_live()
+            await work()
         except AuthenticationFailed as error:
+            self._secrecy.cleanse(error)
             self.carrier.halt(error)
         except FeedmuxError as error:
-            self.carrier.replace(f"it could not be restored: {error}")
-        except Exception:  # noqa: BLE001 - the outermost edge of somebody's code
+            self.carrier.replace(f"{failure}: {error}")
+        except Exception as error:  # noqa: BLE001 - the outermost edge of somebody's code
+            self._secrecy.cleanse(error)
             _LOG.exception("the adapter of %s failed", self._adapter.name)
-            self.carrier.replace("its adapter failed to restore it")
+            self.carrier.replace(f"{failure}: its adapter raised {type(error).__name__}")
 
     def _go_live(self) -> None:
         self.is_live = True
@@ -318,28 +332,21 @@ class Conversation:
             self.reconcile()
 
     async def _authenticate(self) -> None:
-        valid_s = await self._adapter.authenticate(self)
+        valid_s = await self._adapter.authenticate(Confidence(self, self._learn))
         if valid_s is not None:
+            require_number("result of authenticate()", valid_s, "seconds above 0, or None", above=0)
             loop = asyncio.get_running_loop()
             self._renewal = loop.call_later(valid_s, self._renew_authentication)
 
+    def _learn(self, secrets: set[str]) -> None:
+        """Let nothing show that passed while somebody said who he is."""
+        self._secrecy.learn(secrets)
+        if self._recorder is not None:
+            self._recorder.hide(secrets)
+
     def _renew_authentication(self) -> None:
         self._renewal = None
-        self._spawn(self._stay_authenticated())
-
-    async def _stay_authenticated(self) -> None:
-        try:
-            await self._authenticate()
-        except AuthenticationFailed as error:
-            self.carrier.halt(error)
-        except FeedmuxError as error:
-            self.carrier.replace(f"its authentication could not be renewed: {error}")
-
-    async def _reconcile(self) -> None:
-        try:
-            await self.wishes.reconcile()
-        except FeedmuxError as error:
-            self.carrier.replace(f"its subscriptions could not be changed: {error}")
+        self._spawn(self._carefully(self._authenticate, "its authentication could not be renewed"))
 
     def _forget(self, reason: str) -> None:
         """Nothing of the connection outlives it."""

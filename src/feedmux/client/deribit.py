@@ -26,12 +26,13 @@ from feedmux.client.limiter import Limiter
 from feedmux.client.link import Link, LinkConfig
 from feedmux.core.allowance import deribit as allowance
 from feedmux.core.book import Book
+from feedmux.model.checks import require_kind, require_text, require_whole
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Statistics
+from feedmux.venue.deribit_auth import Credentials
 from feedmux.venue.deribit_requests import (
     PRODUCTION,
     TEST,
-    Credentials,
     Instrument,
     Order,
     OrderBook,
@@ -61,6 +62,7 @@ __all__ = [
 
 _ID: Final = "DERIBIT_CLIENT_ID"
 _SECRET: Final = "DERIBIT_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+_SCOPES: Final = ("connection", "account")
 _DEFAULTS: Final = LinkConfig()
 
 _Result = TypeVar("_Result")
@@ -87,13 +89,16 @@ class Deribit:
         credentials: a key; None stays anonymous: public data only.
         config: bounds and deadlines.
         limiter: what may be sent; connections of one account have to share one. By default one of
-            its own, with the allowance of an account that trades little.
+            its own, with the allowance of an account that trades little and the link's telemetry.
         heartbeat_s: how often Deribit asks for a sign of life, seconds, at least 10.
         cancel_on_disconnect: ``connection`` or ``account`` has Deribit cancel open orders when the
             connection ends.
+        batch_size: channels in one request to subscribe, from 1 to 500.
+        batch_delay_s: between two such requests, seconds, 0 or more.
 
     Raises:
-        InvalidSetting: the URL cannot work, or credentials would cross the network unencrypted.
+        InvalidSetting: an option is out of its range, the URL cannot work, or credentials would cross
+            the network unencrypted.
     """
 
     def __init__(
@@ -105,21 +110,28 @@ class Deribit:
         limiter: Limiter | None = None,
         heartbeat_s: int = 30,
         cancel_on_disconnect: str | None = None,
+        batch_size: int = 10,
+        batch_delay_s: float = 0.2,
     ) -> None:
-        if heartbeat_s < 10:
-            raise InvalidSetting("heartbeat_s", heartbeat_s, "seconds, at least 10")
-        if cancel_on_disconnect not in {None, "connection", "account"}:
+        require_whole("heartbeat_s", heartbeat_s, "seconds, at least 10", least=10)
+        if cancel_on_disconnect is not None and cancel_on_disconnect not in _SCOPES:
             raise InvalidSetting("cancel_on_disconnect", cancel_on_disconnect, "'connection' or 'account'")
+        if credentials is not None:
+            require_kind("credentials", credentials, Credentials, "Credentials")
         self._adapter = DeribitAdapter(
             credentials,
             clock=SystemClock(),
             heartbeat_s=heartbeat_s,
             cancel_on_disconnect=cancel_on_disconnect,
+            batch_size=batch_size,
+            batch_delay_s=batch_delay_s,
         )
-        self.limiter = Limiter(allowance()) if limiter is None else limiter
+        self.limiter = Limiter(allowance(), name="deribit") if limiter is None else limiter
         """What may be sent, and how much of it is used up."""
         self.link = Link(url, adapter=self._adapter, config=config, limiter=self.limiter)
         """The link, for what is not here."""
+        if limiter is None:
+            self.limiter.telemetry = self.link.telemetry
 
     async def __aenter__(self) -> Self:
         await self.link
@@ -139,20 +151,28 @@ class Deribit:
             currency: e.g. ``BTC``; ``any`` for all.
             kind: ``future``, ``option``, …; None for all.
         """
+        require_text("currency", currency)
+        if kind is not None:
+            require_text("kind", kind)
         params = {"currency": currency} | ({"kind": kind} if kind else {})
         return await self._read("public/get_instruments", params, list[Instrument])
 
     async def order_book(self, instrument_name: str, depth: int = 10) -> OrderBook:
         """Return the best ``depth`` prices of each side."""
+        require_text("instrument_name", instrument_name)
+        require_whole("depth", depth, "a number of prices above 0", least=1)
         params = {"instrument_name": instrument_name, "depth": depth}
         return await self._read("public/get_order_book", params, OrderBook)
 
     async def ticker(self, instrument_name: str) -> Ticker:
         """Return the present prices."""
+        require_text("instrument_name", instrument_name)
         return await self._read("public/ticker", {"instrument_name": instrument_name}, Ticker)
 
     async def trades(self, instrument_name: str, count: int = 10) -> list[Trade]:
         """Return the last ``count`` public trades, newest first."""
+        require_text("instrument_name", instrument_name)
+        require_whole("count", count, "a number of trades above 0", least=1)
         params = {"instrument_name": instrument_name, "count": count}
         method = "public/get_last_trades_by_instrument"
         answer = await self.link.request(method, params, repeatable=True)
@@ -183,20 +203,24 @@ class Deribit:
 
     async def buy(self, order: OrderRequest) -> Placed:
         """Place an order to buy."""
+        require_kind("order", order, OrderRequest, "an OrderRequest")
         return await self._change("private/buy", order.params(), Placed)
 
     async def sell(self, order: OrderRequest) -> Placed:
         """Place an order to sell."""
+        require_kind("order", order, OrderRequest, "an OrderRequest")
         return await self._change("private/sell", order.params(), Placed)
 
     async def edit(self, order_id: str, *, amount: Decimal, price: Decimal | None = None) -> Placed:
         """Change an order that stands."""
+        require_text("order_id", order_id)
         params = OrderRequest(instrument_name="-", amount=amount, price=price).params()
         numbers = {name: params[name] for name in ("amount", "price") if name in params}
         return await self._change("private/edit", {"order_id": order_id, **numbers}, Placed)
 
     async def cancel(self, order_id: str) -> Order:
         """Cancel an order; returns what became of it."""
+        require_text("order_id", order_id)
         return await self._change("private/cancel", {"order_id": order_id}, Order)
 
     async def cancel_all(self) -> int:
@@ -209,6 +233,7 @@ class Deribit:
 
     async def positions(self, currency: str = "any") -> list[Position]:
         """Return what we hold."""
+        require_text("currency", currency)
         return await self._read("private/get_positions", {"currency": currency}, list[Position])
 
     def __aiter__(self) -> AsyncIterator[object]:

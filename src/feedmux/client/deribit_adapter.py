@@ -4,6 +4,9 @@ Deribit's peculiarities, and what is made of them:
 
 - it answers a subscription with the channels that it took, in any order, and silently leaves out what it
   does not know: what is missing there was refused;
+- it refuses a whole request for one channel that we may not have, and then the others are asked for without
+  it; a refusal that is no judgement of the channels ("too many requests") refuses none of them;
+- subscriptions are dear, so many channels are asked for in batches, some time apart;
 - ``test_request`` must be answered, or it closes the connection after ten seconds with code 4000;
 - a channel that is subscribed to already gets no new snapshot: it is given back first;
 - too many requests are answered with 10028, and then the connection is closed;
@@ -15,6 +18,7 @@ Source: Deribit API v2 (2026-09), and its servers' frames.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -27,22 +31,24 @@ from feedmux.client.plain import channel_of
 from feedmux.core.book import Applied, Book, BookState
 from feedmux.core.jsonrpc import JsonRpc
 from feedmux.model.adapter import Codec, Dialogue, Note
+from feedmux.model.checks import require_number, require_whole
 from feedmux.model.errors import AuthenticationFailed, CallFailed
+from feedmux.model.link_errors import LinkError
 from feedmux.model.ports import Clock, Correlator
+from feedmux.venue.deribit_auth import Credentials, Tokens, authentication, renewal
 from feedmux.venue.deribit_requests import (
     FORBIDDEN,
     INVALID_CREDENTIALS,
+    NOT_NOW,
     TOO_MANY_REQUESTS,
     UNAUTHORIZED,
-    Credentials,
-    Tokens,
-    authentication,
     read,
-    renewal,
 )
 
-BATCH: Final = 100
-"""Channels in one request. Deribit suggests at most 500."""
+RETURNED_AT_ONCE: Final = 100
+"""Channels that are given back with one request."""
+_LARGEST_BATCH: Final = 500
+_BATCHES: Final = "a number of channels from 1 to 500, as Deribit suggests"
 MISSING: Final = "Deribit left it out of its answer: it does not know this channel"
 _RENEW_AT: Final = 0.8
 """Of the life of a token, when the next one is asked for."""
@@ -82,6 +88,11 @@ class DeribitAdapter:
         heartbeat_s: how often Deribit asks for a sign of life, seconds, at least 10.
         cancel_on_disconnect: ``connection`` or ``account`` has Deribit cancel open orders when the connection
             ends; None leaves it as it is.
+        batch_size: channels in one request to subscribe, from 1 to 500.
+        batch_delay_s: between two such requests, seconds, 0 or more; the first of several goes at once.
+
+    Raises:
+        InvalidSetting: an option is out of its range.
     """
 
     name = "Deribit"
@@ -93,15 +104,20 @@ class DeribitAdapter:
         clock: Clock,
         heartbeat_s: int = 30,
         cancel_on_disconnect: str | None = None,
+        batch_size: int = 10,
+        batch_delay_s: float = 0.2,
     ) -> None:
+        require_whole("batch_size", batch_size, _BATCHES, least=1, most=_LARGEST_BATCH)
+        require_number("batch_delay_s", batch_delay_s, "seconds, 0 or more", least=0)
         self._credentials, self._clock = credentials, clock
+        self._batch_size, self._batch_delay_s = batch_size, batch_delay_s
         self._heartbeat_s, self._cancel_scope = heartbeat_s, cancel_on_disconnect
         self._tokens: Tokens | None = None
         self._renewing: set[str] = set()
         self.books: dict[str, Book] = {}
         """Order books by channel, of every ``book`` channel that is subscribed to."""
         self.codec: Codec = DecimalCodec()
-        self.correlator: Correlator | None = JsonRpc()
+        self.correlator: Correlator | None = JsonRpc(batches=False)
 
     @property
     def has_credentials(self) -> bool:
@@ -143,15 +159,19 @@ class DeribitAdapter:
             await dialogue.request("private/enable_cancel_on_disconnect", {"scope": self._cancel_scope})
 
     async def subscribe(self, dialogue: Dialogue, channels: Sequence[str], /) -> Mapping[str, str]:
-        """Ask for public and private channels; compare what is answered."""
+        """Ask for public and private channels, batch by batch; compare what is answered.
+
+        Raises:
+            LinkError: Deribit cannot subscribe now, whatever the channels are.
+        """
         refused: dict[str, str] = {}
-        for method, batch in _batches("subscribe", channels):
-            for channel in batch:
-                if is_chained(channel):
-                    self.books.setdefault(channel, Book())
-            answered = await dialogue.request(method, {"channels": batch})
-            there = set(answered) if isinstance(answered, list) else set()
-            refused |= {channel: MISSING for channel in batch if channel not in there}
+        wait_s = 0.0
+        for method, batch in _batches("subscribe", channels, self._batch_size):
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            began = self._clock.monotonic()
+            refused |= await self._subscribe(dialogue, method, batch)
+            wait_s = began + self._batch_delay_s - self._clock.monotonic()
         for channel in refused:
             self.books.pop(channel, None)
         return refused
@@ -162,7 +182,7 @@ class DeribitAdapter:
             if channel not in self._renewing:
                 self.books.pop(channel, None)
         self._renewing.difference_update(channels)
-        for method, batch in _batches("unsubscribe", channels):
+        for method, batch in _batches("unsubscribe", channels, RETURNED_AT_ONCE):
             await dialogue.request(method, {"channels": batch})
 
     def inspect(self, message: object, /) -> Note | None:
@@ -188,6 +208,25 @@ class DeribitAdapter:
         result = await dialogue.request("public/auth", params)
         self._tokens = read(result, Tokens)
         return max(1.0, self._tokens.expires_in * _RENEW_AT)
+
+    async def _subscribe(self, dialogue: Dialogue, method: str, batch: Sequence[str]) -> Mapping[str, str]:
+        """Ask for one batch; find the guilty ones where all are refused together."""
+        for channel in batch:
+            if is_chained(channel):
+                self.books.setdefault(channel, Book())
+        try:
+            answered = await dialogue.request(method, {"channels": list(batch)})
+        except CallFailed as error:
+            if error.number in NOT_NOW:
+                raise LinkError(f"Deribit cannot subscribe now: {error}") from error
+            if len(batch) == 1:
+                return {batch[0]: f"{error.message} ({error.number})"}
+        else:
+            there = set(map(str, answered)) if isinstance(answered, list) else set()
+            return {channel: MISSING for channel in batch if channel not in there}
+        half = len(batch) // 2
+        first = await self._subscribe(dialogue, method, batch[:half])
+        return {**first, **await self._subscribe(dialogue, method, batch[half:])}
 
     def _chained(self, channel: str, message: Any) -> Note:
         book = self.books[channel]
@@ -219,28 +258,44 @@ def apply(book: Book, data: Any) -> Applied:
     """Apply a message of a ``book`` channel; one that cannot be read breaks the book."""
     try:
         bids, asks = _levels(data["bids"]), _levels(data["asks"])
+        change_id = _change_id(data["change_id"])
         if data["type"] == "snapshot":
-            return book.snapshot(int(data["change_id"]), bids, asks)
-        return book.change(int(data["prev_change_id"]), int(data["change_id"]), bids, asks)
+            return book.snapshot(change_id, bids, asks)
+        if data["type"] == "change":
+            return book.change(_change_id(data["prev_change_id"]), change_id, bids, asks)
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         return book.spoil(f"a message cannot be read: {error!r:.100}")
+    return book.spoil("a message cannot be read: it is neither a snapshot nor a change")
+
+
+def _change_id(value: Any) -> int:
+    if type(value) is not int:  # int() would spend hours on 1e999999999
+        raise TypeError(f"a change id is a whole number, not a {type(value).__name__}")
+    return value
 
 
 def _levels(entries: Any) -> list[tuple[Decimal, Decimal]]:
     return [
-        (Decimal(price), Decimal(0) if action == "delete" else Decimal(amount))
+        (_finite(price), Decimal(0) if action == "delete" else _finite(amount))
         for action, price, amount in entries
     ]
 
 
-def _batches(verb: str, channels: Sequence[str]) -> list[tuple[str, list[str]]]:
+def _finite(value: Any) -> Decimal:
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(f"{number} is no number")
+    return number
+
+
+def _batches(verb: str, channels: Sequence[str], size: int) -> list[tuple[str, list[str]]]:
     """Requests for public and for private channels."""
     private = [channel for channel in channels if channel.startswith("user.")]
     public = [channel for channel in channels if not channel.startswith("user.")]
     return [
-        (f"{scope}/{verb}", names[first : first + BATCH])
+        (f"{scope}/{verb}", names[first : first + size])
         for scope, names in (("public", public), ("private", private))
-        for first in range(0, len(names), BATCH)
+        for first in range(0, len(names), size)
     ]
 
 

@@ -25,7 +25,6 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Sequence
 from functools import partial
-from math import inf
 from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -37,17 +36,20 @@ from feedmux.client.events import Subscribed
 from feedmux.client.guard import Guard
 from feedmux.client.inbox import Inbox
 from feedmux.client.limiter import Limiter
+from feedmux.client.parts import channels_of, check_parts, check_recorder, check_wait, patience_s
 from feedmux.client.plain import JsonRpcAdapter
 from feedmux.client.policy import Policy, usual
 from feedmux.client.privacy import require_privacy
 from feedmux.client.recorder import Recorder
+from feedmux.client.rpc import Rpc
+from feedmux.client.secrecy import Secrecy
 from feedmux.client.settings import LinkConfig
 from feedmux.client.state import STATES, LinkState
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import SubscriptionAdd, SubscriptionRemove
 from feedmux.core.pool import Vitals
 from feedmux.model.adapter import Adapter
-from feedmux.model.errors import FeedmuxError, InvalidSetting, Overflow
+from feedmux.model.errors import FeedmuxError, Overflow
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Statistics
 
@@ -78,7 +80,8 @@ class Link:
         ssl: how to check a ``wss`` server; by default against the system's certificates.
 
     Raises:
-        InvalidSetting: a URL cannot work, or credentials would cross the network unencrypted.
+        InvalidSetting: a URL cannot work, something is of another kind, or credentials would cross the
+            network unencrypted.
     """
 
     def __init__(
@@ -92,11 +95,16 @@ class Link:
         policy: Policy = usual,
         ssl: SSLContext | None = None,
     ) -> None:
-        self._adapter, self._config, self._listener = adapter or JsonRpcAdapter(), config, listener
+        self._adapter = JsonRpcAdapter() if adapter is None else adapter
+        check_parts(
+            adapter=self._adapter, config=config, listener=listener, limiter=limiter, policy=policy, ssl=ssl
+        )
+        self._config, self._listener = config, listener
         self._clock = SystemClock()
         self._inbox = Inbox(
             config.max_waiting, config.when_full, pause=self._pause_reading, resume=self._resume_reading
         )
+        secrecy = Secrecy()
         make_carrier = partial(
             Carrier,
             urls,
@@ -105,17 +113,20 @@ class Link:
             dice=random.SystemRandom(),
             policy=policy,
             ssl=ssl,
+            secrecy=secrecy,
         )
         self._conversation = Conversation(
             self._adapter,
             make_carrier,
             deliver=self._deliver,
             limiter=limiter,
+            secrecy=secrecy,
             config=config,
             clock=self._clock,
         )
         self._carrier = self._conversation.carrier
-        require_privacy(self._carrier.endpoints, config.headers, holds_secrets=self._adapter.has_credentials)
+        holds_secrets, proxy = self._adapter.has_credentials, config.proxy
+        require_privacy(self._carrier.endpoints, config.headers, proxy=proxy, holds_secrets=holds_secrets)
         self._guard = Guard(self._carrier.endpoint.text)
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -132,13 +143,27 @@ class Link:
         return self._conversation.wishes.wanted
 
     @property
+    def rpc(self) -> Rpc:
+        """Notifications, batches and the server's own calls, where the adapter speaks JSON-RPC 2.0.
+
+        Raises:
+            InvalidSetting: it speaks another protocol.
+        """
+        return Rpc(self._conversation, self._adapter.correlator, self._config)
+
+    @property
     def telemetry(self) -> Telemetry:
         """Where sinks are attached that want to know what happens inside."""
         return self._conversation.telemetry
 
     def record(self, recorder: Recorder | None) -> None:
-        """Have both directions written down from now on; None ends it. Who made a recorder closes it."""
-        self._conversation.recorder = recorder
+        """Have both directions written down from now on; None ends it. Who made a recorder closes it.
+
+        Raises:
+            InvalidSetting: it is no recorder.
+        """
+        check_recorder(recorder)
+        self._conversation.record(recorder)
 
     def vitals(self) -> Vitals | None:
         """How it is, for a pool; None while it is not live."""
@@ -179,8 +204,10 @@ class Link:
             within_s: how long; None: until the first attempt failed.
 
         Raises:
+            InvalidSetting: ``within_s`` is no time.
             FeedmuxError: why it is not live.
         """
+        check_wait("within_s", within_s)
         talk = self._conversation
         events = [talk.became_live, self._ended] + ([talk.failed] if within_s is None else [])
         waiters = [asyncio.ensure_future(event.wait()) for event in events]
@@ -243,12 +270,7 @@ class Link:
             Overflow: too much waits to be sent.
             RateLimited: the limiter refuses it.
         """
-        talk = self._conversation
-        talk.require_live("a message")
-        if talk.limiter is not None:
-            await talk.limiter.admit(costs_as)
-            talk.require_live("a message")
-        talk.transmit(message)
+        await self._conversation.send_within_budget(message, costs_as)
 
     async def request(
         self, method: str, params: object = None, *, timeout_s: float | None = None, repeatable: bool = False
@@ -272,10 +294,8 @@ class Link:
             InvalidSetting: this platform answers no requests.
             Overflow: too many requests are in flight, or too much waits to be sent.
         """
-        patience_s = self._config.request_timeout_s if timeout_s is None else timeout_s
-        if not 0 < patience_s < inf:
-            raise InvalidSetting("timeout_s", timeout_s, "seconds above 0")
-        return await self._conversation.ask(method, params, timeout_s=patience_s, repeatable=repeatable)
+        within_s = patience_s(timeout_s, self._config.request_timeout_s)
+        return await self._conversation.asking.ask(method, params, timeout_s=within_s, repeatable=repeatable)
 
     async def subscribe(self, channels: str | Iterable[str]) -> Subscribed:
         """Want channels, now and on every later connection.
@@ -284,9 +304,9 @@ class Link:
             What became of each: confirmed, refused, or pending while the link is not live.
 
         Raises:
-            InvalidSetting: a channel is not a text, or empty.
+            InvalidSetting: a channel is no text, empty, or none that could be sent.
         """
-        asked = _texts(channels)
+        asked = channels_of(channels)
         self._tell_wishes(SubscriptionAdd, asked)
         missing = self._conversation.wishes.want(asked)
         if not missing:
@@ -299,7 +319,7 @@ class Link:
 
     async def unsubscribe(self, channels: str | Iterable[str]) -> None:
         """Want channels no longer. What is on its way may still arrive."""
-        dropped = _texts(channels)
+        dropped = channels_of(channels)
         self._conversation.wishes.drop(dropped)
         self._tell_wishes(SubscriptionRemove, dropped)
         self._conversation.reconcile()
@@ -378,12 +398,3 @@ def connect(
     return Link(
         urls, adapter=adapter, config=config, listener=listener, limiter=limiter, policy=policy, ssl=ssl
     )
-
-
-def _texts(channels: str | Iterable[str]) -> tuple[str, ...]:
-    """Check what is to be subscribed to; repeats count once."""
-    texts = tuple(dict.fromkeys([channels] if isinstance(channels, str) else channels))
-    for text in texts:
-        if not (isinstance(text, str) and text):
-            raise InvalidSetting("channels", text, "texts that are not empty")
-    return texts

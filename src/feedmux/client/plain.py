@@ -67,11 +67,18 @@ class JsonRpcAdapter(PlainAdapter):
         subscribe: the method that subscribes; its parameter ``channels`` is a list, and so is its result:
             a channel that is missing there was refused.
         unsubscribe: its counterpart.
+        batches: False where the server refuses several messages in one.
     """
 
-    def __init__(self, subscribe: str = "public/subscribe", unsubscribe: str = "public/unsubscribe") -> None:
+    def __init__(
+        self,
+        subscribe: str = "public/subscribe",
+        unsubscribe: str = "public/unsubscribe",
+        *,
+        batches: bool = True,
+    ) -> None:
         super().__init__()
-        self.correlator = JsonRpc()
+        self.correlator = JsonRpc(batches=batches)
         self._subscribe, self._unsubscribe = subscribe, unsubscribe
 
     async def subscribe(self, dialogue: Dialogue, channels: Sequence[str], /) -> Mapping[str, str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from feedmux.client.guard import Guard
+from feedmux.model.checks import require_number
 from feedmux.model.errors import Recovery
 from feedmux.model.link_errors import ConnectFailed, LinkError
 
@@ -21,15 +23,27 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         halt: True ends the link with this error.
         wait_s: seconds before the next attempt, at least; the backoff may take longer.
         elsewhere: True lets the next attempt go to the next URL, if the link has several.
+
+    Raises:
+        InvalidSetting: the time is none.
     """
 
     halt: bool = False
     wait_s: float = 0.0
     elsewhere: bool = False
 
+    def __post_init__(self) -> None:
+        require_number("wait_s", self.wait_s, "seconds, 0 or more", least=0)
+
 
 Policy = Callable[[LinkError, int], Verdict]
 """Judges a failure: the error, and how many there were in a row, this one included."""
+
+
+def judge(policy: Policy, error: LinkError, failures: int, guard: Guard) -> Verdict:
+    """Ask a policy; one that fails, or says what is no verdict, is judged by :func:`usual` instead."""
+    verdict = guard.call(policy, error, failures)
+    return verdict if isinstance(verdict, Verdict) else usual(error, failures)
 
 
 def patient(error: LinkError, failures: int) -> Verdict:

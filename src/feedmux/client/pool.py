@@ -35,7 +35,8 @@ from feedmux.client.clock import SystemClock
 from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import PoolFailover, PoolHealth, PoolRoute
 from feedmux.core.pool import Choice, RecentErrors, Vitals, score
-from feedmux.model.errors import InvalidSetting, Overflow, RateLimited
+from feedmux.model.checks import require_kind, require_parts, require_whole
+from feedmux.model.errors import Overflow, RateLimited
 from feedmux.model.link_errors import (
     AttemptsFailed,
     ConnectFailed,
@@ -83,7 +84,7 @@ class Pool:
         clock: the machine's by default.
 
     Raises:
-        InvalidSetting: ``attempts`` is below 1.
+        InvalidSetting: ``attempts`` is no whole number above 0, or the members are no mapping.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Pool:
         telemetry: Telemetry | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if attempts < 1:
-            raise InvalidSetting("attempts", attempts, "a whole number, at least 1")
+        require_kind("members", members, Mapping, "connections by name")
+        for member in members.values():
+            require_parts("members", member, ("vitals", "request"), "connections, e.g. links")
+        require_whole("attempts", attempts, "a whole number, at least 1", least=1)
         self._members, self._attempts = members, attempts
         self._telemetry = Telemetry() if telemetry is None else telemetry
         self._clock = clock or SystemClock()

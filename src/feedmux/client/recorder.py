@@ -19,7 +19,7 @@ line but the last of a killed process is whole. The kernel has what was written;
 the disk, so it survives the process, not the machine.
 
 Invariants: nothing is raised into the link; a loss is counted in ``statistics()`` and told in the log
-once; no secret that :mod:`feedmux.core.mask` can see is written.
+once; no secret that :mod:`feedmux.core.hiding` can see is written.
 
 Deliberately absent: rotation, compression, appending. A recording belongs to one run, and a file that
 is there is emptied.
@@ -40,14 +40,16 @@ import msgspec
 
 from feedmux.client.clock import SystemClock
 from feedmux.client.recording import Direction, Entry, Kind, encode
-from feedmux.client.recording_file import RecordingFile
-from feedmux.core.mask import SECRET_NAMES, Mask
-from feedmux.model.errors import InvalidSetting
+from feedmux.client.recording_file import RecordingFile, path_of
+from feedmux.core.hiding import SECRET_NAMES, SHORTEST, Mask, texts_of
+from feedmux.model.checks import is_whole, require_kind, require_number, require_whole, type_of
 from feedmux.model.ports import Clock, Statistics
 
 _LOG: Final = logging.getLogger(__name__)
 _DROPPED: Final = "%s: entries are dropped, because more than %d entries or %d bytes wait to be written"
 _FAILED: Final = "%s: entries cannot be written: %s"
+_REMEMBERED: Final = 256
+_LONGEST_S: Final = 86_400.0
 _STUCK: Final = "%s: the disk did not take what waits within %g s; it was given up"
 
 
@@ -55,11 +57,11 @@ class RecorderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How a recorder behaves.
 
     Args:
-        flush_interval_s: the longest that an entry waits for others.
+        flush_interval_s: the longest that an entry waits for others, at most a day.
         flush_entries: so many waiting entries are not kept waiting.
         max_waiting_entries: how many may wait.
         max_waiting_bytes: how much of messages may wait.
-        close_timeout_s: how long the end of a recording may take.
+        close_timeout_s: how long the end of a recording may take, at most a day.
     """
 
     flush_interval_s: float = 1.0
@@ -72,11 +74,13 @@ class RecorderConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what cannot work.
 
         Raises:
-            InvalidSetting: a value is not above 0.
+            InvalidSetting: a value is outside its range.
         """
-        for name in self.__struct_fields__:
-            if not getattr(self, name) > 0:
-                raise InvalidSetting(name, getattr(self, name), "a number above 0")
+        for name in ("flush_interval_s", "close_timeout_s"):
+            expected = "seconds above 0, at most a day"
+            require_number(name, getattr(self, name), expected, above=0, most=_LONGEST_S)
+        for name in ("flush_entries", "max_waiting_entries", "max_waiting_bytes"):
+            require_whole(name, getattr(self, name), "a whole number above 0", least=1)
 
 
 _DEFAULTS: Final = RecorderConfig()
@@ -98,8 +102,8 @@ class Recorder:
         clock: the machine's by default.
 
     Raises:
-        InvalidSetting: the file cannot be written, another recorder writes it, or a secret is too
-            short to be hidden.
+        InvalidSetting: the file cannot be written, another recorder writes it, a secret is no text or
+            too short to be hidden, or the config is none.
     """
 
     def __init__(
@@ -111,8 +115,10 @@ class Recorder:
         config: RecorderConfig = _DEFAULTS,
         clock: Clock | None = None,
     ) -> None:
-        self._mask = Mask(secrets, secret_names)
-        self._file = RecordingFile(os.fspath(path))
+        require_kind("config", config, RecorderConfig, "a RecorderConfig")
+        self._mask = self._given = Mask(secrets, secret_names)
+        self._learnt: dict[str, None] = {}
+        self._file = RecordingFile(path_of(path))
         self._config, self._clock = config, clock or SystemClock()
         # SYNC: all that follows is shared with the thread and touched under the lock.
         self._lock = threading.Condition()
@@ -125,14 +131,30 @@ class Recorder:
         self._thread = threading.Thread(target=self._write_all, name="feedmux-recorder", daemon=True)
         self._thread.start()
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Write none of these from now on, besides what it was made with; too short ones are passed over.
+
+        A link says so of whatever its adapter uses to say who it is.
+
+        Raises:
+            InvalidSetting: they are no texts.
+        """
+        known = texts_of("secrets", secrets)
+        new = {secret for secret in known if len(secret) >= SHORTEST} - self._learnt.keys()
+        if new:
+            self._learnt |= dict.fromkeys(new)
+            for oldest in list(self._learnt)[:-_REMEMBERED]:
+                del self._learnt[oldest]
+            # SYNC: the thread reads the mask anew for each entry; nothing that waits was written before.
+            self._mask = self._given.knowing(self._learnt)
+
     def received(self, payload: bytes, binary: bool = False) -> None:
         """Record a message from the other side; neither blocks nor raises."""
         self._add(Direction.IN, Kind.BINARY if binary else Kind.TEXT, payload)
 
     def sent(self, payload: bytes | str, binary: bool = False) -> None:
         """Record a message to the other side; neither blocks nor raises."""
-        data = payload.encode(errors="replace") if isinstance(payload, str) else payload
-        self._add(Direction.OUT, Kind.BINARY if binary else Kind.TEXT, data)
+        self._add(Direction.OUT, Kind.BINARY if binary else Kind.TEXT, payload)
 
     def closed(self, code: int | None, reason: str = "", *, direction: Direction = Direction.IN) -> None:
         """Record the end of a connection; neither blocks nor raises.
@@ -142,7 +164,8 @@ class Recorder:
             reason: as it was given.
             direction: ``IN`` when the other side ended it, or it broke.
         """
-        self._add(direction, Kind.CLOSE, b"", code, reason)
+        said = reason if isinstance(reason, str) else type_of(reason)
+        self._add(direction, Kind.CLOSE, b"", code if is_whole(code) else None, said)
 
     async def close(self) -> None:
         """Write what waits and end; may be called twice. What comes afterwards is dropped.
@@ -188,8 +211,9 @@ class Recorder:
     # In the event loop.
 
     def _add(
-        self, direction: Direction, kind: Kind, payload: bytes, code: int | None = None, reason: str = ""
+        self, direction: Direction, kind: Kind, given: object, code: int | None = None, reason: str = ""
     ) -> None:
+        payload = _bytes(given)
         entry = Entry(
             at_ns=self._clock.time_ns(),
             direction=direction,
@@ -245,7 +269,7 @@ class Recorder:
         for entry in portion:
             try:
                 lines.append(encode(self._masked(entry)))
-            except (ValueError, OverflowError, TypeError) as error:  # what nobody can write
+            except Exception as error:  # noqa: BLE001 - what nobody can write, whatever is wrong with it
                 problem = error
         failed = len(portion) - len(lines)
         try:
@@ -280,6 +304,15 @@ class Recorder:
         for loop, future in enders:
             with contextlib.suppress(RuntimeError):  # the loop was closed before the disk answered
                 loop.call_soon_threadsafe(_wake, future)
+
+
+def _bytes(given: object) -> bytes:
+    """What was given as a message; of what is none, only that it was there."""
+    if isinstance(given, bytes):
+        return given
+    if isinstance(given, str):
+        return given.encode(errors="replace")
+    return bytes(given) if isinstance(given, bytearray | memoryview) else type_of(given).encode()
 
 
 def _portions(entries: list[Entry]) -> Iterator[list[Entry]]:

@@ -11,6 +11,7 @@ import os
 import stat
 from typing import Final
 
+from feedmux.model.checks import type_of
 from feedmux.model.errors import InvalidSetting
 
 # Not to follow a symbolic link, not to wait for the reader of a pipe, not to be inherited.
@@ -96,6 +97,18 @@ class RecordingFile:
             raise InvalidSetting("path", self.path, "a file that no other recorder writes") from error
         except OSError as error:
             raise _refused(self.path, error) from error
+
+
+def path_of(path: object) -> str:
+    """Return a path as text.
+
+    Raises:
+        InvalidSetting: it is none.
+    """
+    try:
+        return os.fsdecode(path)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InvalidSetting("path", type_of(path), _EXPECTED) from error
 
 
 def _refused(path: str, error: OSError | ValueError) -> InvalidSetting:

@@ -16,10 +16,12 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, Generic, Protocol, Self, TypeVar
 
+from feedmux.model.checks import require_kind, require_parts, require_text, require_whole
 from feedmux.model.errors import Duplicate, IllegalEvent, Overflow
 from feedmux.model.ports import Statistics
 
 _LOG: Final = logging.getLogger(__name__)
+_PARTS: Final = ("state", "statistics", "wait_closed")
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -44,10 +46,15 @@ class Registry(Generic[MemberT]):
     """Members by name, as long as they live. Belongs to one event loop.
 
     Args:
-        limit: how many there may be at a time; None: no limit.
+        limit: how many there may be at a time, at least 1; None: no limit.
+
+    Raises:
+        InvalidSetting: the limit is something else.
     """
 
     def __init__(self, *, limit: int | None = None) -> None:
+        if limit is not None:
+            require_whole("limit", limit, "a number of members, or None", least=1)
         self._limit = limit
         self._members: dict[str, MemberT] = {}
         self._names: dict[int, str] = {}  # by identity: a member need not be hashable
@@ -72,10 +79,14 @@ class Registry(Generic[MemberT]):
             metadata: anything to remember with it; copied.
 
         Raises:
+            InvalidSetting: the name is no text, the member is none, or the metadata is no mapping.
             Duplicate: there is another member of that name, or the member has a name already.
             Overflow: the limit is reached.
             IllegalEvent: the registry is closed.
         """
+        require_text("name", name)
+        require_parts("member", member, _PARTS, "something that ends, as a link does")
+        require_kind("metadata", metadata, Mapping, "anything to remember, by name")
         if self._closed:
             raise IllegalEvent("registry", "closed", "add")
         if name in self._members:
@@ -95,16 +106,16 @@ class Registry(Generic[MemberT]):
         Returns:
             The member; None when there is none of that name.
         """
-        watcher = self._watchers.get(name)
+        watcher = self._watchers.get(name) if isinstance(name, str) else None
         if watcher is not None:
             watcher.cancel()
             self._leaving.add(watcher)
             watcher.add_done_callback(self._leaving.discard)
-        return self._take_out(name)
+        return self._take_out(name) if isinstance(name, str) else None
 
     def get(self, name: str) -> MemberT | None:
         """The member of that name, or None."""
-        return self._members.get(name)
+        return self._members.get(name) if isinstance(name, str) else None
 
     def name_of(self, member: MemberT) -> str | None:
         """The name of that very member, or None."""
@@ -112,7 +123,7 @@ class Registry(Generic[MemberT]):
 
     def metadata(self, name: str) -> Mapping[str, object]:
         """What was given with the member; nothing when there is none of that name."""
-        return self._metadata.get(name, _NOTHING)
+        return self._metadata.get(name, _NOTHING) if isinstance(name, str) else _NOTHING
 
     @property
     def members(self) -> Mapping[str, MemberT]:
@@ -140,7 +151,7 @@ class Registry(Generic[MemberT]):
         return iter(tuple(self._members.items()))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._members
+        return isinstance(name, str) and name in self._members
 
     def __len__(self) -> int:
         return len(self._members)

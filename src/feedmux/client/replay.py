@@ -11,12 +11,13 @@ import inspect
 import os
 import stat
 from collections.abc import Awaitable, Callable, Container, Iterator
-from math import isfinite
 from typing import BinaryIO, Final
 
 import msgspec
 
 from feedmux.client.recording import Direction, Entry, decode, timestamp
+from feedmux.client.recording_file import path_of
+from feedmux.model.checks import require_number, require_parts, type_of
 from feedmux.model.errors import InvalidSetting, MalformedRecording, TornRecording
 
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
@@ -64,7 +65,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[Entry]:
             was yielded.
         MalformedRecording: a line is no entry; everything before it was yielded.
     """
-    name = os.fspath(path)
+    name = path_of(path)
     with _opened(name) as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 1):
@@ -125,12 +126,15 @@ async def replay(
         How many were played.
 
     Raises:
-        InvalidSetting: ``speed`` is not above 0, or as :func:`read`.
+        InvalidSetting: ``speed`` is not above 0, ``play`` cannot be called, or as :func:`read`.
         TornRecording: as :func:`read`; everything before it was played.
         MalformedRecording: as :func:`read`; everything before it was played.
     """
-    if speed is not None and not (isfinite(speed) and speed > 0):
-        raise InvalidSetting("speed", speed, "a factor above 0, or None")
+    if speed is not None:
+        require_number("speed", speed, "a factor above 0, or None", above=0)
+    if not callable(play):
+        raise InvalidSetting("play", type_of(play), "something that takes an entry")
+    require_parts("directions", directions, ["__contains__"], "a set of Direction")
     loop = asyncio.get_running_loop()
     begun, count = loop.time(), 0
     first_ns: int | None = None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from math import isfinite
-from typing import Final, TypeGuard
-from urllib.parse import urlsplit
+from typing import Final
 
 import msgspec
 
+from feedmux.client.proxy import Proxy
 from feedmux.core.reconnect import Backoff
+from feedmux.model.checks import require_kind, require_number, require_whole, type_of
 from feedmux.model.errors import InvalidSetting
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PRINTABLE: Final = re.compile(r"[!-~]+")
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _OURS: Final = frozenset(
     {"connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
@@ -31,16 +32,16 @@ _SECONDS: Final = (
     "breaker_cooldown_s",
 )
 _SECONDS_OR_NONE: Final = ("silence_s", "channel_silence_s")
+_LARGEST: Final = 2**40
+_BYTES: Final = ("max_message_bytes", "max_write_buffer_bytes")
 _COUNTS: Final = {
-    "max_message_bytes": (1, "a whole number of bytes above 0"),
-    "max_write_buffer_bytes": (1, "a whole number of bytes above 0"),
     "max_attempts": (0, "a number of attempts in a row, or 0 for no bound"),
     "max_redirects": (0, "a number of redirects, or 0 for none"),
     "max_in_flight": (1, "a number of requests above 0"),
     "max_waiting": (1, "a number of messages above 0"),
     "breaker_failures": (0, "a number of failures in a row, or 0 for none"),
 }
-_PROXIES: Final = frozenset({"http", "https", "socks4", "socks5"})
+_PAIRS: Final = 'a sequence of pairs of texts, e.g. (("X-Api-Key", "…"),)'
 
 
 class WhenFull(StrEnum):
@@ -72,7 +73,7 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         breaker_failures: failures in a row after which nothing is tried for a while; 0: never.
         breaker_cooldown_s: that while.
         max_redirects: how many redirects are followed, to the same host only.
-        proxy: ``http://``, ``https://``, ``socks4://`` or ``socks5://``, with a user if need be.
+        proxy: what every connection passes; see :class:`feedmux.client.proxy.Proxy`.
         silence_s: how long a connection may bring nothing at all; None: for ever.
         channel_silence_s: how long a channel that is subscribed to may; None: for ever.
         max_in_flight: requests that wait for their answers.
@@ -109,25 +110,26 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in _SECONDS:
-            _check_seconds(name, getattr(self, name))
+            require_number(name, getattr(self, name), "a number above 0", above=0)
         for name in _SECONDS_OR_NONE:
             if getattr(self, name) is not None:
-                _check_seconds(name, getattr(self, name))
-        if self.retry_multiplier < 1:
-            raise InvalidSetting("retry_multiplier", self.retry_multiplier, "a factor of at least 1")
+                require_number(name, getattr(self, name), "a number above 0, or None", above=0)
+        require_number("retry_multiplier", self.retry_multiplier, "a factor of at least 1", least=1)
         if self.max_backoff_s < self.retry_delay_s:
             expected = f"seconds, at least retry_delay_s ({self.retry_delay_s:g})"
             raise InvalidSetting("max_backoff_s", self.max_backoff_s, expected)
+        for name in _BYTES:
+            expected = "a whole number of bytes above 0, at most a tebibyte"
+            require_whole(name, getattr(self, name), expected, least=1, most=_LARGEST)
         for name, (least, expected) in _COUNTS.items():
-            value = getattr(self, name)
-            if not (isinstance(value, int) and not isinstance(value, bool) and value >= least):
-                raise InvalidSetting(name, value, expected)
-        if self.when_full not in set(WhenFull):
+            require_whole(name, getattr(self, name), expected, least=least)
+        if not (isinstance(self.when_full, str) and self.when_full in set(WhenFull)):
             raise InvalidSetting("when_full", self.when_full, f"one of {', '.join(WhenFull)}")
         if self.proxy is not None:
-            _check_proxy(self.proxy)
+            Proxy(self.proxy)
+        require_kind("headers", self.headers, (tuple, list), _PAIRS)
         for header in self.headers:
-            _check_header(*header)
+            _check_header(header)
 
     @property
     def backoff(self) -> Backoff:
@@ -140,33 +142,18 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"LinkConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
-def _check_seconds(name: str, value: object) -> None:
-    if not (_is_number(value) and isfinite(value) and value > 0):
-        raise InvalidSetting(name, value, "a number above 0")
-
-
-def _check_proxy(url: str) -> None:
-    """Refuse what is no proxy; its user and password never show."""
-    try:
-        parts = urlsplit(url)
-        works = parts.scheme in _PROXIES and bool(parts.hostname) and parts.port != 0
-    except (ValueError, AttributeError, TypeError):  # it may be anything that somebody wrote
-        works = False
-    if not works:
-        raise InvalidSetting("proxy", "***", f"a URL of {', '.join(sorted(_PROXIES))} with a host")
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_header(name: str, value: str) -> None:
-    """Refuse what would break the request, or the protocol, apart.
+def _check_header(header: object) -> None:
+    """Refuse what would break the request, or the protocol, apart; its value never shows.
 
     Source: RFC 9110 §5.1 and §5.5 (field names and values), RFC 6455 §4.1 (ours to send).
     """
+    if not (isinstance(header, tuple | list) and len(header) == 2):
+        raise InvalidSetting("headers", type_of(header), _PAIRS)
+    name, value = header
+    if not (isinstance(name, str) and isinstance(value, str)):
+        raise InvalidSetting("headers", f"{type_of(name)}: {type_of(value)}", _PAIRS)
     if not _TOKEN.fullmatch(name):
-        raise InvalidSetting("headers", name, "a header name of letters, digits and hyphens")
+        raise InvalidSetting("headers", "***", "a header name of letters, digits and hyphens")
     if name.lower() in _OURS:
         raise InvalidSetting("headers", name, "none of the headers that the upgrade itself sends")
     if not _FIELD_VALUE.fullmatch(value):

@@ -16,7 +16,9 @@ import msgspec
 
 from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
+from feedmux.client.parts import channels_of
 from feedmux.client.settings import LinkConfig
+from feedmux.model.checks import require_kind
 from feedmux.model.errors import MalformedMessage, Refused
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Clock, Dice, Statistics
@@ -71,7 +73,7 @@ class Subscriber:
         ssl: how to check a ``wss`` gateway; by default against the system's certificates.
 
     Raises:
-        InvalidSetting: the URL cannot work, or ``ssl`` is given for ``ws``.
+        InvalidSetting: the URL cannot work, something is of another kind, or ``ssl`` is given for ``ws``.
     """
 
     def __init__(
@@ -85,7 +87,8 @@ class Subscriber:
         dice: Dice | None = None,
         ssl: SSLContext | None = None,
     ) -> None:
-        self._wanted = dict.fromkeys(args)
+        require_kind("config", config, LinkConfig, "a LinkConfig")
+        self._wanted = dict.fromkeys(channels_of(args))
         self._reader = reader
         self._messages = self._malformed = 0
         self._refusal: Refused | None = None

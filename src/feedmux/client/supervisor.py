@@ -44,12 +44,14 @@ from feedmux.client.telemetry import Telemetry
 from feedmux.client.telemetry_events import SupervisorRestart
 from feedmux.core.intensity import Intensity
 from feedmux.core.reconnect import Backoff
-from feedmux.model.errors import Duplicate, IllegalEvent, TooManyRestarts
+from feedmux.model.checks import require_kind, require_number, require_text, require_whole, type_of
+from feedmux.model.errors import Duplicate, IllegalEvent, InvalidSetting, TooManyRestarts
 from feedmux.model.ports import Clock, Dice, Statistics
 
 _LOG: Final = logging.getLogger(__name__)
 _RESTART: Final = "%s ended (%s); it is started again in %.2f s"
 _SHOWN: Final = 200
+_MOST_RESTARTS: Final = 1_000_000
 
 Run = Callable[[], Awaitable[None]]
 """Runs a child once; called again for each restart."""
@@ -70,15 +72,24 @@ class SupervisorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """When a supervisor gives up, and how long it waits before a restart.
 
     Args:
-        max_restarts: so many restarts, of all children together, are tolerated ...
+        max_restarts: so many restarts, of all children together, are tolerated, at most a million ...
         within_s: ... in any so many seconds.
         backoff: the longest waits before a restart; they start anew once a child ran for longer than
             the longest of them.
+
+    Raises:
+        InvalidSetting: one of them is outside its range.
     """
 
     max_restarts: int = 10
     within_s: float = 60.0
     backoff: Backoff = Backoff(initial=0.1, multiplier=2.0, ceiling=2.0)
+
+    def __post_init__(self) -> None:
+        expected = f"a whole number from 0 to {_MOST_RESTARTS}"
+        require_whole("max_restarts", self.max_restarts, expected, least=0, most=_MOST_RESTARTS)
+        require_number("within_s", self.within_s, "seconds above 0", above=0)
+        require_kind("backoff", self.backoff, Backoff, "a Backoff")
 
 
 _DEFAULTS: Final = SupervisorConfig()
@@ -94,7 +105,7 @@ class Supervisor:
         dice: for the jitter of the waits; the machine's by default.
 
     Raises:
-        InvalidSetting: a limit is outside its range.
+        InvalidSetting: the config is none.
         TooManyRestarts: from the block: the limit was exceeded, and everything has been stopped.
     """
 
@@ -106,6 +117,7 @@ class Supervisor:
         clock: Clock | None = None,
         dice: Dice | None = None,
     ) -> None:
+        require_kind("config", config, SupervisorConfig, "a SupervisorConfig")
         self._config, self._telemetry = config, telemetry or Telemetry()
         self._clock, self._dice = clock or SystemClock(), dice or random.SystemRandom()
         self._intensity = Intensity(config.max_restarts, config.within_s)
@@ -145,9 +157,14 @@ class Supervisor:
             keep: which of its ends are answered by a restart.
 
         Raises:
+            InvalidSetting: the name is no text, ``run`` cannot be called, or ``keep`` is no :class:`Keep`.
             Duplicate: a child of that name is there.
             IllegalEvent: the block was not entered, or was left.
         """
+        require_text("name", name)
+        if not callable(run):
+            raise InvalidSetting("run", type_of(run), "a coroutine function")
+        require_kind("keep", keep, Keep, f"one of {', '.join(map(str, Keep))}")
         if self._group is None or self._left:
             raise IllegalEvent("supervisor", "left" if self._left else "new", "add")
         if name in self._tasks:
@@ -162,7 +179,7 @@ class Supervisor:
         Returns:
             Whether there was one.
         """
-        task = self._tasks.get(name)
+        task = self._tasks.get(name) if isinstance(name, str) else None
         if task is None:
             return False
         task.cancel()

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from typing import Final
 
 from feedmux.client.telemetry_events import TelemetryEvent
+from feedmux.model.checks import type_of
+from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Statistics
 
 __all__ = ["Sink", "Telemetry", "TelemetryEvent"]
@@ -49,7 +51,13 @@ class Telemetry:
             self.attach(sink)
 
     def attach(self, sink: Sink) -> None:
-        """Let ``sink`` listen; one that listens already is not told twice."""
+        """Let ``sink`` listen; one that listens already is not told twice.
+
+        Raises:
+            InvalidSetting: it cannot be called.
+        """
+        if not callable(sink):
+            raise InvalidSetting("sink", type_of(sink), "a function that takes an event")
         if sink not in self._sinks:
             self._sinks = (*self._sinks, sink)
         self.tell = self._tell

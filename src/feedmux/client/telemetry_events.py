@@ -56,7 +56,7 @@ class HeartbeatPong(TelemetryEvent, frozen=True):
 
 
 class RateLimiterConsume(TelemetryEvent, frozen=True):
-    """A request of that ``cost`` took its tokens."""
+    """A message took ``cost`` tokens of a bucket; ``limiter`` is ``limiter.bucket``."""
 
     NAME = ("rate_limiter", "consume")
     MEASURES = ("tokens_remaining", "cost")
@@ -66,7 +66,10 @@ class RateLimiterConsume(TelemetryEvent, frozen=True):
 
 
 class RateLimiterRefill(TelemetryEvent, frozen=True):
-    """The budget filled."""
+    """What a bucket held after the message before, and when the next one, which waited, was let in.
+
+    ``refill_rate`` is in tokens per second.
+    """
 
     NAME = ("rate_limiter", "refill")
     MEASURES = ("tokens_before", "tokens_after", "refill_rate")

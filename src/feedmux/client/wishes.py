@@ -13,6 +13,7 @@ the adapter's answer                        what follows
 subscribed                                  held; whoever asked is told
 names the channel as refused                wanted no longer; whoever asked is told why
 refuses the whole request                   asked again in halves, until one alone is refused
+too long a request to be sent               asked for in halves
 nothing, or the connection ended            still wanted; whoever asked is told "pending"
 ==========================================  ================================================
 
@@ -28,7 +29,8 @@ from typing import Final
 
 from feedmux.client.events import Subscribed
 from feedmux.model.adapter import Adapter, Dialogue
-from feedmux.model.errors import AuthenticationFailed, LocalError, Refused
+from feedmux.model.checks import require_kind
+from feedmux.model.errors import AuthenticationFailed, LocalError, Overflow, Refused
 
 CONFIRMED: Final = ""
 """How a wish ends that came true; any other text is the reason why not."""
@@ -42,6 +44,7 @@ class Wishes:
         dialogue: with whom.
         changed: is told which channels are held from now on, and which no longer; what is only
             renewed counts as held.
+        hide: takes what is secret out of a reason of the other side.
     """
 
     def __init__(
@@ -49,8 +52,9 @@ class Wishes:
         adapter: Adapter,
         dialogue: Dialogue,
         changed: Callable[[Sequence[str], Sequence[str]], None],
+        hide: Callable[[str], str] = str,
     ) -> None:
-        self._adapter, self._dialogue, self._changed = adapter, dialogue, changed
+        self._adapter, self._dialogue, self._changed, self._hide = adapter, dialogue, changed, hide
         self._wanted: dict[str, None] = {}
         self._held: dict[str, None] = {}
         self._stale: dict[str, None] = {}
@@ -139,22 +143,32 @@ class Wishes:
             return
         missing = [channel for channel in self._wanted if channel not in self._held]
         refused = await self._subscribe(missing)
+        require_kind("result of subscribe()", refused, Mapping, "what was refused, and why")
         there = [channel for channel in missing if channel not in refused]
         self._held |= dict.fromkeys(there)
         self._changed(there, ())
         for channel in there:
             self._tell(channel, CONFIRMED)
-        for channel, reason in refused.items():
+        for channel, said in refused.items():
+            reason = self._hide(str(said))
             self._wanted.pop(channel, None)
             self.refused[channel] = reason
             self._tell(channel, reason or "no reason was given")
 
     async def _subscribe(self, channels: Sequence[str]) -> Mapping[str, str]:
-        """Ask for ``channels``; find the guilty ones where all are refused together."""
+        """Ask for ``channels``; find the guilty ones where all are refused together.
+
+        Raises:
+            Overflow: too much waits to be sent even for one.
+            FeedmuxError: see :meth:`feedmux.model.adapter.Adapter.subscribe`.
+        """
         try:
             return await self._adapter.subscribe(self._dialogue, channels)
         except AuthenticationFailed:
             raise
+        except Overflow:
+            if len(channels) == 1:
+                raise
         except (Refused, LocalError) as error:
             if len(channels) == 1:
                 return {channels[0]: error.reason if isinstance(error, Refused) else str(error)}

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from feedmux.core.budget import Bucket, Budget, windowed
+from feedmux.model.checks import require_kind, require_number
 from feedmux.model.errors import InvalidSetting
 
 _USED: Final = 0.9
@@ -79,6 +80,8 @@ def deribit(*, matching_per_s: float = 5.0, matching_burst: float = 20.0) -> Bud
     **Source**: Deribit, "Rate Limits", support.deribit.com and docs.deribit.com/articles/rate-limits,
     as of 2026-03. The older of the two gives ``get_instruments`` 5 at once and 1 in 10 s.
     """
+    require_number("matching_per_s", matching_per_s, "orders per second above 0", above=0)
+    require_number("matching_burst", matching_burst, "orders above 0", above=0)
     buckets = [
         Bucket(50_000 * _USED, 10_000, "other"),
         Bucket(30_000 * _USED, 10_000, "subscribe"),
@@ -140,10 +143,8 @@ def bybit(*, orders_per_s: float = 10.0, requests_per_s: float = 100.0) -> Budge
     **Source**: Bybit V5 API documentation, "Rate Limit Rules" and "Websocket Trade Guideline",
     2026-07-24.
     """
-    if not requests_per_s >= 1:
-        raise InvalidSetting("requests_per_s", requests_per_s, "at least one request")
-    if not orders_per_s > 1:
-        raise InvalidSetting("orders_per_s", orders_per_s, "more than one order")
+    require_number("requests_per_s", requests_per_s, "at least one request", least=1)
+    require_number("orders_per_s", orders_per_s, "more than one order", above=1)
     burst = max(1.0, orders_per_s / 2)
     buckets = [
         Bucket(requests_per_s, requests_per_s, "requests"),
@@ -183,8 +184,7 @@ def binance(*, messages_per_s: float = 5.0) -> Budget:
     **Source**: binance-spot-api-docs, "WebSocket Streams", 2026-07-21; USD-M futures,
     "Websocket Market Streams", 2026-07.
     """
-    if not messages_per_s > 2:
-        raise InvalidSetting("messages_per_s", messages_per_s, "more than two messages")
+    require_number("messages_per_s", messages_per_s, "more than two messages", above=2)
     ours = messages_per_s - 1.0
     price = MappingProxyType({"messages": 1.0})
     return Budget([windowed(ours, 1.0, burst=max(1.0, ours / 2))], lambda _: price)
@@ -229,8 +229,13 @@ def binance_api(weights: Mapping[str, float] = BINANCE_WEIGHTS) -> Budget:
     Args:
         weights: by method, tokens of ``weight``; ``exchangeInfo`` tells the limits of the day.
 
+    Raises:
+        InvalidSetting: the weights are no mapping.
+
     **Source**: binance-spot-api-docs, "WebSocket API", 2025-04-25.
     """
+
+    require_kind("weights", weights, Mapping, "tokens by method")
 
     def cost(method: str) -> Mapping[str, float]:
         weight = weights.get(method, _BINANCE_HEAVIEST)

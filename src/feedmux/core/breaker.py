@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from feedmux.model.errors import InvalidSetting
+from feedmux.model.checks import require_number, require_whole
 
 
 class Circuit(StrEnum):
@@ -51,10 +51,8 @@ class Breaker:
     __slots__ = ("_cooldown_s", "_failures", "_limit", "_until", "circuit")
 
     def __init__(self, limit: int, cooldown_s: float) -> None:
-        if limit < 0:
-            raise InvalidSetting("limit", limit, "a number of failures, or 0 for none")
-        if not cooldown_s > 0:
-            raise InvalidSetting("cooldown_s", cooldown_s, "seconds above 0")
+        require_whole("limit", limit, "a number of failures, or 0 for none", least=0)
+        require_number("cooldown_s", cooldown_s, "seconds above 0", above=0)
         self._limit, self._cooldown_s = limit, cooldown_s
         self._failures = 0
         self._until = 0.0

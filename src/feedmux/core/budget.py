@@ -34,12 +34,13 @@ Deliberately absent: the clock and the timer. What venues allow stands in
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from math import inf, isfinite
+from math import inf
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from feedmux.model.checks import is_number, require_kind, require_number, require_text, require_whole, type_of
 from feedmux.model.errors import InvalidMessage, InvalidSetting, Overflow, Unaffordable
 from feedmux.model.ports import Statistics
 
@@ -63,12 +64,9 @@ class Bucket(msgspec.Struct, frozen=True):
     name: str = "messages"
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.capacity) and self.capacity > 0):
-            raise InvalidSetting("capacity", self.capacity, "tokens above 0")
-        if not (isfinite(self.refill_per_s) and self.refill_per_s > 0):
-            raise InvalidSetting("refill_per_s", self.refill_per_s, "tokens per second above 0")
-        if not self.name:
-            raise InvalidSetting("name", self.name, "a text that is not empty")
+        require_number("capacity", self.capacity, "tokens above 0", above=0)
+        require_number("refill_per_s", self.refill_per_s, "tokens per second above 0", above=0)
+        require_text("name", self.name)
 
 
 def windowed(limit: float, seconds: float, name: str = "messages", *, burst: float | None = None) -> Bucket:
@@ -87,12 +85,10 @@ def windowed(limit: float, seconds: float, name: str = "messages", *, burst: flo
     Raises:
         InvalidSetting: one of them is outside its range.
     """
-    if not (isfinite(limit) and limit > 0):
-        raise InvalidSetting("limit", limit, "tokens above 0")
-    if not (isfinite(seconds) and seconds > 0):
-        raise InvalidSetting("seconds", seconds, "a time above 0")
+    require_number("limit", limit, "tokens above 0", above=0)
+    require_number("seconds", seconds, "a time above 0", above=0)
     capacity = limit / 2 if burst is None else burst
-    if not 0 < capacity < limit:
+    if not (is_number(capacity) and 0 < capacity < limit):
         raise InvalidSetting("burst", burst, f"tokens above 0 and below {limit:g}")
     return Bucket(capacity, (limit - capacity) / seconds, name)
 
@@ -109,19 +105,24 @@ class Budget:
         cost: see :data:`Cost`.
 
     Raises:
-        InvalidSetting: two buckets have the same name.
+        InvalidSetting: two buckets have the same name, or something is no bucket or no function.
     """
 
-    __slots__ = ("_buckets", "_cost", "_counts", "_filled", "_shut_until", "_tokens")
+    __slots__ = ("_buckets", "_cost", "_counts", "_filled", "_left", "_shut_until", "_tokens")
 
     def __init__(self, buckets: Iterable[Bucket], cost: Cost) -> None:
+        require_kind("buckets", buckets, Iterable, "the limits, each a Bucket")
+        if not callable(cost):
+            raise InvalidSetting("cost", type_of(cost), "a function of the method")
         self._buckets: dict[str, Bucket] = {}
         for bucket in buckets:
+            require_kind("buckets", bucket, Bucket, "the limits, each a Bucket")
             if bucket.name in self._buckets:
                 raise InvalidSetting("buckets", bucket.name, "a name for each bucket")
             self._buckets[bucket.name] = bucket
         self._cost = cost
         self._tokens = {name: bucket.capacity for name, bucket in self._buckets.items()}
+        self._left = dict(self._tokens)
         self._filled = -inf  # the latest time that was seen
         self._shut_until = -inf
         self._counts = {"taken": 0, "refused": 0, "penalties": 0}
@@ -137,11 +138,13 @@ class Budget:
         if not isinstance(method, str):
             raise InvalidMessage("method", f"a value of type {type(method).__name__}", "a text")
         price = self._cost(method)
+        if not isinstance(price, Mapping):
+            raise InvalidSetting(f"cost of {method!r}", type_of(price), "tokens by the name of their bucket")
         for name, tokens in price.items():
             bucket = self._buckets.get(name)
             if bucket is None:
                 raise InvalidSetting(f"cost of {method!r}", name, f"one of {', '.join(self._buckets)}")
-            if not tokens >= 0:
+            if not (is_number(tokens) and tokens >= 0):
                 raise InvalidSetting(f"cost of {method!r}", tokens, "tokens, 0 or more")
             if tokens > bucket.capacity:
                 raise Unaffordable(method, name, tokens, bucket.capacity)
@@ -168,7 +171,7 @@ class Budget:
             self._counts["refused"] += 1
             return wait_s
         for name, tokens in price.items():
-            self._tokens[name] -= tokens
+            self._tokens[name] = self._left[name] = self._tokens[name] - tokens
         self._counts["taken"] += 1
         return 0.0
 
@@ -186,8 +189,7 @@ class Budget:
         Raises:
             InvalidSetting: ``seconds`` is no number of seconds, 0 or more.
         """
-        if not (isfinite(seconds) and seconds >= 0):
-            raise InvalidSetting("seconds", seconds, "a time, 0 or more")
+        require_number("seconds", seconds, "a time, 0 or more", least=0)
         self._shut_until = max(self._shut_until, now + seconds)
         self._counts["penalties"] += 1
 
@@ -198,6 +200,14 @@ class Budget:
             name: min(1.0, max(0.0, 1.0 - self._tokens[name] / bucket.capacity))
             for name, bucket in self._buckets.items()
         }
+
+    def left(self) -> dict[str, float]:
+        """What the latest message that drew on a bucket left in it, by bucket; at first all of it."""
+        return dict(self._left)
+
+    def refill_per_s(self, bucket: str) -> float:
+        """How many tokens flow into a bucket in each second."""
+        return self._buckets[bucket].refill_per_s
 
     def statistics(self) -> Statistics:
         """Messages that were taken, those that were told to wait, and penalties."""
@@ -232,8 +242,7 @@ def single(rate_per_s: float, burst: float) -> Budget:
     Raises:
         InvalidSetting: one of them is outside its range.
     """
-    if not burst >= 1:
-        raise InvalidSetting("burst", burst, "at least one message")
+    require_number("burst", burst, "at least one message", least=1)
     price = {"messages": 1.0}
     return Budget([Bucket(burst, rate_per_s)], lambda _: price)
 
@@ -255,8 +264,7 @@ class Queue(Generic[Item]):
     __slots__ = ("_arrivals", "_budget", "_lanes", "_limit", "_places")
 
     def __init__(self, budget: Budget, limit: int) -> None:
-        if limit < 1:
-            raise InvalidSetting("limit", limit, "at least one message")
+        require_whole("limit", limit, "at least one message", least=1)
         self._budget = budget
         self._limit = limit
         self._arrivals = 0

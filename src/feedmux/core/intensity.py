@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from feedmux.model.errors import InvalidSetting
+from feedmux.model.checks import require_number, require_whole
 
 
 class Intensity:
@@ -33,10 +33,8 @@ class Intensity:
     __slots__ = ("_times", "limit", "within_s")
 
     def __init__(self, limit: int = 10, within_s: float = 60.0) -> None:
-        if limit < 0:
-            raise InvalidSetting("limit", limit, "a whole number from 0")
-        if not 0 < within_s < float("inf"):
-            raise InvalidSetting("within_s", within_s, "seconds above 0")
+        require_whole("limit", limit, "a whole number from 0", least=0)
+        require_number("within_s", within_s, "seconds above 0", above=0)
         self.limit, self.within_s = limit, within_s
         self._times: deque[float] = deque()
 

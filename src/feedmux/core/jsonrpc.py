@@ -211,9 +211,16 @@ def read(message: object) -> Message | Batch | None:
 
 
 class JsonRpc:
-    """JSON-RPC 2.0 as a :class:`feedmux.model.ports.Correlator`."""
+    """JSON-RPC 2.0 as a :class:`feedmux.model.ports.Correlator`.
 
-    __slots__ = ()
+    Args:
+        batches: False where the server refuses several messages in one.
+    """
+
+    __slots__ = ("batches",)
+
+    def __init__(self, *, batches: bool = True) -> None:
+        self.batches = batches
 
     def request(self, request_id: int, method: str, params: object, /) -> dict[str, object]:
         """Build the message that asks; see the function :func:`request`.
@@ -226,7 +233,7 @@ class JsonRpc:
     def reply(self, message: object, /) -> Reply | None:
         """What the message answers; None when it is no answer. Never raises.
 
-        A batch is None: this asks one question at a time, so nobody answers it with a batch.
+        A batch is None: it holds several, which :func:`read` finds.
         """
         if isinstance(message, dict) and ("result" in message or "error" in message):
             reply = _read_object(message)  # most messages are data, and end above

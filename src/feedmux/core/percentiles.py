@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
-from feedmux.model.errors import InvalidSetting
+from feedmux.model.checks import require_whole
 
 Number = TypeVar("Number", int, float)
+_MOST: Final = 1_000_000
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -39,17 +40,16 @@ class Samples:
     """The latest samples.
 
     Args:
-        size: how many are remembered, at least 1.
+        size: how many are remembered, from 1 to a million.
 
     Raises:
-        InvalidSetting: ``size`` is below 1.
+        InvalidSetting: ``size`` is something else.
     """
 
     __slots__ = ("_latest",)
 
     def __init__(self, size: int = 100) -> None:
-        if size < 1:
-            raise InvalidSetting("size", size, "a whole number of samples, at least 1")
+        require_whole("size", size, "a whole number of samples from 1 to a million", least=1, most=_MOST)
         self._latest: deque[float] = deque(maxlen=size)
 
     def record(self, value: float) -> None:

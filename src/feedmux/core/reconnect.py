@@ -35,13 +35,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from feedmux.model.errors import IllegalEvent, InvalidSetting
+from feedmux.model.checks import require_number
+from feedmux.model.errors import IllegalEvent
 from feedmux.model.ports import Dice
 
 
@@ -111,17 +111,15 @@ class Backoff(msgspec.Struct, frozen=True):
     ceiling: float = 60.0
 
     def __post_init__(self) -> None:
-        if not (isfinite(self.initial) and self.initial > 0):
-            raise InvalidSetting("initial", self.initial, "seconds above 0")
-        if not (isfinite(self.multiplier) and self.multiplier >= 1):
-            raise InvalidSetting("multiplier", self.multiplier, "a factor of at least 1")
-        if not (isfinite(self.ceiling) and self.ceiling >= self.initial):
-            raise InvalidSetting("ceiling", self.ceiling, f"seconds, at least initial ({self.initial:g})")
+        require_number("initial", self.initial, "seconds above 0", above=0)
+        require_number("multiplier", self.multiplier, "a factor of at least 1", least=1)
+        expected = f"seconds, at least initial ({self.initial:g})"
+        require_number("ceiling", self.ceiling, expected, least=self.initial)
 
     def limit(self, failures: int) -> float:
         """Return the longest wait after ``failures`` earlier ones, in seconds."""
         try:
-            return min(self.ceiling, self.initial * self.multiplier**failures)
+            return min(self.ceiling, self.initial * float(self.multiplier) ** failures)
         except OverflowError:  # 2.0**1024: reached after a night without network
             return self.ceiling
 

@@ -55,12 +55,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from heapq import heapify, heappop, heappush
-from math import isfinite
 from typing import Final, NamedTuple
 
 import msgspec
 
-from feedmux.model.errors import InvalidSetting, Overflow
+from feedmux.model.checks import require_number, require_whole
+from feedmux.model.errors import Overflow
 from feedmux.model.ports import Statistics
 
 _DIGITS: Final = 19
@@ -135,10 +135,8 @@ class Requests:
     """
 
     def __init__(self, limit: int, memory: int = 1024) -> None:
-        if limit < 1:
-            raise InvalidSetting("limit", limit, "at least one request")
-        if memory < 0:
-            raise InvalidSetting("memory", memory, "no negative number of ids")
+        require_whole("limit", limit, "at least one request", least=1)
+        require_whole("memory", memory, "no negative number of ids", least=0)
         self._limit = limit
         self._memory = memory
         self._last = 0
@@ -189,8 +187,7 @@ class Requests:
             InvalidSetting: the timeout is no number of seconds above 0.
             Overflow: ``limit`` requests are in flight.
         """
-        if not (isfinite(timeout_s) and timeout_s > 0):
-            raise InvalidSetting("timeout_s", timeout_s, "seconds above 0")
+        require_number("timeout_s", timeout_s, "seconds above 0", above=0)
         if len(self._flights) >= self._limit:
             self._counts["refused"] += 1
             raise Overflow("the list of requests in flight", f"{self._limit} requests")

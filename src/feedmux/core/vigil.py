@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from feedmux.model.errors import InvalidSetting
+from feedmux.model.checks import require_number
 
 
 class Step(StrEnum):
@@ -51,8 +51,7 @@ class Vigil:
 
     def __init__(self, limit_s: float, grace_s: float) -> None:
         for name, value in (("limit_s", limit_s), ("grace_s", grace_s)):
-            if not value > 0:
-                raise InvalidSetting(name, value, "seconds above 0")
+            require_number(name, value, "seconds above 0", above=0)
         self._limit_s, self._grace_s = limit_s, grace_s
         self._heard_at: dict[str, float] = {}
         self._steps: dict[str, tuple[Step, float]] = {}

@@ -17,6 +17,7 @@ from feedmux.core.outbox import OutboxLimits
 from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.door import Door, OwnDoor
 from feedmux.edge.doorway import Doorway
 from feedmux.edge.http import Route
 from feedmux.edge.parser import Parsers
@@ -113,6 +114,7 @@ class House:
         clock: time.
         loop: the event loop that everything runs in.
         latency: is told when what was offered has been written.
+        door: counts the clients; several houses may share one bound.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class House:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         latency: Latency | None = None,
+        door: Door | None = None,
     ) -> None:
         self.config = config
         self.make_session = make_session
@@ -146,6 +149,7 @@ class House:
         self._flush = Flush(loop.call_soon, config.drained_per_turn, self._flushed)
         self._lifetime = 0
         self._latency = latency or Latency()
+        self._door = door or OwnDoor()
         self._lag = Histogram()
         self._failures: Counter[str] = Counter()
         self._closes: Counter[int] = Counter()
@@ -168,7 +172,7 @@ class House:
 
     def admit(self, guest: Guest) -> bool:
         """Count a client in, unless the house is full."""
-        if len(self.guests) >= self.config.max_clients:
+        if not self._door.enter(self.config.max_clients):
             return False
         self.guests[guest] = None
         self._lifetime += 1
@@ -177,6 +181,7 @@ class House:
     def leave(self, guest: Guest) -> None:
         """A client that had been admitted is gone."""
         del self.guests[guest]
+        self._door.leave()
         if guest.outbox is not None:
             self._sent += guest.outbox.sent
             self._conflated += guest.outbox.conflated

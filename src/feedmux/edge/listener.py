@@ -12,7 +12,7 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -56,32 +56,9 @@ class Listener:
         """The port that is listened on."""
         return int(self._sockets[0].getsockname()[1])
 
-    async def start(
-        self, host: str, port: int, *, backlog: int, send_buffer_bytes: int = 0, unsent_bytes: int = 0
-    ) -> None:
-        """Bind every address of ``host``, and accept from now on.
-
-        Args:
-            host: a name or an address.
-            port: 0 lets the system choose.
-            backlog: connections that the kernel holds until they are accepted.
-            send_buffer_bytes: of accepted sockets; 0 leaves it to the system.
-            unsent_bytes: of these, what may wait although the peer has no room for it; 0 as above.
-
-        Raises:
-            OSError: an address cannot be bound.
-        """
-        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        try:
-            for family, kind, protocol, _, address in dict.fromkeys(found):
-                self._sockets.append(sock := socket.socket(family, kind, protocol))
-                _prepare(sock)
-                _bound_buffers(sock, send_buffer_bytes, unsent_bytes)
-                sock.bind(address)
-                sock.listen(backlog)
-        except OSError:
-            self._close_sockets()
-            raise
+    def start(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept from now on, from sockets that listen (see :func:`bind`); they are ours to close."""
+        self._sockets += sockets
         self._watch()
 
     def close(self) -> None:
@@ -144,10 +121,52 @@ class Listener:
         self._sockets.clear()
 
 
-def _prepare(sock: socket.socket) -> None:
+async def bind(
+    host: str,
+    port: int,
+    *,
+    backlog: int,
+    send_buffer_bytes: int = 0,
+    unsent_bytes: int = 0,
+    is_shared: bool = False,
+) -> list[socket.socket]:
+    """Listen on every address of ``host``.
+
+    Args:
+        host: a name or an address.
+        port: 0 lets the system choose.
+        backlog: connections that the kernel holds until they are accepted.
+        send_buffer_bytes: of accepted sockets; 0 leaves it to the system.
+        unsent_bytes: of these, what may wait although the peer has no room for it; 0 as above.
+        is_shared: others of this user may listen there too, and the kernel spreads connections over
+            all of them.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sockets.append(sock := socket.socket(family, kind, protocol))
+            _prepare(sock, is_shared=is_shared)
+            _bound_buffers(sock, send_buffer_bytes, unsent_bytes)
+            sock.bind(address)
+            sock.listen(backlog)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _prepare(sock: socket.socket, *, is_shared: bool) -> None:
     """Set what accepted sockets inherit, and what a restarted server needs."""
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 

@@ -7,12 +7,15 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from typing import Final
+
+import msgspec
 
 from feedmux.edge.connection import GOING_AWAY
 from feedmux.edge.handshake import Handshake
-from feedmux.edge.house import House
-from feedmux.edge.listener import Listener
+from feedmux.edge.house import House, ServerConfig
+from feedmux.edge.listener import Listener, bind
 from feedmux.edge.tls import Tls
 from feedmux.edge.tls_transport import TlsTransport
 from feedmux.model.errors import LocalError
@@ -72,24 +75,17 @@ class Server:
         """Whether new clients are turned away."""
         return self.house.draining
 
-    async def start(self) -> None:
-        """Bind and accept.
+    async def start(self, sockets: Iterable[socket.socket] | None = None) -> None:
+        """Accept from now on.
+
+        Args:
+            sockets: that listen already and were lent to us; None: bind what the configuration says.
 
         Raises:
             CannotListen: the address is taken, or not ours.
         """
-        config, house = self.house.config, self.house
-        try:
-            await self._listener.start(
-                config.host,
-                config.port,
-                backlog=config.backlog,
-                send_buffer_bytes=config.send_buffer_bytes,
-                unsent_bytes=config.unsent_bytes,
-            )
-        except OSError as error:
-            raise CannotListen(config.host, config.port, _why(error)) from None
-        house.turn()
+        self._listener.start(await listen(self.house.config) if sockets is None else sockets)
+        self.house.turn()
 
     async def drain(self, grace_s: float, spread_s: float) -> None:
         """Send everybody away.
@@ -129,6 +125,38 @@ class Server:
         if self.tls is None:
             return handshake
         return TlsTransport(self.tls, handshake, doorway=self.house.doorway, loop=self.house.loop)
+
+
+async def listen(config: ServerConfig, *, is_shared: bool = False) -> list[socket.socket]:
+    """Listen where the configuration says, alone or beside others of this user.
+
+    Raises:
+        CannotListen: the address is taken, or not ours.
+    """
+    try:
+        return await bind(
+            config.host,
+            config.port,
+            backlog=config.backlog,
+            send_buffer_bytes=config.send_buffer_bytes,
+            unsent_bytes=config.unsent_bytes,
+            is_shared=is_shared,
+        )
+    except OSError as error:
+        raise CannotListen(config.host, config.port, _why(error)) from None
+
+
+async def listen_for(config: ServerConfig, processes: int) -> list[list[socket.socket]]:
+    """Listen once for each of several processes, on one port that nobody else has.
+
+    Raises:
+        CannotListen: the address is taken, or not ours.
+    """
+    alone = await listen(config)  # those that share a port would not notice that others have it
+    found = msgspec.structs.replace(config, port=alone[0].getsockname()[1])
+    for sock in alone:
+        sock.close()
+    return [await listen(found, is_shared=True) for _ in range(processes)]
 
 
 def _why(error: OSError) -> str:

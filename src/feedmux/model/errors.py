@@ -38,11 +38,13 @@ and a category's ``recovery`` what a link does about it.
 
 from __future__ import annotations
 
+from copyreg import __newobj__  # type: ignore[attr-defined]
 from enum import StrEnum
 from typing import ClassVar, Final, Literal
 
 NEVER: Final = "never"
 NOW: Final = "now"
+_SHOWN: Final = 200
 Retry = Literal["never", "now"] | float
 
 
@@ -82,12 +84,18 @@ _RECOVERY: Final = {
 
 
 class FeedmuxError(Exception):
-    """The root. ``str()`` says what happened, the value, and what was expected."""
+    """The root. ``str()`` says what happened, the value, and what was expected.
+
+    Any of them can be pickled and copied, with all that it carries.
+    """
 
     code: ClassVar[str] = "ERROR"
     retry: Retry = NEVER
     close_code: ClassVar[int] = 4500
     category: Category = Category.APPLICATION
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return __newobj__, (type(self), *self.args), self.__dict__
 
 
 class LocalError(FeedmuxError):
@@ -123,7 +131,7 @@ class InvalidSetting(LocalError):
         self.name, self.value, self.expected = name, value, expected
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.value!r} does not work; expected {self.expected}"
+        return f"{self.name}: {_shown(self.value)} does not work; expected {self.expected}"
 
 
 class InvalidMessage(LocalError):
@@ -294,11 +302,8 @@ class CallFailed(Refused):
         super().__init__(method, message)
         self.method, self.number, self.message, self.data = method, number, message, data
 
-    def __reduce__(self) -> tuple[type[CallFailed], tuple[str, int, str, object]]:
-        return type(self), (self.method, self.number, self.message, self.data)
-
     def __str__(self) -> str:
-        more = "" if self.data is None else f" {self.data!r:.200}"
+        more = "" if self.data is None else f" {_shown(self.data)}"
         return f"{self.method} was refused: {self.message} ({self.number}){more}"
 
 
@@ -381,3 +386,12 @@ class TooManyRestarts(CapacityError):
     def __str__(self) -> str:
         told = "; ".join(f"{name}: {reason}" for name, reason in self.failures)
         return f"more than {self.limit} restarts within {self.within_s:g} s ({told})"
+
+
+def _shown(value: object) -> str:
+    """What a person needs to see of a value that may be of any length."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - somebody's code, or a number with too many digits
+        return f"a value of type {type(value).__name__} ({error})"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

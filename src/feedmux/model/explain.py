@@ -39,7 +39,8 @@ _CAUSES: Final = {
     Cause.TIMEOUT: "Check that the network leads there; if the server is only slow, raise connect_timeout_s.",
     Cause.TLS: "Check that the URL names the host for which the certificate was made, and this machine's "
     "clock and certificates; give an ssl context for a private authority.",
-    Cause.PROXY: "Check the proxy's address, and the user and password in its URL.",
+    Cause.PROXY: "Check the proxy's address, the user and password in its URL, and whether it lets this host "
+    "and port pass.",
     Cause.PROTOCOL: "Check that the URL leads to a WebSocket and not to a plain web server.",
     Cause.ENDED: "The attempt was ended on this side; nothing needs to be done.",
 }

@@ -17,6 +17,7 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     TLS = "tls"
     PROXY = "proxy"
+    """The proxy cannot be reached, or does not let us pass."""
     STATUS = "status"
     """The server answered the upgrade with an HTTP status of its own."""
     PROTOCOL = "protocol"

@@ -34,3 +34,21 @@ class Reply(msgspec.Struct, frozen=True):
     request_id: int | str | None
     result: object = None
     error: RpcError | None = None
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One member of a batch that we send.
+
+    Args:
+        method: what is asked for.
+        params: as the platform takes them; None: there are none.
+        is_notification: nobody answers it; its result is None at once.
+    """
+
+    method: str
+    params: object = None
+    is_notification: bool = False
+
+    def __repr__(self) -> str:
+        """Hide the parameters: a request may carry a secret."""
+        return f"Ask({self.method!r}, ***, is_notification={self.is_notification})"

@@ -12,10 +12,12 @@ from typing import Final
 
 import msgspec
 
-from feedmux.model.errors import InvalidSetting
-from feedmux.sim.pattern import Wanted, Wire, described, matches, shortened
+from feedmux.model.checks import require_number, require_whole
+from feedmux.sim.pattern import Wanted, Wire, described, matches, require_wanted, shortened
 
 _LATEST_SHOWN: Final = 5
+_MOST: Final = 1_000_000
+_KEEP: Final = "a whole number of messages from 1 to a million"
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -29,15 +31,14 @@ class Mailbox:
     """Messages, the latest of them kept.
 
     Args:
-        keep: how many, at least 1.
+        keep: how many, from 1 to a million.
 
     Raises:
-        InvalidSetting: ``keep`` is below 1.
+        InvalidSetting: ``keep`` is something else.
     """
 
     def __init__(self, keep: int) -> None:
-        if keep < 1:
-            raise InvalidSetting("keep", keep, "a whole number of messages, at least 1")
+        require_whole("keep", keep, _KEEP, least=1, most=_MOST)
         self._kept: deque[Received] = deque(maxlen=keep)
         self._total = 0
         self._waiters: list[_Waiter] = []
@@ -66,8 +67,12 @@ class Mailbox:
             The one that made it so many.
 
         Raises:
+            InvalidSetting: something is wanted that no message can be, or so often, or for no time.
             AssertionError: it was not within ``timeout_s`` seconds; says what came instead.
         """
+        require_number("timeout_s", timeout_s, "seconds, 0 or more", least=0)
+        require_whole("times", times, "a whole number, at least 1", least=1)
+        require_wanted(wanted)
         waiter = _Waiter(wanted, times)
         for received in self._kept:
             waiter.look(received)

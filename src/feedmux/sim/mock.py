@@ -33,6 +33,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from feedmux.model.checks import require_kind, require_number, require_text, require_whole, type_of
 from feedmux.model.errors import InvalidSetting, Overflow
 from feedmux.sim.mailbox import Mailbox, Received
 from feedmux.sim.mock_client import MockClient, MockConnection, Upgrade
@@ -43,6 +44,7 @@ Answers = Message | Iterable[Message] | None
 """What an answer function returns: a message, several, or nothing."""
 Answer = Callable[[Wire], Answers | Awaitable[Answers]]
 
+_STATUS: Final = "a known HTTP status from 300 to 599"
 _CLOSE_TIMEOUT_S: Final = 1.0
 _BACKLOG_BYTES: Final = 16 * 1024 * 1024
 _FAILURES_KEPT: Final = 10
@@ -62,7 +64,7 @@ class MockServer:
         max_message_bytes: the longest message that it takes.
 
     Raises:
-        InvalidSetting: on entering, the address cannot be listened on.
+        InvalidSetting: one of them is something else; on entering, the address cannot be listened on.
     """
 
     def __init__(
@@ -76,6 +78,9 @@ class MockServer:
         keep: int = 1000,
         max_message_bytes: int = 1024 * 1024,
     ) -> None:
+        _check(answer=answer, script=script, tls=tls, subprotocols=subprotocols)
+        require_text("host", host)
+        require_whole("max_message_bytes", max_message_bytes, "a whole number of bytes above 0", least=1)
         self._answer, self._steps, self._tls = answer, tuple(script), tls
         self._subprotocols, self._host = tuple(subprotocols), host
         self._max_message_bytes = max_message_bytes
@@ -107,7 +112,7 @@ class MockServer:
                 server_header=None,
                 ssl=self._tls,
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise InvalidSetting("host", self._host, f"an address to listen on ({error})") from error
         self._port = int(next(iter(self._server.sockets)).getsockname()[1])
         return self
@@ -187,8 +192,11 @@ class MockServer:
         """Wait until exactly so many clients are connected, and return them.
 
         Raises:
+            InvalidSetting: there cannot be so many, or it is no time.
             AssertionError: it did not come about in time.
         """
+        require_whole("count", count, "a number of clients, 0 or more", least=0)
+        require_number("timeout_s", timeout_s, "seconds, 0 or more", least=0)
         try:
             async with asyncio.timeout(timeout_s):
                 while len(self._clients) != count:
@@ -261,10 +269,17 @@ class MockServer:
             headers: more headers of the answer, e.g. ``Retry-After``.
 
         Raises:
-            InvalidSetting: the status is none that refuses.
+            InvalidSetting: the status is none that refuses, or one of the others is something else.
         """
-        if not 300 <= status <= 599 or status not in set(HTTPStatus):
-            raise InvalidSetting("status", status, "a known HTTP status from 300 to 599")
+        require_whole("status", status, _STATUS, least=300, most=599)
+        if status not in set(HTTPStatus):
+            raise InvalidSetting("status", status, _STATUS)
+        if times is not None:
+            require_whole("times", times, "a whole number above 0, or None", least=1)
+        if headers is not None:
+            require_kind("headers", headers, Mapping, "texts by name")
+            if not all(isinstance(part, str) for pair in headers.items() for part in pair):
+                raise InvalidSetting("headers", type_of(headers), "texts by name")
         self._refusal, self._refusals_left = (HTTPStatus(status), dict(headers or {})), times
 
     def accept(self) -> None:
@@ -339,3 +354,17 @@ class MockServer:
         """Wake those who wait for clients."""
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _check(*, answer: object, script: object, tls: object, subprotocols: object) -> None:
+    """Refuse what a server cannot be made of."""
+    if answer is not None and not callable(answer):
+        raise InvalidSetting("answer", type_of(answer), "a function of a message")
+    require_kind("script", script, (list, tuple), "steps in a list")
+    for step in script if isinstance(script, list | tuple) else ():
+        require_kind("script", step, Step, "steps: Say, Expect and Disconnect")
+    if tls is not None:
+        require_kind("tls", tls, SSLContext, "a server's ssl.SSLContext")
+    require_kind("subprotocols", subprotocols, (list, tuple), "names in a list")
+    for name in subprotocols if isinstance(subprotocols, list | tuple) else ():
+        require_text("subprotocols", name)

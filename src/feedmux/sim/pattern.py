@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+from feedmux.model.checks import type_of
+from feedmux.model.errors import InvalidMessage, InvalidSetting
+
 Wire = str | bytes
 """A message on the wire: text or binary."""
 Message = str | bytes | Mapping[str, object]
@@ -16,11 +19,31 @@ Wanted = str | bytes | re.Pattern[str] | Mapping[str, object] | Callable[[Wire],
 """What a message is recognised by; see :func:`matches`."""
 
 _SHOWN = 200
+_MESSAGE = "a text, bytes, or a mapping that can be written as JSON"
 
 
 def wire(message: Message) -> Wire:
-    """Return a message as it goes over the wire."""
-    return message if isinstance(message, str | bytes) else msgspec.json.encode(message).decode()
+    """Return a message as it goes over the wire.
+
+    Raises:
+        InvalidMessage: it cannot be written as JSON, or its text not as UTF-8.
+    """
+    try:
+        if isinstance(message, str):
+            message.encode()
+        return message if isinstance(message, str | bytes) else msgspec.json.encode(message).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidMessage("message", f"{type_of(message)} ({error})", _MESSAGE) from error
+
+
+def require_wanted(wanted: object) -> None:
+    """Refuse what no message can be recognised by.
+
+    Raises:
+        InvalidSetting: it is something else.
+    """
+    if not (isinstance(wanted, str | bytes | re.Pattern | Mapping) or callable(wanted)):
+        raise InvalidSetting("wanted", wanted, "a text, bytes, a pattern, a mapping or a function")
 
 
 def matches(wanted: Wanted, message: Wire) -> bool:

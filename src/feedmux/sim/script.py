@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
+from feedmux.model.checks import is_whole, require_kind
 from feedmux.model.errors import InvalidSetting
-from feedmux.sim.pattern import Message, Wanted, Wire, matches
+from feedmux.sim.pattern import Message, Wanted, Wire, matches, require_wanted, wire
 
 ENDS: Final = {"normal": 1000, "going_away": 1001}
 """The close codes that have a name."""
@@ -21,6 +22,10 @@ VIOLENT: Final = ("reset", "vanish")
 
 _CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 _EXPECTED: Final = f"{', '.join((*ENDS, *VIOLENT))}, or a close code that may be sent"
+
+
+_LONGEST_REASON: Final = 123
+_REASON: Final = f"a text of at most {_LONGEST_REASON} bytes"
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -32,11 +37,27 @@ class Say(Step, frozen=True):
 
     message: Message
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be sent.
+
+        Raises:
+            InvalidMessage: see :func:`feedmux.sim.pattern.wire`.
+        """
+        wire(self.message)
+
 
 class Expect(Step, frozen=True):
     """Wait for a message; see :func:`feedmux.sim.pattern.matches`."""
 
     wanted: Wanted
+
+    def __post_init__(self) -> None:
+        """Refuse what no message can be recognised by.
+
+        Raises:
+            InvalidSetting: see :func:`feedmux.sim.pattern.require_wanted`.
+        """
+        require_wanted(self.wanted)
 
 
 class Disconnect(Step, frozen=True):
@@ -49,10 +70,14 @@ class Disconnect(Step, frozen=True):
         """Refuse what is no way to end.
 
         Raises:
-            InvalidSetting: the name is none, or the code may not be sent (RFC 6455 §7.4).
+            InvalidSetting: the name is none, or the code or the reason may not be sent (RFC 6455 §5.5, §7.4).
         """
-        if self.how not in ENDS and self.how not in VIOLENT and self.how not in _CODES:
+        named = isinstance(self.how, str) and (self.how in ENDS or self.how in VIOLENT)
+        if not (named or (is_whole(self.how) and self.how in _CODES)):
             raise InvalidSetting("how", self.how, _EXPECTED)
+        require_kind("reason", self.reason, str, _REASON)
+        if len(self.reason.encode(errors="replace")) > _LONGEST_REASON:
+            raise InvalidSetting("reason", self.reason, _REASON)
 
     @property
     def code(self) -> int | None:

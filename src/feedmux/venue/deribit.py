@@ -61,6 +61,7 @@ from feedmux.venue.deribit_data import (
     write_ticker,
     write_trades,
 )
+from feedmux.venue.deribit_requests import NOT_NOW
 from feedmux.venue.deribit_topic import INTERVALS, LABELS, MARKET, NAME, channel_of, problem_of, topic_of
 from feedmux.venue.number import NOTHING
 
@@ -78,19 +79,6 @@ _BEGINNING: Final = 200
 _PING: Final = "ping"
 _GREETING: Final = "greeting"
 _NOT_GRANTED: Final = "it knows no such channel; its answer leaves it out"
-_NOT_NOW: Final = frozenset(
-    {
-        10028,  # too_many_requests
-        10040,  # retry
-        10041,  # settlement_in_progress
-        10047,  # matching_engine_queue_full
-        10066,  # too_many_concurrent_requests
-        11051,  # system_maintenance
-        11094,  # internal_server_error
-        13028,  # temporarily_unavailable
-        13888,  # timed_out
-    }
-)
 _CHANNEL: Final = re.compile(rb'"channel"\s*:\s*"([A-Za-z0-9._-]{1,100})"')
 
 
@@ -248,7 +236,7 @@ class Deribit:
         if request_id == _PING:
             return _not_ours(f"no answer to a ping: {_words(error)}") if error else Pong()
         if error:
-            return Answer(request_id, False, None, _words(error), later=error.code in _NOT_NOW)
+            return Answer(request_id, False, None, _words(error), later=error.code in NOT_NOW)
         return self._granted(request_id, message.result)
 
     def _granted(self, request_id: str, result: msgspec.Raw) -> VenueEvent:

@@ -9,16 +9,16 @@ Source: Deribit API v2, "Trading" and "Market data" (2026-09); error codes as it
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from feedmux.model.errors import MalformedMessage
+from feedmux.model.checks import require_kind, require_number, require_text, require_whole
+from feedmux.model.errors import InvalidSetting, MalformedMessage
 
 Result = TypeVar("Result")
 
@@ -29,6 +29,20 @@ INVALID_CREDENTIALS: Final = 13004
 UNAUTHORIZED: Final = 13009
 FORBIDDEN: Final = 13021
 TOO_MANY_REQUESTS: Final = 10028
+NOT_NOW: Final = frozenset(
+    {
+        TOO_MANY_REQUESTS,
+        10040,  # retry
+        10041,  # settlement_in_progress
+        10047,  # matching_engine_queue_full
+        10066,  # too_many_concurrent_requests
+        11051,  # system_maintenance
+        11094,  # internal_server_error
+        13028,  # temporarily_unavailable
+        13888,  # timed_out
+    }
+)
+"""Errors that say nothing about what was asked for: it may be asked again."""
 
 Params = Mapping[str, object]
 
@@ -71,6 +85,9 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         trigger_price: where a stop or take order wakes up.
         trigger: what is compared with it.
         valid_until: Unix milliseconds after which the order is not taken any more.
+
+    Raises:
+        InvalidSetting: a value is outside its range, or of another type.
     """
 
     instrument_name: str
@@ -86,10 +103,40 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     trigger: Literal["index_price", "mark_price", "last_price"] | None = None
     valid_until: int | None = None
 
+    def __post_init__(self) -> None:
+        require_text("instrument_name", self.instrument_name)
+        require_quantity("amount", self.amount, "a number above 0, e.g. Decimal(10)", above=0)
+        _require_one_of("type", self.type, tuple(OrderType))
+        for name in ("price", "trigger_price"):
+            if getattr(self, name) is not None:
+                require_quantity(name, getattr(self, name), "a price, e.g. Decimal('67000.5')")
+        if self.label is not None:
+            require_text("label", self.label, _LABEL)
+            if len(self.label) > _LONGEST_LABEL:
+                raise InvalidSetting("label", self.label, _LABEL)
+        if self.time_in_force is not None:
+            _require_one_of("time_in_force", self.time_in_force, tuple(TimeInForce))
+        for name in ("post_only", "reject_post_only", "reduce_only"):
+            if getattr(self, name) is not None:
+                require_kind(name, getattr(self, name), bool, "True, False or None")
+        if self.trigger is not None:
+            _require_one_of("trigger", self.trigger, _TRIGGERS)
+        if self.valid_until is not None:
+            require_whole("valid_until", self.valid_until, "Unix milliseconds", least=1, most=_LAST_MS)
+
     def params(self) -> Params:
         """The request's parameters: what was set, decimals as JSON numbers."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: _number(value) for name, value in fields.items() if value is not None}
+
+
+_QUOTED: Final = re.compile(r"(['\"]).*\1", re.DOTALL)
+_LABEL: Final = "a text of 1 to 64 characters"
+_LONGEST_LABEL: Final = 64
+_TRIGGERS: Final = ("index_price", "mark_price", "last_price")
+_LAST_MS: Final = 2**53
+_DIGITS: Final = 30
+"""Before and behind the point, of whatever is traded."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -201,78 +248,6 @@ class Ticker(msgspec.Struct, frozen=True):
     funding_8h: Decimal | None = None
 
 
-class Tokens(msgspec.Struct, frozen=True):
-    """What authentication leads to; its secrets never show in ``repr``.
-
-    Args:
-        access_token: not needed on a connection, which is authenticated itself.
-        refresh_token: gets the next tokens; both are replaced then.
-        expires_in: seconds.
-        scope: what is allowed.
-    """
-
-    access_token: str
-    refresh_token: str
-    expires_in: int
-    scope: str = ""
-
-    def __repr__(self) -> str:
-        return f"Tokens(***, expires_in={self.expires_in}, scope={self.scope!r})"
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """A key of an account; the secret never shows in ``repr``.
-
-    Args:
-        client_id: the key's id.
-        client_secret: its secret.
-        signs: True proves the secret with a signature instead of sending it.
-        scope: what is asked for, e.g. ``session:desk trade:read_write``; empty for the default.
-    """
-
-    client_id: str
-    client_secret: str
-    signs: bool = True
-    scope: str = ""
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.client_id!r}, ***)"
-
-
-def authentication(credentials: Credentials, now_ms: int, nonce: str) -> Params:
-    """Return the parameters of ``public/auth``.
-
-    Args:
-        credentials: who we are.
-        now_ms: Unix milliseconds, for a signature.
-        nonce: a text that is used once, for a signature.
-    """
-    scope = {"scope": credentials.scope} if credentials.scope else {}
-    if not credentials.signs:
-        return {
-            "grant_type": "client_credentials",
-            "client_id": credentials.client_id,
-            "client_secret": credentials.client_secret,
-            **scope,
-        }
-    text = f"{now_ms}\n{nonce}\n"
-    signature = hmac.new(credentials.client_secret.encode(), text.encode(), hashlib.sha256).hexdigest()
-    return {
-        "grant_type": "client_signature",
-        "client_id": credentials.client_id,
-        "timestamp": now_ms,
-        "nonce": nonce,
-        "data": "",
-        "signature": signature,
-        **scope,
-    }
-
-
-def renewal(tokens: Tokens) -> Params:
-    """Return the parameters of ``public/auth`` that trade a refresh token for new tokens."""
-    return {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
-
-
 def read(result: object, kind: type[Result]) -> Result:
     """Read a result into its type.
 
@@ -280,9 +255,25 @@ def read(result: object, kind: type[Result]) -> Result:
         MalformedMessage: it is something else.
     """
     try:
-        return msgspec.convert(_without_words(result), kind)
+        value = msgspec.convert(_without_words(result), kind)
+    except RecursionError:
+        problem = "it is nested too deeply"
     except msgspec.ValidationError as error:
-        raise MalformedMessage(f"answer of Deribit, as {kind}", str(error)) from error
+        problem = _QUOTED.sub("…", str(error))  # what it quotes may be a secret that was repeated
+    else:
+        if _is_finite(value):
+            return value
+        problem = "a number in it is none"
+    raise MalformedMessage(f"answer of Deribit, as {kind}", problem)
+
+
+def _is_finite(value: object) -> bool:
+    """Whether every decimal is a number: a text "NaN" would be read as one."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    if isinstance(value, msgspec.Struct):
+        return all(_is_finite(getattr(value, name)) for name in value.__struct_fields__)
+    return all(map(_is_finite, value)) if isinstance(value, list | tuple) else True
 
 
 def _without_words(value: object) -> object:
@@ -290,6 +281,31 @@ def _without_words(value: object) -> object:
     if isinstance(value, dict):
         return {name: _without_words(member) for name, member in value.items() if member != "market_price"}
     return [_without_words(member) for member in value] if isinstance(value, list) else value
+
+
+def require_quantity(name: str, value: object, expected: str, *, above: float | None = None) -> None:
+    """Refuse what no price or amount can be.
+
+    Raises:
+        InvalidSetting: it is none.
+    """
+    if not isinstance(value, Decimal):
+        require_number(name, value, expected, least=-(10.0**_DIGITS), most=10.0**_DIGITS)
+    elif (
+        not value.is_finite() or abs(value.adjusted()) > _DIGITS or len(value.as_tuple().digits) > 2 * _DIGITS
+    ):
+        raise InvalidSetting(name, value, expected)
+    if above is not None and not value > above:  # type: ignore[operator]
+        raise InvalidSetting(name, value, expected)
+
+
+def _length(value: Decimal) -> int:
+    return len(value.as_tuple().digits)
+
+
+def _require_one_of(name: str, value: object, values: Sequence[str]) -> None:
+    if not (isinstance(value, str) and value in values):
+        raise InvalidSetting(name, value, f"one of {', '.join(values)}")
 
 
 def _number(value: object) -> object:

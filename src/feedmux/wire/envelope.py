@@ -120,6 +120,12 @@ def read_topic(text: bytes) -> Topic:
         raise MalformedMessage("topic", str(error)) from error
 
 
+def topic_of(envelope: bytes) -> bytes:
+    """Return the topic's text of an envelope that was written down, unchecked; whatever stands there."""
+    start = HEADER.size
+    return envelope[start : start + int.from_bytes(envelope[4:6], "little")]
+
+
 def _kind(number: int) -> EventKind:
     try:
         return _KINDS[number]

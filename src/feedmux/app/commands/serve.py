@@ -22,11 +22,14 @@ def serve(
         list[str] | None,
         typer.Option(help="Market to serve, e.g. bybit.linear or deribit; repeatable.", show_default=False),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes serve clients.", show_default=False)
+    ] = None,
     config: ConfigFile = None,
     pairs: Pairs = None,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C; then clients are sent away before it ends."""
-    flags = {"host": host, "port": port, "venues": ",".join(venue or ()) or None}
+    flags = {"host": host, "port": port, "venues": ",".join(venue or ()) or None, "workers": workers}
     settings = load(flags, pairs=parse_pairs(pairs or []), config=config)
     log.configure(settings)
     for line in notices(settings):

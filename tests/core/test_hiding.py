@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from feedmux.core.mask import SECRET_NAMES, Mask
+from feedmux.core.hiding import SECRET_NAMES, Mask, secrets_in
 from feedmux.model.errors import InvalidSetting
 
 PLAIN = Mask()
@@ -143,6 +144,15 @@ def test_names_of_ones_own_take_the_place_of_the_known_ones() -> None:
     assert Mask(names=[]).payload(b'{"token":"BTC"}') == b'{"token":"BTC"}'
 
 
+@pytest.mark.parametrize("wrong", ["hunter22", b"hunter22", None, 5, [b"hunter22"], [None], [["hunter22"]]])
+def test_what_is_no_list_of_texts_is_refused_and_not_shown(wrong: Any) -> None:
+    for name, argument in (("secrets", "secrets"), ("secret_names", "names")):
+        with pytest.raises(InvalidSetting) as caught:
+            Mask(**{argument: wrong})
+        assert caught.value.name == name
+        assert "hunter22" not in f"{caught.value!s} {caught.value!r}"
+
+
 def test_a_secret_that_is_found_everywhere_is_refused_and_not_shown() -> None:
     with pytest.raises(InvalidSetting) as caught:
         Mask(["abc"])
@@ -156,3 +166,53 @@ def test_a_secret_from_an_environment_that_is_no_utf8_is_hidden() -> None:
 
 def test_it_does_not_show_what_it_hides() -> None:
     assert "hunter22" not in repr(KNOWING)
+
+
+def test_values_are_hidden_as_messages_are_and_are_the_same_when_nothing_is() -> None:
+    value = {"data": [{"note": "hunter22", "n": 1}], "token": "x"}
+    assert KNOWING.value(value) == {"data": [{"note": "***", "n": 1}], "token": "***"}
+    plain = {"data": [1, None, "text"]}
+    assert KNOWING.value(plain) is plain
+
+
+def test_a_mask_that_knows_more_still_knows_the_rest() -> None:
+    more = KNOWING.knowing(["hunter33"])
+    assert more.payload(b"hunter22 hunter33") == b"*** ***"
+    assert KNOWING.payload(b"hunter33") == b"hunter33"
+
+
+@pytest.mark.parametrize(
+    ("message", "named", "everything"),
+    [
+        ({"method": "public/auth", "params": {"client_secret": "hunter22"}}, {"hunter22"}, {"hunter22"}),
+        ({"op": "auth", "args": ["the-key", 17, "hunter22"]}, {"the-key", "hunter22"}, {"hunter22"}),
+        ({"op": "login", "key": "a-key-is"}, {"a-key-is"}, {"a-key-is"}),
+        ({"op": "subscribe", "args": ["ticker.BTC"]}, set(), {"ticker.BTC"}),
+        ({"channel": "ticker.BTC-PERPETUAL", "who": "hunter22"}, set(), {"hunter22"}),
+        ({"a": [{"b": {"token": ["t-one", "t2"]}}]}, {"t-one"}, set()),
+        ('{"op":"auth","args":["hunter22"]}', {"hunter22"}, {"hunter22"}),
+        (b'{"password":"hunter22"}', {"hunter22"}, {"hunter22"}),
+        ("LOGIN me hunter22", set(), {"LOGIN me hunter22", "hunter22"}),
+        (b"LOGIN \xff hunter22", set(), {"LOGIN \ufffd hunter22", "hunter22"}),
+        (None, set(), set()),
+        (17, set(), set()),
+        (["hunter22", 5], set(), {"hunter22"}),
+    ],
+)
+def test_what_may_be_secret_in_a_message_is_found(
+    message: object, named: set[str], everything: set[str]
+) -> None:
+    assert secrets_in(message) == named
+    assert secrets_in(message, everything=True) == everything
+
+
+def test_what_is_too_short_is_not_looked_for() -> None:
+    assert secrets_in({"token": "USDT"}) == {"USDT"}
+    assert secrets_in({"token": "USDT"}, shortest=8) == set()
+
+
+def test_a_message_that_is_nested_without_end_is_searched_to_its_end() -> None:
+    message: object = {"token": "hunter22"}
+    for _ in range(100_000):
+        message = [message]
+    assert secrets_in(message) == {"hunter22"}

@@ -34,6 +34,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from feedmux.model.checks import type_of
 from feedmux.model.errors import InvalidSetting
 
 MASK: Final = "***"
@@ -41,7 +42,8 @@ MASK: Final = "***"
 SECRET_NAMES: Final = frozenset(
     {
         "access_token", "api_key", "api_secret", "api_sign", "auth_token", "authorization", "bearer",
-        "client_secret", "cookie", "credential", "credentials", "id_token", "jwt", "listen_key", "otp",
+        "client_id", "client_secret", "cookie", "credential", "credentials", "id_token", "jwt", "listen_key",
+        "otp",
         "passphrase", "passwd", "password", "private_key", "refresh_token", "secret", "secret_key",
         "session_token", "set_cookie", "sign", "signature", "token", "x_api_key",
     }
@@ -50,6 +52,16 @@ SECRET_NAMES: Final = frozenset(
 SHORTEST: Final = 4
 """A known secret has at least so many characters: a shorter one would be found everywhere."""
 
+LEARNT: Final = 8
+"""A text that is not known to be a secret, but may be one, has at least so many characters."""
+PLAIN_NAMES: Final = frozenset(
+    {
+        "action", "algo", "algorithm", "channel", "channels", "cmd", "event", "granttype", "id", "jsonrpc",
+        "method", "op", "reqid", "requestid", "scope", "timestamp", "topic", "type", "version",
+    }
+)  # fmt: skip
+"""The names of members whose values are no secrets, even in a message to authenticate."""
+
 _OPERATIONS: Final = ("op", "method", "action", "type", "event", "cmd")
 _ARGUMENTS: Final = ("args", "params", "arg")
 _LOGIN: Final = re.compile(r"auth|log[io]n", re.IGNORECASE)
@@ -57,6 +69,7 @@ _LOGIN_WORDS: Final = frozenset({"auth", "login", "logon"})
 _LOGIN_NAMES: Final = frozenset({"key"})
 _IGNORED: Final = "_-. "
 _BLANKS: Final = str.maketrans("", "", _IGNORED)
+_SECRET: Final = frozenset(name.translate(_BLANKS) for name in SECRET_NAMES)
 _LOWER: Final = bytes(range(256)).lower()
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -70,24 +83,30 @@ class Mask:
         names: of members whose values are hidden.
 
     Raises:
-        InvalidSetting: a secret is shorter than :data:`SHORTEST`; the error does not show it.
+        InvalidSetting: a secret is shorter than :data:`SHORTEST`, or something is no text; the error shows
+            none of them.
     """
 
-    __slots__ = ("_behind", "_names", "_secrets", "_texts", "_words")
+    __slots__ = ("_behind", "_known", "_names", "_secrets", "_texts", "_words")
 
     def __init__(self, secrets: Iterable[str] = (), names: Iterable[str] = SECRET_NAMES) -> None:
-        known = {secret for secret in secrets if secret}
+        known = set(texts_of("secrets", secrets)) - {""}
         if any(len(secret) < SHORTEST for secret in known):
             raise InvalidSetting("secrets", MASK, f"texts of at least {SHORTEST} characters")
+        self._known = known
         spelled = {spelling for secret in known for spelling in _spellings(secret)}
         self._secrets = sorted(spelled, key=len, reverse=True)
         self._texts = [secret.decode(errors="surrogateescape") for secret in self._secrets]
-        self._names = frozenset(_plain(name) for name in names) - {""}
+        self._names = frozenset(_plain(name) for name in texts_of("secret_names", names)) - {""}
         words = self._names | _LOGIN_WORDS
         # Whatever holds a name holds the shorter one in it, too.
         shortest = [re.escape(n) for n in sorted(words) if not any(other in n for other in words - {n})]
         self._words = re.compile("|".join(shortest).encode())
         self._behind = _behind_names(self._names)
+
+    def knowing(self, secrets: Iterable[str]) -> Mask:
+        """Return one that hides these, too."""
+        return Mask(self._known.union(secrets), self._names)
 
     def payload(self, payload: bytes) -> bytes:
         """Return a message without its secrets; the same object when it holds none."""
@@ -107,6 +126,13 @@ class Mask:
         try:
             return self.payload(text.encode()).decode()
         except UnicodeError:  # a lone surrogate, or a character that was cut
+            return MASK
+
+    def value(self, value: object) -> object:
+        """Return decoded JSON without its secrets; the same object when it holds none."""
+        try:
+            return self._value(value)
+        except RecursionError:  # nested without end
             return MASK
 
     def __repr__(self) -> str:
@@ -163,6 +189,66 @@ class Mask:
         """Cut off what stands behind a secret's name: nothing that could be read hid its value."""
         found = self._behind.search(payload) if self._behind else None
         return payload[: found.end()] + MASK.encode() if found else payload
+
+
+def secrets_in(message: object, *, everything: bool = False, shortest: int = SHORTEST) -> set[str]:
+    """Find what may be secret in a message, so that it can be hidden where it is repeated.
+
+    Args:
+        message: as it is sent or came: values as of JSON, or a text or bytes, which may be JSON.
+        everything: every text counts, as in a message that says who somebody is, but for those that are
+            shorter than :data:`LEARNT` or stand under a name that is no secret's (:data:`PLAIN_NAMES`).
+            Otherwise only those count that :class:`Mask` hides by their name, or in a list to log in.
+        shortest: how many characters one has at least.
+    """
+    found: set[str] = set()
+    shortest = LEARNT if everything else shortest
+    waiting: list[tuple[object, bool, bool]] = [(_opened(message), everything, False)]
+    while waiting:
+        value, counts, login = waiting.pop()
+        if isinstance(value, Mapping):
+            login = login or _is_login(value)
+            for name, member in value.items():
+                waiting.append((member, _counts(str(name), member, counts, login), login))
+        elif isinstance(value, list | tuple):
+            waiting.extend((item, counts, login) for item in value)
+        elif isinstance(value, str) and counts and len(value) >= shortest:
+            found |= {value, *(word for word in value.split() if len(word) >= LEARNT)}
+    return found
+
+
+def _opened(message: object) -> object:
+    """What a text or bytes say, if that is JSON."""
+    if not isinstance(message, str | bytes):
+        return message
+    with suppress(msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError):
+        decoded: object = _DECODER.decode(message)
+        return decoded
+    return message.decode(errors="replace") if isinstance(message, bytes) else message
+
+
+def _counts(name: str, member: object, counts: bool, login: bool) -> bool:
+    plain = _plain(name)
+    if plain in _SECRET or (login and plain in _LOGIN_NAMES):
+        return True
+    if plain in PLAIN_NAMES:
+        return False
+    return counts or (login and plain in _ARGUMENTS and isinstance(member, list))
+
+
+def texts_of(name: str, texts: object) -> list[str]:
+    """Read what has to be texts, and not one alone: its characters would be taken for them.
+
+    Raises:
+        InvalidSetting: it is something else; the error shows none of it.
+    """
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise InvalidSetting(name, type_of(texts), "several texts, e.g. in a list")
+    listed = list(texts)
+    for text in listed:
+        if not isinstance(text, str):
+            raise InvalidSetting(name, type_of(text), "several texts, e.g. in a list")
+    return listed
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedmux.core.mask import MASK, SECRET_NAMES, Mask
+from feedmux.core.hiding import MASK, SECRET_NAMES, Mask
 from support.examples import EXAMPLES
 
 SECRET = "hunter22"

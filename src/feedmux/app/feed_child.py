@@ -1,0 +1,70 @@
+"""The feed process: it speaks to the venues, and writes what they say into a ring for the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from feedmux.app.control import exactly
+from feedmux.app.messages import BeginFeed, Part, Reader, Ring
+from feedmux.app.settings import Settings
+from feedmux.app.wiring import build_feed
+from feedmux.model.errors import MalformedMessage
+
+REPORTS_S = 1.0
+"""How often a child tells its parent what it has counted."""
+
+Send = Callable[[msgspec.Struct, Sequence[int]], None]
+
+
+class FeedChild:
+    """What a feed process does.
+
+    Args:
+        settings: all of them.
+        send: to the parent, a message and its descriptors.
+
+    Raises:
+        NoMemory: the system does not lend enough for the ring.
+    """
+
+    def __init__(self, settings: Settings, send: Send) -> None:
+        self._send = send
+        self._parts = build_feed(settings)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def begin(self, message: BeginFeed, descriptors: list[int], /) -> None:
+        """Connect to the venues; they are asked for what workers want."""
+        del message
+        exactly(descriptors, 0)
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(driver.run()) for driver in self._parts.drivers]
+        self._tasks.append(loop.create_task(self._report()))
+        self._send(Ring(), [self._parts.writer.descriptor])
+
+    async def take(self, message: Any, descriptors: list[int], /) -> None:
+        """Serve a reader."""
+        if not isinstance(message, Reader):
+            exactly(descriptors, 0)
+            raise MalformedMessage("control message", f"{type(message).__name__} is not for a feed")
+        road, page, bell = exactly(descriptors, 3)
+        await self._parts.writer.attach(socket.socket(fileno=road), message.holder, page, bell)
+
+    async def end(self, *, is_orderly: bool) -> None:
+        """Give up the venues and the ring."""
+        del is_orderly
+        for driver in self._parts.drivers:
+            driver.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._parts.writer.close()
+
+    async def _report(self) -> None:
+        while True:
+            self._send(Part(dict(self._parts.figures())), ())
+            await asyncio.sleep(REPORTS_S)

@@ -1,0 +1,215 @@
+"""A gateway of several processes: a parent that holds no data, a feed, and workers that serve clients.
+
+Theory of operation
+===================
+The parent starts the others and keeps them running. It owns what has to outlive them: the listening
+sockets, which it lends, so that a client that waits in a dead worker's queue is served by its
+successor; the page in which workers count their clients; and one control socket for each child::
+
+    child ends                  what follows
+    a worker                    its clients are counted no more, another one gets its listener and its place
+    the feed                    workers tell their clients; another feed takes over, with another ring
+    one that never was ready    the gateway ends: it would fail again
+    too often                   the gateway ends
+    the parent                  every child's control socket ends, and so do they
+
+A worker that is ready is *joined* to a feed that is ready: both get the ends of a socket, a page and a bell,
+the worker the ring too. Each second children say what they have counted, and workers get the sum.
+
+At the end workers send their clients away first; then the feed goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from typing import Final
+
+from feedmux.app import census
+from feedmux.app.census import Figures
+from feedmux.app.member import Member
+from feedmux.app.messages import (
+    BeginEdge,
+    BeginFeed,
+    FromEdge,
+    FromFeed,
+    Leave,
+    Part,
+    Reader,
+    Ready,
+    Reload,
+    Source,
+    Whole,
+)
+from feedmux.app.settings import Settings, plain
+from feedmux.app.wiring import RULES, listen_for, make_counts, make_road, server_config
+from feedmux.model.errors import FeedmuxError
+
+log = logging.getLogger("feedmux.workers")
+
+SUMS_S: Final = 1.0
+_PATIENCE_S: Final = 10.0
+"""How much longer than it may take the end of a child is waited for before it is killed."""
+
+
+class Workers:
+    """The parent of one gateway.
+
+    Args:
+        settings: all of them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._counts = make_counts()
+        self._listeners: list[list[socket.socket]] = []
+        self._feed = Member("the feed process", FromFeed, self._begin_feed, self._hear_feed, self._feed_ended)
+        self._edges = [
+            Member(f"worker {place + 1}", FromEdge, self._begin_edge, self._hear_edge, self._edge_ended)
+            for place in range(settings.workers)
+        ]
+        self._ring = -1
+        self._parts: dict[Member, Figures] = {}
+        self._past: Figures = {}
+        self._last_feed: Figures = {"feeds": []}
+        self._blind_since = 0.0
+        self._ready = asyncio.Event()
+        self._failed: FeedmuxError | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._listeners[0][0].getsockname()[1])
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop``; then send the clients away, and end every child.
+
+        Raises:
+            CannotListen: the address is taken, or not ours.
+            FeedmuxError: a child cannot begin, or ends too often.
+        """
+        self._listeners = await listen_for(server_config(self._settings), len(self._edges))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for member in (self._feed, *self._edges):
+                    tasks.create_task(self._keep(member, stop))
+                sums = tasks.create_task(self._add_up())
+                announcing = tasks.create_task(self._announce())
+                await stop.wait()
+                announcing.cancel()
+                await self._leave()
+                sums.cancel()
+        finally:
+            for listeners in self._listeners:
+                for sock in listeners:
+                    sock.close()
+            if self._ring >= 0:
+                os.close(self._ring)
+            os.close(self._counts.descriptor)
+        if self._failed is not None:
+            raise self._failed
+
+    def reload(self) -> None:
+        """Have every worker read its certificate again."""
+        for edge in self._edges:
+            edge.send(Reload())
+
+    def statistics(self) -> Figures:
+        """What all have counted, as of the last second."""
+        parts = [*self._parts.values(), self._past]
+        if self._blind_since:
+            parts.append(census.blind(self._last_feed, time.monotonic() - self._blind_since))
+        return census.whole(parts, RULES)
+
+    # Children.
+
+    async def _keep(self, member: Member, stop: asyncio.Event) -> None:
+        try:
+            await member.keep()
+        except FeedmuxError as error:
+            self._failed = error
+            stop.set()
+
+    async def _announce(self) -> None:
+        await self._ready.wait()
+        scheme = "wss" if self._settings.tls_cert else "ws"
+        count = len(self._edges)
+        log.info("Listening on %s://%s:%d/ws with %d workers", scheme, self._settings.host, self.port, count)
+
+    async def _leave(self) -> None:
+        """Let the workers send their clients away, then the feed go."""
+        log.info("Going away: %d clients are sent away", self._counts.tally.total)
+        patience_s = self._settings.drain_grace + self._settings.drain_seconds + _PATIENCE_S
+        await asyncio.gather(*(edge.leave(Leave(), patience_s) for edge in self._edges))
+        await self._feed.leave(Leave(), _PATIENCE_S)
+
+    # The feed.
+
+    def _begin_feed(self, member: Member) -> None:
+        member.send(BeginFeed(plain(self._settings)))
+
+    def _hear_feed(self, member: Member, message: FromFeed, descriptors: list[int]) -> None:
+        if isinstance(message, Part):
+            self._parts[member] = message.figures
+            self._blind_since = 0.0
+            return
+        (ring,) = descriptors
+        if self._ring >= 0:
+            os.close(self._ring)
+        self._ring = ring
+        member.is_ready = True
+        for edge in self._edges:
+            self._join(edge)
+
+    def _feed_ended(self, member: Member) -> None:
+        self._last_feed = self._parts.pop(member, self._last_feed)
+        self._blind_since = self._blind_since or time.monotonic()
+        if self._ring >= 0:
+            os.close(self._ring)
+        self._ring = -1
+
+    # Workers.
+
+    def _begin_edge(self, member: Member) -> None:
+        place = self._edges.index(member)
+        lent = [sock.fileno() for sock in self._listeners[place]]
+        member.send(BeginEdge(plain(self._settings), place), [self._counts.descriptor, *lent])
+
+    def _hear_edge(self, member: Member, message: FromEdge, descriptors: list[int]) -> None:
+        del descriptors
+        if isinstance(message, Ready):
+            member.is_ready = True
+            self._join(member)
+            if self._ready.is_set():
+                log.info("%s serves again", member.name)
+            if all(edge.is_ready for edge in self._edges):
+                self._ready.set()
+        else:
+            self._parts[member] = message.figures
+
+    def _edge_ended(self, member: Member) -> None:
+        self._counts.tally.clear(self._edges.index(member))
+        part = self._parts.pop(member, None)
+        if part is not None:
+            self._past = census.whole([self._past, census.remains(part)], RULES)
+
+    def _join(self, edge: Member) -> None:
+        """Let a worker read what the feed writes, once both are ready."""
+        if not (edge.is_ready and self._feed.is_ready):
+            return
+        road = make_road()
+        self._feed.send(Reader(edge.name), road.writers)
+        socket_, page, bell = road.readers
+        edge.send(Source(), [socket_, self._ring, page, bell])
+        road.close()
+
+    async def _add_up(self) -> None:
+        while True:
+            await asyncio.sleep(SUMS_S)
+            figures = dict(self.statistics())
+            if {"server", "feeds"} <= set(figures):
+                for edge in self._edges:
+                    edge.send(Whole(figures))
