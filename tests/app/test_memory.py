@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from feedmux.app.memory import LEAST_BYTES, Allocator, Keeper, allocator, keep
+from feedmux.app.memory import LEAST_BYTES, LEAST_WAIT_S, Allocator, Keeper, allocator, keep
 
 pytestmark = pytest.mark.skipif(allocator() is None, reason="the C library is not GNU's")
 
@@ -19,11 +19,10 @@ from feedmux.app.memory import Keeper, allocator
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
 
-keeper = Keeper(allocator())
-keeper.look()
+now = [0.0]
+keeper = Keeper(allocator(), lambda: now[0])
 many = [bytes(2_000) for _ in range(20_000)]
 stays = many[::50]  # in every page range something stays: the C library alone returns nothing
-keeper.look()
 full = resident()
 del many[:]
 freed = resident()
@@ -44,39 +43,62 @@ def test_what_slow_clients_left_behind_goes_back_to_the_system() -> None:
 
 
 class Heap:
-    """Says what it is told, and counts how often it is trimmed."""
+    """Is as large as it is told, and counts how often it is trimmed, which takes its time."""
 
-    def __init__(self) -> None:
-        self.used = 0
+    def __init__(self, takes_s: float = 0.001, keeps: int = 0) -> None:
+        self.now = 1000.0
+        self.size = 50_000_000
         self.trims = 0
+        self._takes_s, self._keeps = takes_s, keeps
+        self.keeper = Keeper(Allocator(lambda: self.size, self.trim), lambda: self.now)
 
     def trim(self) -> None:
         self.trims += 1
+        self.now += self._takes_s
+        self.size -= 1_500_000 if not self._keeps else 0
 
-
-def keeper_of(heap: Heap) -> Keeper:
-    return Keeper(Allocator(lambda: heap.used, heap.trim))
+    def grow(self, size: int, after_s: float = 60.0) -> None:
+        self.now += after_s
+        self.size += size
+        self.keeper.look()
 
 
 @pytest.mark.parametrize(
-    ("sizes", "trims"),
+    ("growth", "trims"),
     [
-        ([100_000_000] * 5, 0),
-        ([50_000_000, 100_000_000, 200_000_000], 0),
-        ([30_000_000, 30_000_000 - LEAST_BYTES + 1], 0),
-        ([30_000_000, 30_000_000 - LEAST_BYTES], 1),
-        ([100_000_000, 90_000_001], 0),
-        ([100_000_000, 95_000_000, 90_000_000, 85_000_000], 1),
-        ([100_000_000, 50_000_000, 50_000_000, 50_000_000], 1),
-        ([100_000_000, 50_000_000, 100_000_000, 50_000_000], 2),
+        ([0] * 10, 0),
+        ([LEAST_BYTES - 1], 0),
+        ([LEAST_BYTES], 1),
+        ([LEAST_BYTES // 2] * 2, 1),
+        ([-10_000_000, LEAST_BYTES], 1),
+        ([LEAST_BYTES, 0, 0, 0], 1),
+        ([LEAST_BYTES, LEAST_BYTES - 1, 1], 2),
+        ([LEAST_BYTES] * 5, 5),
     ],
 )
-def test_it_is_given_back_once_after_much_was_let_go(sizes: list[int], trims: int) -> None:
+def test_it_is_given_back_once_after_the_process_has_grown(growth: list[int], trims: int) -> None:
     heap = Heap()
-    keeper = keeper_of(heap)
-    for heap.used in sizes:
-        keeper.look()
+    for size in growth:
+        heap.grow(size)
     assert heap.trims == trims
+
+
+def test_what_does_not_help_is_not_tried_again_before_there_is_more() -> None:
+    heap = Heap(keeps=1)
+    heap.grow(LEAST_BYTES)
+    for _ in range(10):
+        heap.grow(0)
+    assert heap.trims == 1
+
+
+@pytest.mark.parametrize(("takes_s", "wait_s"), [(0.001, LEAST_WAIT_S), (0.05, 500.0), (1.0, 10_000.0)])
+def test_it_takes_a_ten_thousandth_of_the_time_at_most(takes_s: float, wait_s: float) -> None:
+    heap = Heap(takes_s)
+    heap.grow(LEAST_BYTES)
+    heap.grow(LEAST_BYTES, wait_s - 1)
+    assert heap.trims == 1
+    heap.grow(0, 2)
+    assert heap.trims == 2
 
 
 async def test_keeping_ends_when_it_is_told_to() -> None:

@@ -1,11 +1,12 @@
 """Memory: what is no longer used goes back to the system, and nobody stops to look for it all the time.
 
 What slow clients have waiting for them lies between what stays, so the C library keeps the pages after
-they caught up or left, and the process stays as large as it ever was. ``malloc_trim`` hands back every
-free page, wherever it lies, but while it runs nothing else does, and it takes the longer the more it
-returns. It is called only after much was let go, once.
+they caught up or left, and the process becomes a little larger with each of them. ``malloc_trim`` hands
+back every free page, wherever it lies; while it runs nothing else does, and it takes the longer the larger
+the heap is. So it is called when the process has grown since the last time, and so seldom that it never
+takes more than a ten-thousandth of the time.
 
-Only the GNU C library can say how much is in use and give the rest back; elsewhere nothing is done.
+Only the GNU C library can give memory back so; elsewhere nothing is done.
 """
 
 from __future__ import annotations
@@ -15,52 +16,44 @@ import contextlib
 import ctypes
 import gc
 import logging
+import os
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 log = logging.getLogger("feedmux.memory")
 
-EVERY_S: Final = 15.0
+EVERY_S: Final = 10.0
 """How often it looks, seconds."""
-LEAST_BYTES: Final = 4_000_000
-LEAST_PART: Final = 0.1
-"""What makes it worth while: so much less in use than at the highest since the last time, both of them."""
-
-
-class _Info(ctypes.Structure):
-    """``struct mallinfo2`` of <malloc.h>; **Source**: mallinfo(3), glibc 2.33."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks",
-            "keepcost",
-        )
-    )  # fmt: skip
+LEAST_BYTES: Final = 2_000_000
+"""By how much the process has to have grown."""
+LEAST_WAIT_S: Final = 30.0
+_WAITS: Final = 10_000
+"""How many times as long as it took is waited before the next time."""
 
 
 class Allocator(NamedTuple):
-    """What is asked of the C library.
+    """What is asked of the system and the C library.
 
     Args:
-        used: bytes in use of what it manages itself.
+        resident: bytes of memory that the process has.
         trim: hands free pages back to the system.
     """
 
-    used: Callable[[], int]
+    resident: Callable[[], int]
     trim: Callable[[], None]
 
 
 def allocator() -> Allocator | None:
     """Find the GNU C library's; None where there is another."""
-    library = ctypes.CDLL(None)
     try:
-        info, trim = library.mallinfo2, library.malloc_trim
+        trim = ctypes.CDLL(None).malloc_trim
     except AttributeError:
         return None
-    info.restype = _Info
     trim.argtypes = (ctypes.c_size_t,)
-    return Allocator(lambda: int(info().uordblks), lambda: trim(0))
+    statm, page_bytes = Path("/proc/self/statm"), os.sysconf("SC_PAGE_SIZE")
+    return Allocator(lambda: int(statm.read_text().split()[1]) * page_bytes, lambda: trim(0))
 
 
 class Keeper:
@@ -68,22 +61,25 @@ class Keeper:
 
     Args:
         memory: the allocator.
+        monotonic: seconds on a clock that never goes back.
     """
 
-    def __init__(self, memory: Allocator) -> None:
-        self._memory = memory
-        self._highest = 0
+    def __init__(self, memory: Allocator, monotonic: Callable[[], float]) -> None:
+        self._memory, self._monotonic = memory, monotonic
+        self._least = memory.resident()
+        self._not_before = 0.0
 
     def look(self) -> bool:
-        """See how much is in use, and give back what is not if that pays; whether it did."""
-        used = self._memory.used()
-        self._highest = max(self._highest, used)
-        let_go = self._highest - used
-        if let_go < LEAST_BYTES or let_go < LEAST_PART * self._highest:
+        """See how large the process is, and give back what is free if it has grown; whether it did."""
+        began, resident = self._monotonic(), self._memory.resident()
+        self._least = min(self._least, resident)
+        if resident - self._least < LEAST_BYTES or began < self._not_before:
             return False
         self._memory.trim()
-        self._highest = used
-        log.debug("%.1f MB were let go, and go back to the system", let_go / 1e6)
+        ended = self._monotonic()
+        self._not_before = ended + max(LEAST_WAIT_S, (ended - began) * _WAITS)
+        self._least = self._memory.resident()
+        log.debug("%.1f MB went back to the system", (resident - self._least) / 1e6)
         return True
 
 
@@ -105,7 +101,7 @@ async def keep(stop: asyncio.Event, every_s: float = EVERY_S) -> None:
     memory = allocator()
     if memory is None:
         return
-    keeper = Keeper(memory)
+    keeper = Keeper(memory, time.monotonic)
     while not stop.is_set():
         keeper.look()
         with contextlib.suppress(TimeoutError):
