@@ -72,11 +72,20 @@ def of(*languages: str) -> list[Any]:
     return [pytest.param(block, id=block.name) for block in blocks() if block.language in languages]
 
 
-def by_document(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def each_document(rule: Callable[[Path], None]) -> Callable[[], None]:
+    """Make one test of a rule for documents: it names every document that breaks it."""
 
+    def test() -> None:
+        broken = []
+        for path in documents():
+            try:
+                rule(path)
+            except AssertionError as error:
+                broken.append(f"{path.relative_to(ROOT).as_posix()}: {error}")
+        assert not broken, "\n".join(broken)
 
-each_document = pytest.mark.parametrize("path", documents(), ids=by_document)
+    test.__name__, test.__doc__ = rule.__name__, rule.__doc__
+    return test
 
 
 # What every block must be

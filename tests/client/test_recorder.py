@@ -297,10 +297,11 @@ async def test_what_cannot_be_recorded_to_is_said_at_once(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", RecorderConfig.__struct_fields__)
-@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "5", True, None, [5]])
-def test_bounds_are_numbers_above_zero(name: str, value: Any) -> None:
-    with pytest.raises(InvalidSetting, match=name):
-        RecorderConfig(**{name: value})
+def test_bounds_are_numbers_above_zero(name: str) -> None:
+    values: list[Any] = [0, -1, math.nan, math.inf, "5", True, None, [5]]
+    for value in values:
+        with pytest.raises(InvalidSetting, match=name):
+            RecorderConfig(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["flush_interval_s", "close_timeout_s"])

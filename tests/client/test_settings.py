@@ -27,13 +27,12 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "ping_interval_s", "ping_timeout_s", "request_timeout_s", "breaker_cooldown_s",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize(
-    "value", [0, -1.0, math.nan, math.inf, -math.inf, 10**400, "5", b"5", [], None, True]
-)
-def test_seconds_are_numbers_above_zero(name: str, value: object) -> None:
-    with pytest.raises(InvalidSetting) as caught:
-        LinkConfig(**{name: value})  # type: ignore[arg-type]
-    assert caught.value.name == name
+def test_seconds_are_numbers_above_zero(name: str) -> None:
+    values: list[object] = [0, -1.0, math.nan, math.inf, -math.inf, 10**400, "5", b"5", [], None, True]
+    for value in values:
+        with pytest.raises(InvalidSetting) as caught:
+            LinkConfig(**{name: value})  # type: ignore[arg-type]
+        assert caught.value.name == name, value
 
 
 @pytest.mark.parametrize("name", ["silence_s", "channel_silence_s"])

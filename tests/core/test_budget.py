@@ -183,18 +183,16 @@ NUMBERS: list[tuple[str, Callable[[Any], object]]] = [
     ("cost of 'buy'", lambda value: Budget([Bucket(9.0, 1.0)], lambda _: {"messages": value}).price("buy")),
 ]
 """What wants a number."""
-NO_NUMBERS = ["5", b"5", True, math.nan, pytest.param(10**400, id="huge"), [5], {}, object()]
+NO_NUMBERS = ["5", b"5", True, math.nan, 10**400, [5], {}, object()]
 
 
 @pytest.mark.parametrize(("name", "build"), NUMBERS)
-@pytest.mark.parametrize("value", NO_NUMBERS)
-def test_what_is_no_number_is_refused_by_name(
-    name: str, build: Callable[[Any], object], value: object
-) -> None:
-    with pytest.raises(InvalidSetting) as caught:
-        build(value)
-    assert caught.value.name == name
-    assert str(caught.value)
+def test_what_is_no_number_is_refused_by_name(name: str, build: Callable[[Any], object]) -> None:
+    for value in NO_NUMBERS:
+        with pytest.raises(InvalidSetting) as caught:
+            build(value)
+        assert caught.value.name == name, type(value)
+        assert str(caught.value)
 
 
 @pytest.mark.parametrize("price", [None, 5, "messages", [("messages", 1.0)]])

@@ -99,8 +99,8 @@ def test_a_new_field_of_another_type_is_left_out() -> None:
     assert read.data == {"symbol": "XYZUSDT", "lastPrice": "1"}
 
 
-@pytest.mark.parametrize("field", sorted(CARRIED))
 @pytest.mark.parametrize("value", ["1", "null", "[]"])
-def test_a_carried_field_of_another_type_makes_the_frame_unreadable(field: str, value: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match="Expected `str`"):
-        read_ticker(frame(f'{{"{field}":{value}}}'))
+def test_a_carried_field_of_another_type_makes_the_frame_unreadable(value: str) -> None:
+    for field in CARRIED:
+        with pytest.raises(msgspec.ValidationError, match="Expected `str`"):
+            read_ticker(frame(f'{{"{field}":{value}}}'))
