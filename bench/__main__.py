@@ -10,16 +10,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import selfcheck
 from bench.build import build
 from bench.micro import feed
 from bench.report import say, table
-from bench.results import store
+from bench.results import RESULTS, store
 from bench.rivals import NAMES as RIVALS
+from bench.rivals import hops
 from bench.rivals import run as rivals
-from bench.system import p1, p2, p3, p5, p6, p7, p8, soak
+from bench.system import p1, p2, p3, p5, p6, p7, p8, p10, soak
 from bench.system.gateway import interpreter_finds_gateway
 from bench.system.native import LOAD_CORE, BenchError, pinned
 from bench.system.rivals import USUAL, Rival, installed
@@ -28,12 +30,14 @@ from bench.system.run import run as run_once
 
 
 class Bench(NamedTuple):
-    """A bench: what runs it, its seconds of measuring per run, what it needs."""
+    """A bench: what runs it, its seconds of measuring per run, what it needs, beside whom it runs."""
 
     run: Callable[..., dict[str, Any]]
     seconds: float
     needs_gateway: bool = True
     takes_rivals: bool = False
+    takes_hops: bool = False
+    needs_tools: bool = True
 
 
 def floor_alone(*, seconds: float, quick: bool) -> dict[str, Any]:
@@ -58,16 +62,18 @@ BENCHES: dict[str, Bench] = {
     "p7": Bench(p7.run, 5.0),
     "p8": Bench(p8.run, 3.0),
     "p9": Bench(feed.run, 10.0, needs_gateway=False),
+    "p10": Bench(p10.run, 2.0, needs_gateway=False, takes_hops=True, needs_tools=False),
     "floor": Bench(floor_alone, 5.0, needs_gateway=False),
     "rivals": Bench(rivals.run, 5.0, needs_gateway=False),
 }
-_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9")
+_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9", "p10")
 
 
 def main() -> int:
     """Read the command line, run, store; 1 when something could not be measured."""
     options = _options()
-    build()
+    if any(name not in BENCHES or BENCHES[name].needs_tools for name in options.names):
+        build()
     with pinned(LOAD_CORE):
         beside = _beside(options)
         outcomes = [_run(name, options, beside) for name in options.names]
@@ -79,9 +85,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="bench", help=f"{', '.join(BENCHES)}, soak or selfcheck")
     parser.add_argument("--seconds", type=float, help="measured seconds per run, instead of each bench's own")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, stored apart")
-    parser.add_argument("--rivals", default=",".join(USUAL), help="beside whom p1, p2 and p3 run, or none")
+    parser.add_argument(
+        "--rivals",
+        default=",".join((*USUAL, *hops.NAMES)),
+        help="beside whom p1, p2, p3 and p10 run, or none",
+    )
     parser.add_argument("--clients", type=int, default=soak.CLIENTS, help="of the soak")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="the folder in which results are stored"
+    )
     options = parser.parse_args()
+    options.rivals = [] if options.rivals == "none" else options.rivals.split(",")
     options.names, options.chosen = _take_rivals(options.names or list(_USUAL))
     for name in options.names:
         if name not in BENCHES and name not in {"soak", "selfcheck"}:
@@ -102,7 +116,7 @@ def _take_rivals(names: list[str]) -> tuple[list[str], list[str]]:
 def _beside(options: argparse.Namespace) -> list[Rival]:
     """The rivals that p1, p2 and p3 measure beside the gateway."""
     wanted = any(name in BENCHES and BENCHES[name].takes_rivals for name in options.names)
-    return installed(options.rivals.split(",")) if wanted and options.rivals != "none" else []
+    return installed([name for name in options.rivals if name not in hops.NAMES]) if wanted else []
 
 
 def _run(name: str, options: argparse.Namespace, beside: Sequence[Rival]) -> bool:
@@ -116,7 +130,7 @@ def _run(name: str, options: argparse.Namespace, beside: Sequence[Rival]) -> boo
     except (BenchError, ImportError) as error:
         say(f"{name} could not be measured: {error}")
         return False
-    say(f"stored in {store(name, figures, quick=options.quick)}\n")
+    say(f"stored in {store(name, figures, quick=options.quick, folder=options.results)}\n")
     return bool(figures.get("passed", True))
 
 
@@ -124,6 +138,8 @@ def _bench(name: str, options: argparse.Namespace, beside: Sequence[Rival]) -> d
     bench = BENCHES[name]
     seconds = options.seconds or (bench.seconds / 2 if options.quick else bench.seconds)
     more: dict[str, Any] = {"rivals": beside} if bench.takes_rivals else {}
+    if bench.takes_hops:
+        more["rivals"] = [name for name in options.rivals if name not in RIVALS]
     if name == "rivals":
         more["names"] = options.chosen or None
     return bench.run(seconds=seconds, quick=options.quick, **more)

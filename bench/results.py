@@ -15,20 +15,22 @@ RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("feedmux", "picows", "websockets", "msgspec", "uvloop", "Cython")
 
 
-def store(name: str, figures: dict[str, object], *, quick: bool) -> Path:
+def store(name: str, figures: dict[str, object], *, quick: bool, folder: Path = RESULTS) -> Path:
     """Add one bench's figures to the file of this day, host and commit.
 
     Args:
         name: the bench, e.g. ``p1``; an earlier result of the same name is replaced.
         figures: plain values.
         quick: short runs go to a file of their own, which proves nothing.
+        folder: where the file is; it is made when it is not there.
 
     Returns:
         The file.
     """
     commit, dirty = _commit()
     day = datetime.now(UTC)
-    path = RESULTS / f"{day:%Y-%m-%d}-{_host()}-{commit}{'-quick' if quick else ''}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{day:%Y-%m-%d}-{_host()}-{commit}{'-quick' if quick else ''}.json"
     content = json.loads(path.read_text()) if path.exists() else {"benches": {}}
     content.update(commit=commit, dirty=dirty or content.get("dirty", False), quick=quick, machine=machine())
     content["benches"][name] = {"at": day.isoformat(timespec="seconds"), **figures}

@@ -14,7 +14,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
-from bench import loadcheck
+from bench import hopcheck, loadcheck
 from bench.loadcheck import expect
 from bench.report import say
 from bench.rivals import selfcheck as rivals
@@ -174,4 +174,5 @@ CHECKS: Sequence[Callable[[], None]] = (
     closed_loop_has_one_message_per_read,
     floor_saturates_without_loss,
     *loadcheck.CHECKS,
+    *hopcheck.CHECKS,
 )

@@ -104,7 +104,8 @@ def _of_module(name: str) -> str | None:
     return json.loads(package.read_text())["version"] if package.exists() else None
 
 
-def _of_distribution(name: str) -> str | None:
+def version_of_distribution(name: str) -> str | None:
+    """The version of a Python package in the rivals' environment; None when it is not there."""
     found = sorted(CACHE.glob(f"python/lib/python*/site-packages/{name}-*.dist-info"))
     return found[-1].name.removesuffix(".dist-info").rpartition("-")[2] if found else None
 
@@ -118,7 +119,7 @@ def _of_node(module: str) -> str | None:
 
 
 def _with_uvloop(name: str) -> str | None:
-    version, loop = _of_distribution(name), _of_distribution("uvloop")
+    version, loop = version_of_distribution(name), version_of_distribution("uvloop")
     return f"{version} (uvloop {loop})" if version and loop else None
 
 
@@ -154,7 +155,7 @@ _SUBJECTS = (
     Subject(
         "socketify",
         "app.publish, uWebSockets from Python",
-        lambda: _of_distribution("socketify"),
+        lambda: version_of_distribution("socketify"),
         _program(PYTHON, SERVERS / "socketify_server.py"),
     ),
     Subject(

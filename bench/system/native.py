@@ -29,7 +29,7 @@ class BenchError(Exception):
 def pinned(core: int) -> Iterator[None]:
     """Let what is started inside inherit one core; machines with fewer cores share."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {_CORES[core % len(_CORES)]})
+    os.sched_setaffinity(0, {core_number(core)})
     try:
         yield
     finally:
@@ -43,8 +43,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 def core_seconds(core: int) -> float:
-    """Time that a core was busy with anything, interrupts included."""
-    name = f"cpu{_CORES[core % len(_CORES)]} "
+    """Time that one of our cores was busy with anything, interrupts included."""
+    return busy_seconds(core_number(core))
+
+
+def core_number(core: int) -> int:
+    """The system's number of one of our cores; machines with fewer cores share."""
+    return _CORES[core % len(_CORES)]
+
+
+def busy_seconds(number: int) -> float:
+    """Time that the core with this number was busy with anything, interrupts included."""
+    name = f"cpu{number} "
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith(name):
             user, nice, system, _idle, _wait, irq, softirq = (int(field) for field in line.split()[1:8])

@@ -52,6 +52,16 @@ def highest_rate(
             f"p99 {sample['p99_ns'] / 1e6:.1f} ms")  # fmt: skip
         return held
 
+    found = highest_that_holds(holds, first=first, highest=highest, steps=steps)
+    return {"messages_per_s": found, "deliveries_per_s": found * per_message, "tried": tried}
+
+
+def highest_that_holds(holds: Callable[[float], bool], *, first: float, highest: float, steps: int) -> float:
+    """Search among rates; the arguments are those of :func:`highest_rate`.
+
+    Returns:
+        The highest rate that was tried and held; 0 when none did.
+    """
     low, high = 0.0, first
     while high <= highest and holds(high):
         low, high = high, high * 2
@@ -63,7 +73,7 @@ def highest_rate(
     for _ in range(steps):
         middle = round((low + high) / 2)
         low, high = (middle, high) if holds(middle) else (low, middle)
-    return {"messages_per_s": low, "deliveries_per_s": low * per_message, "tried": tried}
+    return low
 
 
 def kept_up(sample: Sample, wanted_per_s: float) -> bool:

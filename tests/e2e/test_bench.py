@@ -11,6 +11,7 @@ from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection
 
+from support.descent import children, is_gone
 from support.processes import Stage
 from support.running import Running
 from support.waiting import until
@@ -18,20 +19,6 @@ from support.ws_server import acknowledge, send_steadily, trade, ws_server
 
 TOPICS = ("--topics", "trade:BTCUSDT,ticker:BTCUSDT")
 SHORT = ("--seconds", "1", "--warmup", "0.2")
-
-
-def children(pid: int) -> set[int]:
-    """The processes that a process started, and theirs."""
-    direct = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(child) for child in direct} | {one for child in direct for one in children(int(child))}
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody has waited for yet has, too."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 async def test_without_a_url_it_sweeps_the_rates_of_a_gateway_of_its_own(

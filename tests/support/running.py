@@ -1,4 +1,4 @@
-"""Any ``feedmux`` command in a process of its own."""
+"""Any ``feedmux`` command, or another program in Python, in a process of its own."""
 
 from __future__ import annotations
 
@@ -46,12 +46,17 @@ class Running:
         self._reading.add_done_callback(lambda _: self._news.set())
 
     @classmethod
-    async def start(cls, *args: str, env: dict[str, str] | None = None, cwd: str | None = None) -> Self:
-        """Run ``feedmux`` with ``args``; settings of this machine do not reach it."""
+    async def start(
+        cls,
+        *args: str,
+        env: dict[str, str] | None = None,
+        cwd: str | None = None,
+        program: tuple[str, str] = ("-m", "feedmux"),
+    ) -> Self:
+        """Run a program of Python's with ``args``; settings of this machine do not reach it."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "feedmux",
+            *program,
             *args,
             env=environment(env),
             cwd=cwd,

@@ -2,9 +2,10 @@
 """Rings in shared memory, natively; ``feedmux.core.ring`` says what they do, the pages of memory are
 ``feedmux.client.segment``'s.
 
-Between this and its specification there are two differences. The positions and flags are atomics, as
-``ring/sync.h`` explains. And a reader's seat holds the descriptor of an eventfd, which is written to
-without a detour through Python.
+Between this and its specification there are three differences. The positions and flags are atomics, as
+``ring/sync.h`` explains. A reader looks at ``published`` again only when it has read all that it saw there
+before, so that it seldom takes that cache line from the writer. And a reader's seat holds the descriptor of
+an eventfd, which is written to without a detour through Python.
 """
 
 cimport cython
@@ -173,6 +174,7 @@ cdef class RingReader:
     cdef const char *_data
     cdef uint64_t _capacity
     cdef uint64_t _cursor
+    cdef uint64_t _seen
     cdef uint64_t _expected
     cdef bint _knows_number
     cdef Seat _seat
@@ -192,7 +194,7 @@ cdef class RingReader:
         self._seat = seat
         self._head = <const char *>self._buffer.buf
         self._data = self._head + HEADER_BYTES
-        self._cursor = ring_published(self._head + PUBLISHED)
+        self._cursor = self._seen = ring_published(self._head + PUBLISHED)
 
     def __dealloc__(self):
         self.close()
@@ -213,34 +215,24 @@ cdef class RingReader:
         return self._lost
 
     def read(self):
-        cdef bytes record
-        if self._late is not None:
-            self._tell()
-        if not self._find():
-            return None
-        record = PyBytes_FromStringAndSize(self._start, self._length)
-        if self._is_late():
-            raise self._fall_back()
-        self._step()
-        return record
+        return self._take()
 
     def read_many(self, Py_ssize_t most, /):
         cdef list records = []
-        while len(records) < most:
-            try:
-                record = self.read()
-            except Lapped as late:
-                if not records:
-                    raise
-                self._late = late
-                break
-            except InvalidRing:
-                if not records:
-                    raise
-                break
-            if record is None:
-                break
-            records.append(record)
+        cdef bytes record
+        try:
+            while len(records) < most:
+                record = self._take()
+                if record is None:
+                    break
+                records.append(record)
+        except Lapped as late:
+            if not records:
+                raise
+            self._late = late
+        except InvalidRing:
+            if not records:
+                raise
         return records
 
     def borrow(self):
@@ -262,19 +254,32 @@ cdef class RingReader:
     def statistics(self):
         return {"read": self._read, "lost": self._lost, "lapped": self._lapped, "lag": self._lag()}
 
+    cdef bytes _take(self):
+        cdef bytes record
+        if self._late is not None:
+            self._tell()
+        if not self._find():
+            return None
+        record = PyBytes_FromStringAndSize(self._start, self._length)
+        if self._is_late():
+            raise self._fall_back()
+        self._step()
+        return record
+
     cdef uint64_t _lag(self) noexcept:
         return ring_published(self._head + PUBLISHED) - self._cursor if self._head != NULL else 0
 
     cdef bint _find(self) except -1:
         """Whether there is a record, which is then described in the attributes."""
         cdef RecordHead head
-        cdef uint64_t place, size, published
+        cdef uint64_t place, size
         if self._head == NULL:
             return False
         while True:
-            published = ring_published(self._head + PUBLISHED)  # SYNC: with RingWriter.flush().
-            if published == self._cursor:
-                return False
+            if self._seen == self._cursor:
+                self._seen = ring_published(self._head + PUBLISHED)  # SYNC: with RingWriter.flush().
+                if self._seen == self._cursor:
+                    return False
             if self._is_late():
                 raise self._fall_back()
             place = self._cursor & (self._capacity - 1)
@@ -283,7 +288,7 @@ cdef class RingReader:
             if (
                 head.kind != KIND_DATA and head.kind != KIND_SKIP
                 or place + size > self._capacity
-                or size > published - self._cursor
+                or size > self._seen - self._cursor
             ):
                 if self._is_late():
                     raise self._fall_back()
@@ -306,6 +311,7 @@ cdef class RingReader:
     cdef object _fall_back(self):
         cdef uint64_t missed = ring_published(self._head + PUBLISHED) - self._cursor
         self._cursor += missed
+        self._seen = self._cursor
         self._lapped += 1
         return Lapped(missed)
 

@@ -1,0 +1,81 @@
+"""The writer's half of the measuring code: the same loops for every transport."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import cycle
+
+from bench.hop.port import END, FILLING, MESSAGE, POOL, Work, Writer, pool
+
+
+def write(writer: Writer, work: Work) -> int:
+    """Do the work; how many messages were written."""
+    if work.is_stamped:
+        return _write_stamped(writer, work)
+    return _write_free(writer, work) if work.how == "free" else _write_bursts(writer, work)
+
+
+def write_end(writer: Writer, work: Work, before: int) -> None:
+    """End the work, of which there were so many messages before."""
+    writer.write(MESSAGE.pack(before, END + work.serial, FILLING))
+    if writer.flush is not None:
+        writer.flush()
+
+
+def _write_stamped(writer: Writer, work: Work) -> int:
+    send, flush, pack, now_ns = writer.write, writer.flush, MESSAGE.pack, time.monotonic_ns
+    number = 0
+    for due in _due(work):
+        while (left := due - now_ns()) > 0:
+            if work.how == "sleep":
+                time.sleep(left / 1e9)
+        for _ in range(work.burst):
+            send(pack(now_ns(), number, FILLING))
+            number += 1
+        if flush is not None:
+            flush()
+    return number
+
+
+def _write_bursts(writer: Writer, work: Work) -> int:
+    send, flush, now_ns = writer.write, writer.flush, time.monotonic_ns
+    bursts = cycle(_cut(pool(), work.burst))
+    written = 0
+    for due in _due(work):
+        while now_ns() < due:
+            continue
+        for message in next(bursts):
+            send(message)
+        if flush is not None:
+            flush()
+        written += work.burst
+    return written
+
+
+def _write_free(writer: Writer, work: Work) -> int:
+    send, flush = writer.write, writer.flush
+    bursts = _cut(pool(), work.burst)
+    until = time.monotonic_ns() + round(work.seconds * 1e9)
+    written = 0
+    while time.monotonic_ns() < until:
+        for burst in bursts:
+            for message in burst:
+                send(message)
+            if flush is not None:
+                flush()
+        written += POOL
+    return written
+
+
+def _due(work: Work) -> Iterator[int]:
+    """When each burst is due; who is late skips none."""
+    start = time.monotonic_ns()
+    interval = work.burst / work.rate * 1e9
+    for number in range(round(work.seconds * work.rate / work.burst)):
+        yield start + round(number * interval)
+
+
+def _cut(messages: list[bytes], burst: int) -> list[list[bytes]]:
+    assert len(messages) % burst == 0, "bursts are whole: a power of two up to the size of the pool"
+    return [messages[start : start + burst] for start in range(0, len(messages), burst)]
