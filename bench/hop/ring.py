@@ -11,7 +11,7 @@ import socket
 from bench.hop.port import Reader, Writer
 from feedmux._native.ring import RingReader, RingWriter, Seat
 from feedmux.bus.shm import CAPACITY_BYTES
-from feedmux.client.segment import make_bell, make_ring, make_seat, open_ring, open_seat, silence_bell
+from feedmux.client.segment import make_bell, make_page, make_ring, open_page, open_ring, silence_bell
 from feedmux.model.ring_errors import Lapped
 
 
@@ -20,7 +20,7 @@ class _Reader:
 
     def __init__(self, end: socket.socket) -> None:
         _, (ring, seat, self.descriptor), *_ = socket.recv_fds(end, 1, 3)
-        self._ring = RingReader(open_ring(ring), Seat(open_seat(seat), self.descriptor))
+        self._ring = RingReader(open_ring(ring), Seat(open_page(seat), self.descriptor))
         self.read, self.read_many, self.rest = self._ring.read, self._ring.read_many, self._ring.sleep
 
     def lost(self) -> int:
@@ -45,7 +45,7 @@ def ends() -> tuple[socket.socket, socket.socket]:
 
 def open_writer(end: socket.socket, _reading: str) -> Writer:
     """Make the ring, and a seat for its reader."""
-    ring, seat, bell = make_ring(CAPACITY_BYTES), make_seat(), make_bell()
+    ring, seat, bell = make_ring(CAPACITY_BYTES), make_page(), make_bell()
     writer = RingWriter(ring.memory)
     writer.add(Seat(seat.memory, bell))
     socket.send_fds(end, [b"f"], [ring.descriptor, seat.descriptor, bell])

@@ -91,8 +91,16 @@ class Run:
         await until(lambda: all(child.lines for child, _ in self.readers.values()), "all are ready")
         self.control.send(b"g")
 
-    async def written(self) -> int:
-        """Wait until the writer is done, and tell the readers which record was the last."""
+    async def say(self, word: bytes, *ways: str) -> None:
+        """Wait until readers have said so."""
+        for way in ways:
+            child, _ = self.readers[way]
+            await until(lambda child=child: word in b"".join(child.lines), f"{way}: {word!r}", PATIENCE_S)  # type: ignore[misc]
+
+    async def written(self, *ways: str) -> int:
+        """Let the writer go on until these readers have seen enough; tell all which record was the last."""
+        await self.say(b"enough", *ways)
+        self.control.send(b"s")
         await until(lambda: self.writer.lines, "everything is written", deadline=PATIENCE_S)
         written: int = json.loads(self.writer.lines[0])["records"]
         for child, control in self.readers.values():
@@ -102,8 +110,8 @@ class Run:
 
     async def outcomes(self, way: str) -> dict[str, int]:
         child, _ = self.readers[way]
-        await until(lambda: len(child.lines) > 1, f"{way} has ended", deadline=PATIENCE_S)
-        outcomes: dict[str, int] = json.loads(child.lines[1])
+        await until(lambda: b"{" in b"".join(child.lines), f"{way} has ended", deadline=PATIENCE_S)
+        outcomes: dict[str, int] = json.loads(child.lines[-1])
         return outcomes
 
     async def close(self) -> None:
@@ -140,20 +148,18 @@ def forbidden(outcomes: dict[str, int], written: int | None = None) -> dict[str,
 @pytest.mark.parametrize("name", SCENES)
 async def test_only_what_is_acceptable_is_ever_seen(name: str, ways: tuple[str, ...]) -> None:
     async with running(SCENES[name], *ways) as run:
-        written = await run.written()
-        assert written == SCENES[name].records
+        written = await run.written(*ways)
+        assert written >= SCENES[name].records
         for way in ways:
             outcomes = await run.outcomes(way)
             assert not forbidden(outcomes, written), (way, outcomes)
-            assert outcomes["whole"] > 0
 
 
 async def test_who_attaches_while_records_are_written_sees_only_whole_ones() -> None:
     async with running(SCENES["wrap-around"], "attach", "poll") as run:
-        await run.written()
+        await run.written("attach")
         outcomes = await run.outcomes("attach")
         assert set(outcomes) - COUNTED <= ACCEPTABLE, outcomes
-        assert outcomes["whole"] > 1000
 
 
 async def test_a_reader_that_is_killed_disturbs_nobody() -> None:
@@ -162,7 +168,7 @@ async def test_a_reader_that_is_killed_disturbs_nobody() -> None:
             killed, _ = run.readers[way]
             killed.send(SIGKILL)
             await killed.process.wait()
-        written = await run.written()
+        written = await run.written("poll")
         outcomes = await run.outcomes("poll")
         assert not forbidden(outcomes, written), outcomes
 
@@ -208,11 +214,5 @@ async def test_without_the_second_look_at_the_position_the_forbidden_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(without_the_second_look(tmp_path)))
-    seen: dict[str, int] = {}
-    for _ in range(5):
-        async with running(SCENES["large records torn by the lap"], "poll") as run:
-            await run.written()
-            seen = forbidden(await run.outcomes("poll"))
-        if seen:
-            break
-    assert seen.get("torn"), "a torn record is never seen: these tests prove nothing here"
+    async with running(SCENES["large records torn by the lap"], "poll") as run:
+        await run.say(b"torn", "poll")

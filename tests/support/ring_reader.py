@@ -1,9 +1,9 @@
 """A process that reads a ring and says what became of every record.
 
 Arguments: the descriptor of a socket, a way of reading, and of how many units records are at most.
-Over the socket come the descriptors of the ring, a seat and its bell; then it says "ready". It ends when
-the last record (its number follows over the socket) was read or lapped, or the socket ends, and
-prints the outcomes as one line of JSON.
+Over the socket come the descriptors of the ring, a seat and its bell; then it says "ready", after many
+whole records "enough", at a torn one "torn". It ends when the last record (its number follows over the
+socket) was read or lapped, or the socket ends, and prints the outcomes as one line of JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from feedmux.model.ring_errors import InvalidRing, Lapped
 from support.ring_records import number_of
 
 Outcomes = Counter[str]
+ENOUGH = 500
+"""Whole records after which a reader has seen something."""
 
 
 class Reading:
@@ -49,10 +51,14 @@ class Reading:
         number = number_of(record, self.units)
         if number < 0:
             self.outcomes["torn"] += 1
+            if self.outcomes["torn"] == 1:
+                say("torn")
         elif number <= self.last:
             self.outcomes["stale"] += 1
         else:
             self.outcomes["whole"] += 1
+            if self.outcomes["whole"] == ENOUGH:
+                say("enough")
             self.first = number if self.first < 0 else self.first
             self.last = number
 
