@@ -175,7 +175,7 @@ async def test_idle_is_who_says_nothing_and_has_no_streams() -> None:
                         assert frame.opcode in (PING, PONG), frame
                         if frame.opcode == PING:
                             await client.send_frame(PONG)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.005)
                 clock.now += 1.0
             assert (await closed).payload[2:] == b"Idle timeout"
             assert 40.0 <= clock.now - began < 200.0

@@ -434,7 +434,7 @@ async def test_who_does_not_answer_pings_is_closed_and_who_does_stays(secured: S
 @on_both_loops
 async def test_everybody_is_sent_away_and_nothing_is_left_in_memory(secured: Secured) -> None:
     async with secured.edge() as edge:
-        clients = [await secured.client(edge) for _ in range(5)]
+        clients = [await secured.client(edge) for _ in range(2)]
         draining = asyncio.create_task(edge.server.drain(0.0, 1.0))
         for client in clients:
             close = await client.closed()
