@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feedmux.client.settings import LinkConfig
-from feedmux.client.subscriber import MAX_ARGS, Message, Subscriber, decode, requests
-from feedmux.model.errors import InvalidSetting, MalformedMessage, Refused
+from feedmux.client.subscriber import Message, Subscriber
+from feedmux.model.errors import InvalidSetting, Refused
 from support.gateway import Gateway, until
 
 QUICK = LinkConfig(retry_delay_s=0.01, max_backoff_s=0.05, ping_interval_s=0.05, close_timeout_s=0.2)
@@ -165,22 +163,6 @@ async def test_every_other_close_code_invites_one(code: int) -> None:
 def test_a_url_that_cannot_work_is_refused_at_once() -> None:
     with pytest.raises(InvalidSetting, match="url"):
         Subscriber("http://127.0.0.1/ws", [], Diary())
-
-
-@settings(max_examples=50)
-@given(st.lists(st.text(max_size=3), max_size=2 * MAX_ARGS + 1))
-def test_requests_name_every_arg_once_and_in_order(args: list[str]) -> None:
-    parts = [json.loads(request) for request in requests("subscribe", args)]
-    assert [arg for part in parts for arg in part["args"]] == args
-    assert all(part["op"] == "subscribe" and 0 < len(part["args"]) <= MAX_ARGS for part in parts)
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_message_or_malformed(payload: bytes) -> None:
-    try:
-        assert isinstance(decode(payload), dict)
-    except MalformedMessage as error:
-        assert str(error).startswith("malformed message of the gateway: ")
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ async def test_idle_is_who_says_nothing_and_has_no_streams() -> None:
                         assert frame.opcode in (PING, PONG), frame
                         if frame.opcode == PING:
                             await client.send_frame(PONG)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.005)
                 clock.now += 1.0
             assert (await closed).payload[2:] == b"Idle timeout"
             assert 40.0 <= clock.now - began < 200.0
@@ -367,7 +367,9 @@ async def test_where_holes_are_not_wished_the_bound_closes_the_slow_client_and_n
 
 @on_both_loops
 async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted() -> None:
-    config = msgspec.structs.replace(NARROW, stall_timeout_s=5.0, close_timeout_s=5.0, ping_interval_s=1e6)
+    config = msgspec.structs.replace(
+        NARROW, stall_timeout_s=5.0, max_lag_s=1e6, close_timeout_s=5.0, ping_interval_s=1e6
+    )
     clock = StandingClock()
     async with Edge(config, clock=clock) as edge:
         with await edge.client(receive_buffer=4096) as slow, await edge.client() as fast:
@@ -375,11 +377,11 @@ async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted() -> No
                 await client.subscribe("ticker:BTCUSDT")
             began = clock.now
             while edge.count("sockets") == 2:
-                assert clock.now - began < 500.0
+                assert clock.now - began < 5000.0
                 edge.source.tick(ticker(), pad="x" * 1000)
                 await asyncio.sleep(0.002)
                 fast.read_nowait()
-                clock.now += 0.1
+                clock.now += 0.5
             assert edge.count("closed_by_code") == {"4008": 1}
             assert (edge.count("clients"), edge.count("waiting_bytes")) == (1, 0)
 
@@ -387,7 +389,7 @@ async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted() -> No
 @on_both_loops
 async def test_who_reads_a_little_now_and_then_may_stay_until_it_is_too_far_behind() -> None:
     config = msgspec.structs.replace(
-        NARROW, stall_timeout_s=10.0, max_lag_s=30.0, ping_interval_s=4.0, pong_timeout_s=4.0
+        NARROW, stall_timeout_s=20.0, max_lag_s=40.0, ping_interval_s=4.0, pong_timeout_s=4.0
     )
     clock = StandingClock()
     async with Edge(config, clock=clock) as edge:
@@ -398,12 +400,12 @@ async def test_who_reads_a_little_now_and_then_may_stay_until_it_is_too_far_behi
             full = clock.now
             paces = set()
             while not edge.count("closed_by_code"):
-                assert clock.now - full < 160.0
+                assert clock.now - full < 200.0
                 slow.read_nowait(4000)
                 paces |= {pace for pace, count in edge.count("clients_by_pace").items() if count}
                 await asyncio.sleep(0.01)
-                clock.now += 0.5
-            assert clock.now - full > 20.0, "neither a stall nor a pong that waits behind the data ends it"
+                clock.now += 1.0
+            assert clock.now - full > 30.0, "neither a stall nor a pong that waits behind the data ends it"
             assert edge.count("closed_by_code") == {"4008": 1}
             assert "conflating" in paces
 

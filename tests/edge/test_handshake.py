@@ -348,7 +348,7 @@ async def test_who_waits_for_our_turn_is_not_told_that_it_is_late() -> None:
     async with Edge(config) as edge:
         with await edge.connect() as raw:
             await until(lambda: edge.count("half_open") == 1)
-            for _ in range(40):
+            for _ in range(30):
                 edge.server.house.doorway.ask(lambda: time.sleep(0.01))
             await raw.send(UPGRADE)
             await raw.upgrade_answer()

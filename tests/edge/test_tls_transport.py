@@ -434,7 +434,7 @@ async def test_who_does_not_answer_pings_is_closed_and_who_does_stays(secured: S
 @on_both_loops
 async def test_everybody_is_sent_away_and_nothing_is_left_in_memory(secured: Secured) -> None:
     async with secured.edge() as edge:
-        clients = [await secured.client(edge) for _ in range(5)]
+        clients = [await secured.client(edge) for _ in range(2)]
         draining = asyncio.create_task(edge.server.drain(0.0, 1.0))
         for client in clients:
             close = await client.closed()
@@ -530,7 +530,9 @@ async def test_trades_beyond_the_bound_close_the_slow_client_and_no_other(secure
 
 @on_both_loops
 async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted(secured: Secured) -> None:
-    config = msgspec.structs.replace(NARROW, stall_timeout_s=5.0, close_timeout_s=5.0, ping_interval_s=1e6)
+    config = msgspec.structs.replace(
+        NARROW, stall_timeout_s=5.0, max_lag_s=1e6, close_timeout_s=5.0, ping_interval_s=1e6
+    )
     clock = StandingClock()
     async with secured.edge(config, clock=clock) as edge:
         with await secured.client(edge, receive_buffer=4096) as slow, await secured.client(edge) as fast:
@@ -538,11 +540,11 @@ async def test_who_reads_nothing_for_too_long_is_closed_and_then_aborted(secured
                 await client.subscribe("ticker:BTCUSDT")
             began = clock.now
             while edge.count("sockets") == 2:
-                assert clock.now - began < 500.0
+                assert clock.now - began < 5000.0
                 edge.source.tick(ticker(), pad="x" * 1000)
                 await asyncio.sleep(0.002)
                 fast.read_nowait()
-                clock.now += 0.1
+                clock.now += 0.5
             assert edge.count("closed_by_code") == {"4008": 1}
             assert (edge.count("clients"), edge.count("waiting_bytes")) == (1, 0)
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from feedmux.model.errors import InvalidTopic
 from feedmux.model.topic import PUBLIC, Mode, Topic, place_name
@@ -15,12 +13,6 @@ def test_canonical_text_has_six_fields() -> None:
 
 def test_separators_inside_a_field_are_encoded() -> None:
     assert Topic(PUBLIC, "v", "", "ticker", "A:B/C").text == "public:v::ticker:A%3AB%2FC:"
-
-
-@given(st.lists(st.text(), min_size=6, max_size=6))
-def test_parse_gives_back_what_text_wrote(fields: list[str]) -> None:
-    topic = Topic(*fields)
-    assert Topic.parse(topic.text) == topic
 
 
 @pytest.mark.parametrize(

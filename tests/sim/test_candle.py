@@ -6,12 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from feedmux.sim.candle import INTERVALS, Candle, bounds
-
-MILLISECONDS = st.integers(0, 4_102_444_800_000)  # up to the year 2100
+from feedmux.sim.candle import Candle, bounds
 
 
 def ms(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> int:
@@ -34,28 +30,6 @@ def ms(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> int:
 )
 def test_a_candle_begins_and_ends_on_the_calendar(interval: str, at: int, start: int, after: int) -> None:
     assert bounds(interval, at) == (start, after - 1)
-
-
-@given(interval=st.sampled_from(INTERVALS), at=MILLISECONDS)
-def test_candles_leave_no_hole_and_do_not_overlap(interval: str, at: int) -> None:
-    start, end = bounds(interval, at)
-    assert start <= at <= end
-    assert bounds(interval, start) == bounds(interval, end) == (start, end)
-    assert bounds(interval, end + 1)[0] == end + 1
-
-
-@given(prices=st.lists(st.decimals("0.01", "99999", places=2), min_size=1, max_size=20))
-def test_a_candle_spans_its_prices(prices: list[Decimal]) -> None:
-    candle = Candle("5", 1_000_000, prices[0])
-    for price in prices:
-        candle.add(price, Decimal(2), price * 2)
-    data = candle.data(1_000_000, confirm=False)
-    assert Decimal(str(data["open"])) == prices[0]
-    assert Decimal(str(data["close"])) == prices[-1]
-    assert Decimal(str(data["high"])) == max(prices)
-    assert Decimal(str(data["low"])) == min(prices)
-    assert Decimal(str(data["volume"])) == 2 * len(prices)
-    assert Decimal(str(data["turnover"])) == 2 * sum(prices)
 
 
 def test_without_a_trade_a_candle_stays_as_it_is() -> None:

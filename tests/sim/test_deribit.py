@@ -110,7 +110,7 @@ async def test_a_mute_venue_beats_no_more_and_holds_answers_back() -> None:
     async with running(options) as sim, client(sim) as peer:
         await peer.result("public/set_heartbeat", interval=0.02)
         await peer.beat()
-        sim.delay(0.5, "public/hello")
+        sim.delay(0.3, "public/hello")
         late = await peer.send("public/hello", client_name="me", client_version="1")
         await until(lambda: sim.statistics()["postponed_answers"] == 1)
         sim.mute(pongs=False)

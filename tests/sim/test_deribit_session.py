@@ -276,7 +276,7 @@ async def test_an_idle_connection_gets_heartbeats_and_test_requests_and_lives_by
     patient = msgspec.structs.replace(QUICK, heartbeat_grace_s=30)
     async with running(patient) as sim, client(sim) as peer:
         assert await peer.result("public/set_heartbeat", interval=0.05) == "ok"
-        for _ in range(8):
+        for _ in range(4):
             assert [await peer.beat(), await peer.beat()] == ["heartbeat", "test_request"]
             await peer.socket.send('{"jsonrpc":"2.0","method":"public/test","params":{}}')
         assert await peer.result("public/disable_heartbeat") == "ok"

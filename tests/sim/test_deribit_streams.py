@@ -68,7 +68,7 @@ async def test_a_book_is_a_snapshot_and_a_chain_of_changes(interval: str) -> Non
         snapshot = await peer.data(name)
         assert list(snapshot) == ["timestamp", "type", "change_id", "instrument_name", "bids", "asks"]
         assert {entry[0] for side in ("bids", "asks") for entry in snapshot[side]} == {"new"}
-        changes = await peer.several(name, 10)
+        changes = await peer.several(name, 6)
         last = snapshot["change_id"]
         for data in changes:
             assert (data["type"], data["prev_change_id"]) == ("change", last)

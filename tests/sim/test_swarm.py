@@ -30,7 +30,7 @@ def same_source(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def options(clients: int = 1, processes: int = 1, **fields: object) -> SwarmOptions:
-    given = {"clients": clients, "processes": processes, "seconds": 0.3, "warmup_s": 0.0}
+    given = {"clients": clients, "processes": processes, "seconds": 0.2, "warmup_s": 0.0}
     return SwarmOptions(**(given | fields))  # type: ignore[arg-type]
 
 

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feedmux.model.errors import InvalidTopic
 from feedmux.model.topic import PUBLIC, Topic
-from feedmux.venue.bybit_topic import INTERVALS, LABELS, MARKETS, arg_of, problem_of, topic_of
+from feedmux.venue.bybit_topic import INTERVALS, LABELS, arg_of, problem_of, topic_of
 
 
 def linear(kind: str, instrument: str = "BTCUSDT", param: str = "") -> Topic:
@@ -77,16 +75,3 @@ def test_what_can_never_exist_is_told_in_a_sentence(topic: Topic, words: str) ->
     assert problem is not None
     assert words in problem
     assert len(problem) < 200
-
-
-@settings(max_examples=200)
-@given(
-    st.sampled_from(MARKETS),
-    st.sampled_from(["tickers.", "publicTrade.", "kline.D.", "kline.5.", ""]),
-    st.text(alphabet="ABZ09-.az*", max_size=12),
-)
-def test_a_text_that_is_read_is_written_back_the_same(market: str, prefix: str, rest: str) -> None:
-    topic = topic_of(market, prefix + rest)
-    if topic is not None:
-        assert arg_of(topic) == prefix + rest
-        assert problem_of(market, topic) is None

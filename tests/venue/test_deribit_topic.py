@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feedmux.model.errors import InvalidTopic
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.venue.deribit_topic import INTERVALS, LABELS, LENGTHS_MS, channel_of, problem_of, topic_of
-from support.examples import EXAMPLES
 
 
 def topic(kind: str, instrument: str = "BTC-PERPETUAL", param: str = "") -> Topic:
@@ -98,17 +95,3 @@ def test_what_can_never_exist_is_told_in_a_sentence(wanted: Topic, words: str) -
     assert problem is not None
     assert words in problem
     assert len(problem) < 200
-
-
-@pytest.mark.law
-@settings(max_examples=EXAMPLES)
-@given(
-    st.sampled_from(["ticker.", "trades.", "chart.trades.", "book.", ""]),
-    st.text(alphabet="ABZ09-_.daz*", max_size=12),
-    st.sampled_from([".100ms", ".raw", ".60", ".1D", ""]),
-)
-def test_a_channel_that_is_read_is_written_back_the_same(family: str, middle: str, last: str) -> None:
-    read = topic_of(family + middle + last)
-    if read is not None:
-        assert channel_of(read) == family + middle + last
-        assert problem_of(read) is None

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from feedmux.model.errors import MalformedMessage
 from feedmux.model.event import Envelope
 from feedmux.wire.envelope import decode, encode
-from support.envelopes import ENVELOPES
+from support.any_envelopes import ENVELOPES
 from support.examples import EXAMPLES
 
 

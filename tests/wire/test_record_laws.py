@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from feedmux.model.errors import MalformedMessage
 from feedmux.model.event import Envelope
 from feedmux.wire.record import Drop, Hello, Lost, Record, RecordDecoder, Want, encode
-from support.envelopes import ENVELOPES, SIGNED, TOPICS, UNSIGNED
+from support.any_envelopes import ENVELOPES, SIGNED, TOPICS, UNSIGNED
 
 RECORDS = st.one_of(
     ENVELOPES, st.builds(Lost, UNSIGNED), st.builds(Want, TOPICS, SIGNED), st.builds(Drop, TOPICS)
