@@ -18,6 +18,7 @@ from feedmux.client.settings import LinkConfig
 from support import waiting
 
 PATIENCE_S = 5.0
+TURNS_TO_ACCEPT = 5
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -143,6 +144,8 @@ async def raw_server(talk: Talk, *, ssl: SSLContext | None = None) -> AsyncItera
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        for _ in range(TURNS_TO_ACCEPT):  # whom the kernel has accepted comes in one of the next turns
+            await asyncio.sleep(0)
         server.close()
         for task in tuple(talks):
             task.cancel()
