@@ -348,7 +348,8 @@ async def test_a_failed_attempt_says_why_and_is_repeated(talk: Talk, reason: str
         link, user = make_link(url_of(port), msgspec.structs.replace(QUICK, connect_timeout_s=patience_s))
         async with running(link):
             reasons = await user.saw("retrying", 3)
-    assert all(reason in str(each) for each in reasons), reasons
+    reasons = [each for each in reasons if "while connecting" not in str(each)]  # on a busy machine
+    assert reasons and all(reason in str(each) for each in reasons), reasons
     assert user.all("opened") == user.all("lost") == []
 
 
