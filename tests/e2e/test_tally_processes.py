@@ -16,11 +16,12 @@ PROCESSES, ROUNDS, MOST = 4, 20_000, 10
 
 
 def come_and_go(page: mmap.mmap, place: int) -> bool:
-    """Let clients in and out as fast as it goes; whether there were never too many."""
-    tally, inside = Tally(page, place), 0
+    """Let clients in and out as fast as it goes; whether some came, and none was lost count of."""
+    tally, inside, came = Tally(page, place), 0, 0
     for number in range(ROUNDS):
         if tally.enter(MOST):
             inside += 1
+            came += 1
         if tally.own != inside:
             return False
         if inside and (number % 3 == 0 or inside > MOST // 2):
@@ -28,7 +29,7 @@ def come_and_go(page: mmap.mmap, place: int) -> bool:
             inside -= 1
     for _ in range(inside):
         tally.leave()
-    return tally.own == 0
+    return tally.own == 0 and came > 0
 
 
 def test_the_bound_holds_while_everybody_comes_at_once() -> None:
@@ -47,4 +48,4 @@ def test_the_bound_holds_while_everybody_comes_at_once() -> None:
             assert status == 0, "a process lost count of its own clients"
             left.discard(ended)
     assert watcher.total == 0
-    assert 0 < worst <= MOST + PROCESSES, "each may have one more for as long as it looks at the sum"
+    assert worst <= MOST + PROCESSES, "each may have one more for as long as it looks at the sum"

@@ -6,8 +6,11 @@ from pathlib import Path
 
 
 def children(pid: int) -> set[int]:
-    """The processes that a process started, and theirs."""
-    direct = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """The processes that a process started, and theirs; none of one that has ended meanwhile."""
+    try:
+        direct = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
     return {int(child) for child in direct} | {one for child in direct for one in children(int(child))}
 
 
