@@ -132,14 +132,16 @@ class Callee:
     async def _finish(
         self, messages: Sequence[Call | Notification], outcomes: list[object], *, is_batch: bool
     ) -> None:
-        for place, (message, outcome) in enumerate(zip(messages, outcomes, strict=True)):
-            if inspect.isawaitable(outcome):
-                try:
-                    outcomes[place] = _result(message, await outcome)
-                except Exception as error:  # noqa: BLE001 - the outermost edge of somebody's code
-                    outcomes[place] = _failed(message, error)
-                finally:
-                    self._under_way -= 1
+        waiting = sum(inspect.isawaitable(outcome) for outcome in outcomes)
+        try:
+            for place, (message, outcome) in enumerate(zip(messages, outcomes, strict=True)):
+                if inspect.isawaitable(outcome):
+                    try:
+                        outcomes[place] = _result(message, await outcome)
+                    except Exception as error:  # noqa: BLE001 - the outermost edge of somebody's code
+                        outcomes[place] = _failed(message, error)
+        finally:
+            self._under_way -= waiting  # all of them, also where the connection ended in the middle
         self._answer(outcomes, is_batch=is_batch)
 
     def _answer(self, outcomes: Sequence[object], *, is_batch: bool) -> None:
