@@ -185,6 +185,26 @@ async def test_calls_under_way_end_with_their_connection_and_the_next_one_is_ser
         assert len(server.answers) == 1, "the bound forgot the call that ended with its connection"
 
 
+async def test_a_batch_whose_connection_ends_frees_the_places_of_all_its_calls() -> None:
+    async with served(msgspec.structs.replace(QUICK, max_in_flight=2)) as (server, link):
+        go, begun = asyncio.Event(), []
+
+        async def wait(params: object) -> bool:
+            begun.append(params)
+            return await go.wait()
+
+        link.rpc.serve("wait", wait)
+        await server.call({"id": "a", "method": "wait"}, {"id": "b", "method": "wait"}, as_array=True)
+        await until(lambda: begun)
+        await server.cut()
+        await until(lambda: len(server.held) == 2 and link.state == "live")
+        go.set()
+        first, second = await answer(
+            server, {"id": "c", "method": "wait"}, {"id": "d", "method": "wait"}, as_array=True
+        )
+        assert (first.get("result"), second.get("result")) == (True, True)
+
+
 @pytest.mark.parametrize(("method", "handler"), [("", sum), (5, sum), ("add", 5), (None, sum)])
 async def test_only_named_methods_and_what_can_be_called_are_served(method: Any, handler: Any) -> None:
     async with served() as (_, link):

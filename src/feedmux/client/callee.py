@@ -142,6 +142,9 @@ class Callee:
                         outcomes[place] = _failed(message, error)
         finally:
             self._under_way -= waiting  # all of them, also where the connection ended in the middle
+            for outcome in outcomes:
+                if inspect.iscoroutine(outcome):
+                    outcome.close()  # nobody will ever wait for it
         self._answer(outcomes, is_batch=is_batch)
 
     def _answer(self, outcomes: Sequence[object], *, is_batch: bool) -> None:
