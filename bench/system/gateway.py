@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.system.native import SERVER_CORE, BenchError, pinned
+from bench.system.native import SERVER_CORE, BenchError, pinned, server_cores
 
 _START_S = 20.0
 _SETTINGS = {
@@ -32,11 +32,12 @@ class Gateway:
     Args:
         venue_port: where the venue listens.
         settings: further environment, e.g. ``{"STATUS_MESSAGES": "off"}``.
+        workers: with more than one, a feed process and so many workers, on every core but the load's.
     """
 
     path = "/ws"
 
-    def __init__(self, venue_port: int, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, venue_port: int, settings: dict[str, str] | None = None, *, workers: int = 1) -> None:
         self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         environment = {
@@ -46,9 +47,9 @@ class Gateway:
             "BYBIT_WS_URL": f"ws://127.0.0.1:{venue_port}/v5/public/linear",
             **(settings or {}),
         }
-        with pinned(SERVER_CORE):
+        with pinned(*(server_cores() if workers > 1 else [SERVER_CORE])):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "feedmux", "serve"],
+                [sys.executable, "-m", "feedmux", "serve", "--workers", str(workers)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
@@ -77,6 +78,12 @@ class Gateway:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+    def children(self) -> dict[str, int]:
+        """The process number of each of its children, by name; none without workers."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        names = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in listed}
+        return {words[-2].decode(): pid for pid, words in names.items() if b"feedmux.app.child" in words}
 
     def stats(self) -> dict[str, Any]:
         """What ``GET /stats`` answers.

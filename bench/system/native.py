@@ -26,14 +26,19 @@ class BenchError(Exception):
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Let what is started inside inherit one core; machines with fewer cores share."""
+def pinned(*cores: int) -> Iterator[None]:
+    """Let what is started inside inherit these cores; machines with fewer cores share."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core_number(core)})
+    os.sched_setaffinity(0, {core_number(core) for core in cores})
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def server_cores() -> list[int]:
+    """All that a server of several processes may use: every core but the load's, or the first."""
+    return [core for core in range(len(_CORES)) if core != LOAD_CORE] or [SERVER_CORE]
 
 
 def cpu_seconds(pid: int) -> float:

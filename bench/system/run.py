@@ -97,11 +97,11 @@ def symbols(count: int) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def gateway(work: Workload, settings: dict[str, str] | None = None) -> Iterator[Running]:
+def gateway(work: Workload, settings: dict[str, str] | None = None, *, workers: int = 1) -> Iterator[Running]:
     """The gateway between a venue and the load."""
     with (
         _venue(work) as (venue, writing),
-        Gateway(venue.port, settings) as server,
+        Gateway(venue.port, settings, workers=workers) as server,
         load_of(server, work, credit=writing) as load,
     ):
         yield Running(server, venue, load)
