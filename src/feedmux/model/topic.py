@@ -12,6 +12,11 @@ from feedmux.model.errors import InvalidTopic
 PUBLIC = "public"
 """The scope of a topic that everybody may read."""
 
+OBJECT = "object"
+"""The kind of a topic that is a snapshot and its increments, whatever they are of."""
+MESSAGE = "message"
+"""The kind of a topic whose bodies are passed through."""
+
 
 class Mode(StrEnum):
     """What may happen to a value that waits for a slow reader."""
@@ -28,7 +33,7 @@ class Mode(StrEnum):
     """Opaque bodies, passed through."""
 
 
-_MODES = {"ticker": Mode.MERGE, "kline": Mode.CANDLE, "trade": Mode.DISTINCT, "book": Mode.BOOK}
+_MODES = {"ticker": Mode.MERGE, "kline": Mode.CANDLE, "trade": Mode.DISTINCT, "book": Mode.BOOK, OBJECT: Mode.BOOK}
 
 
 class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True):
@@ -38,7 +43,7 @@ class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True):
         scope: ``public``, ``uid=<uid>`` or ``role=<role>``.
         venue: the venue's name, e.g. ``bybit``.
         market: the venue's market, e.g. ``linear``; empty when it has only one.
-        kind: ``ticker``, ``kline``, ``trade``, ``book`` or a source's own word.
+        kind: ``ticker``, ``kline``, ``trade``, ``book``, ``object`` or a source's own word, e.g. ``message``.
         instrument: the venue's symbol, as the venue spells it.
         param: what else selects the stream, e.g. a candle interval; may be empty.
     """
