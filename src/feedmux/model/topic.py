@@ -33,7 +33,13 @@ class Mode(StrEnum):
     """Opaque bodies, passed through."""
 
 
-_MODES = {"ticker": Mode.MERGE, "kline": Mode.CANDLE, "trade": Mode.DISTINCT, "book": Mode.BOOK, OBJECT: Mode.BOOK}
+_MODES = {
+    "ticker": Mode.MERGE,
+    "kline": Mode.CANDLE,
+    "trade": Mode.DISTINCT,
+    "book": Mode.BOOK,
+    OBJECT: Mode.BOOK,
+}
 
 
 class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True):
