@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from feedmux.app.metrics import BOUNDS_NS, Snapshot, health, prometheus, stats
+from feedmux.app.exposition import prometheus
+from feedmux.app.metrics import BOUNDS_NS, Snapshot, health, stats
 from feedmux.core.stats import Histogram, greatest
 
 SERVER: dict[str, Any] = {

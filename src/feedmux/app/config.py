@@ -15,24 +15,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
+from feedmux.app.bybit_url import is_bybit, venue_url
 from feedmux.app.secret import Secret
 from feedmux.app.section import note
-from feedmux.app.settings import Category, Settings, fields
+from feedmux.app.settings import Settings, fields
 from feedmux.model.errors import InvalidSetting, LocalError
 
 TOML_FILE: Final = "feedmux.toml"
 ENV_FILE: Final = ".env"
 SET: Final = "--set"
-BYBIT_DOMAINS: Final = ("bybit.com", "bybit.tr", "bybit.id", "bybit.kz", "bybitgeorgia.ge", "manepa.jp")
-"""Bybit's own domains. Source: Bybit V5 documentation, WebSocket connect, 2026-07-24."""
-BYBIT_TESTNET_HOST: Final = "stream-testnet.bybit.com"
 TOGETHER: Final = {
     "bybit_reconnect_delay_max": "a number not below BYBIT_RECONNECT_DELAY_INITIAL",
     "deribit_reconnect_delay_max": "a number not below DERIBIT_RECONNECT_DELAY_INITIAL",
@@ -227,38 +224,10 @@ def notices(settings: Settings) -> tuple[str, ...]:
     ]
     used = venue_url(settings, settings.bybit_category)
     given = settings.bybit_ws_url
-    if "bybit_ws_url" in settings.model_fields_set and _is_bybit(given) and given != used:
+    if "bybit_ws_url" in settings.model_fields_set and is_bybit(given) and given != used:
         rule = f"BYBIT_TESTNET={plain(settings.bybit_testnet)} and BYBIT_CATEGORY={settings.bybit_category}"
         lines.append(f"BYBIT_WS_URL={given} gives way to {rule}: {used} is used")
     return tuple(lines)
-
-
-def venue_url(settings: Settings, market: str) -> str:
-    """Return where to connect for one of Bybit's markets.
-
-    A host that is not Bybit's is taken as it stands; only a last path segment that is a market
-    is replaced. Of Bybit's own URLs the domain alone counts (regional ones are kept on mainnet).
-
-    Args:
-        market: ``linear``, ``spot`` or ``inverse``.
-    """
-    parts = urlsplit(settings.bybit_ws_url)
-    if not _is_bybit(settings.bybit_ws_url):
-        head, _, last = parts.path.rpartition("/")
-        path = f"{head}/{market}" if last in get_args(Category) else parts.path
-        return urlunsplit(parts._replace(path=path))
-    domain = next(d for d in BYBIT_DOMAINS if _belongs(parts.hostname or "", d))
-    host = BYBIT_TESTNET_HOST if settings.bybit_testnet else f"stream.{domain}"
-    return f"wss://{host}/v5/public/{market}"
-
-
-def _is_bybit(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return any(_belongs(host, domain) for domain in BYBIT_DOMAINS)
-
-
-def _belongs(host: str, domain: str) -> bool:
-    return host == domain or host.endswith("." + domain)
 
 
 def _attribute(name: str) -> str:

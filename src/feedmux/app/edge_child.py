@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feedmux.app import memory
 from feedmux.app.census import Figures
@@ -13,9 +13,11 @@ from feedmux.app.control import exactly
 from feedmux.app.descriptors import make_room
 from feedmux.app.feed_child import REPORTS_S, Send
 from feedmux.app.messages import BeginEdge, Part, Ready, Reload, Source, Whole
-from feedmux.app.settings import Settings
 from feedmux.app.wiring import EdgeParts, build_edge, shared_door
 from feedmux.model.errors import MalformedMessage
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
 
 
 class EdgeChild:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from feedmux.app.control import exactly
 from feedmux.app.messages import BeginFeed, Part, Reader, Ring
-from feedmux.app.settings import Settings
 from feedmux.app.wiring import build_feed
 from feedmux.model.errors import MalformedMessage
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
 
 REPORTS_S = 1.0
 """How often a child tells its parent what it has counted."""

@@ -9,7 +9,7 @@ is the defaults, whatever the environment says.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic.fields import FieldInfo
@@ -354,12 +354,6 @@ class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Security
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_key" if self.tls_cert else "tls_cert")
         return self
-
-
-def plain(settings: Settings) -> dict[str, Any]:
-    """Return every setting as a value that travels, secrets revealed: for our own processes only."""
-    values = settings.model_dump()
-    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in values.items()}
 
 
 def fields() -> dict[str, FieldInfo]:

@@ -8,19 +8,17 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feedmux import __version__
 from feedmux._native.outbox import TopicRow
 from feedmux._native.text import MergedText, ObjectText, data_frame
 from feedmux.app import census, metrics
+from feedmux.app.bybit_url import venue_url
 from feedmux.app.census import Figures
-from feedmux.app.config import venue_url
-from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.shm_road import make_road
-from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
 from feedmux.client.settings import LinkConfig
 from feedmux.client.user import CarrierUser
@@ -47,6 +45,10 @@ from feedmux.venue.bybit import INTERVALS, Bybit
 from feedmux.venue.bybit_data import TICKER_PLAN
 from feedmux.wire.place import Place, Places
 from feedmux.wire.stream import StreamFormat
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
+    from feedmux.client.carrier import Carrier
 
 __all__ = ["build", "build_edge", "build_feed", "listen_for", "make_counts", "make_road", "shared_door"]
 
@@ -330,6 +332,8 @@ def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
 
 
 def _link(url: str, config: LinkConfig, clock: Clock, user: CarrierUser) -> Carrier:
+    from feedmux.client.carrier import Carrier  # a worker has none
+
     return Carrier(url, user, config=config, clock=clock, dice=random.SystemRandom())
 
 
@@ -391,4 +395,6 @@ def _routes(server: Server, figures: Callable[[], Figures], settings: Settings) 
 
 
 def _metrics(now: metrics.Snapshot) -> Reply:
-    return Reply(200, metrics.prometheus(now), content_type="text/plain; version=0.0.4; charset=utf-8")
+    from feedmux.app.exposition import prometheus
+
+    return Reply(200, prometheus(now), content_type="text/plain; version=0.0.4; charset=utf-8")
