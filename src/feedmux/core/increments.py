@@ -14,16 +14,24 @@ base its increments go. Producers send a snapshot now and then; should too much 
 book is folded into a new base (:mod:`feedmux.core.folding`). What is no book cannot be, and is let go:
 half an object would be a wrong one.
 
-Invariants: parts are in order and follow each other; their number and their bytes stay within the
-limits. Deliberately absent: whether the parts are complete (who adds them knows), and positions.
+Invariants: parts are in order; their number and their bytes stay within the limits. Deliberately
+absent: whether the parts are complete, which who adds them knows by their positions.
+
+Folding costs one pass over what is kept and one sort of its prices: with n increments and b bytes, which
+are at most the limits, O(b + b log b). It happens once in n increments, or once in an eighth of the limit's
+bytes: a book that leaves less room than that is let go, lest the next increments fold it again and again.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 
 from feedmux.core.folding import fold
 from feedmux.model.event import Envelope, EventKind
+
+_ROOM: Final = 8  # a folded book leaves at least one part in so many for increments
 
 
 class ObjectLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +124,7 @@ class Stored:
         last = self._increments[-1]
         payload = fold(base.payload, [increment.payload for increment in self._increments])
         self.clear()
-        if payload is None or len(payload) > self._limits.bytes:
+        if payload is None or len(payload) > self._limits.bytes - self._limits.bytes // _ROOM:
             return False
         self.start(msgspec.structs.replace(last, kind=EventKind.SNAPSHOT, payload=payload))
         return True

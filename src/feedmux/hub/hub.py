@@ -134,10 +134,8 @@ class Hub:
         parts = entry.last.parts() if snapshot else ()
         if parts:
             entry.know(subscriber)
-            for part in parts:
-                entry.offer_to(subscriber, part)
-        elif missing is not None:
-            entry.offer_to(subscriber, missing)
+        for part in parts or missing:
+            entry.offer_to(subscriber, part)
 
     def serves(self, topic: Topic, subscriber: Subscriber, options: Options) -> bool:
         """Whether ``subscriber`` would get just the fields that its options name, not whole messages."""

@@ -8,13 +8,12 @@ Theory of operation
              snapshot          increment that follows     hole, new epoch     what cannot be kept
     none     whole, offered    none, nothing              none                none, a fault
     whole    whole, offered    whole, offered             none                none, a fault
-             unless all that
-             read it are well
+             if it is needed
 
 An increment without the snapshot before it is of no use to anybody, so nothing is offered of it. A
-producer repeats its snapshots; who has the object needs no second one. It is offered when the hub
-had none, for then nobody had, and when the topic was not live, for then it is what makes it good
-again.
+producer repeats its snapshots; who has the object needs no second one. One is *needed* when the hub
+had none, for then nobody had; when the topic was not live, for then it is what makes it good again;
+and when increments before it did not come.
 
 Whole, the object follows positions as every topic does: what is not above the last one is known.
 Without it a snapshot at any position of the epoch is a beginning. The writer answers a want with
@@ -84,13 +83,14 @@ class LastObject:
         return self._stored.parts()
 
     def _start(self, envelope: Envelope) -> bool:
-        is_needed = self._stored.is_empty
-        if not is_needed and envelope.seq <= self._seq:
+        was_empty, former = self._stored.is_empty, self._seq
+        if not was_empty and envelope.seq <= former:
             return False
         self._seq = envelope.seq
         self._stored.start(envelope)
         self.fault = _TOO_LARGE if self._stored.is_empty else ""
-        return not self.fault and (is_needed or not self._is_live)
+        is_needed = was_empty or not self._is_live or envelope.seq != former + 1
+        return is_needed and not self.fault
 
     def _add(self, envelope: Envelope) -> bool:
         seq = envelope.seq

@@ -139,20 +139,24 @@ class Entry:
             row.discard(subscriber.outlet)
             self._tidy(place, row)
 
-    def change(self, subscriber: Subscriber, options: Options) -> Envelope | None:
+    def change(self, subscriber: Subscriber, options: Options) -> tuple[Envelope, ...]:
         """Put a member where its new options belong; it loses nothing that waits for it.
 
         Returns:
-            The newest value, if it waited for the throttle of the former lane.
+            What it lacks there: the newest value, if it waited for the throttle of the former lane; of an
+            object all parts, for what mends a hole of one row would come behind the next values of another.
         """
         place, former = self._choose(subscriber, options), self._place_of(subscriber)
-        row, missing = self._row(former), None
+        row = self._row(former)
+        missing: tuple[Envelope, ...] = ()
         if place == former or row is None:
-            return None
+            return missing
         if self._is_object:
+            missing = self.last.parts()
             row.discard(subscriber.outlet)
         elif isinstance(row, Lane):
-            missing = row.lacks(subscriber.outlet)
+            held = row.lacks(subscriber.outlet)
+            missing = () if held is None else (held,)
             row.part(subscriber.outlet)
         else:
             part(row, subscriber.outlet)
