@@ -50,7 +50,7 @@ BOUNDS_NS = tuple(bound for power in range(13, 35) for bound in (1 << power, 3 <
 """Two for each power of two, from 8 µs to 26 s; all of them begin a step of a histogram."""
 
 
-HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "tls_failed")
+HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "refused_by_status", "tls_failed")
 
 
 class Snapshot(NamedTuple):
@@ -155,6 +155,14 @@ class _Collector(Collector):
         for code, count in self._now.server["closed_by_code"].items():
             closed.add_metric([code], count)
         yield closed
+        refused = CounterMetricFamily(
+            "feedmux_refused_handshakes",
+            "Requests for a WebSocket that were right as such and refused, by HTTP status",
+            labels=["status"],
+        )
+        for status, count in self._now.server["refused_by_status"].items():
+            refused.add_metric([status], count)
+        yield refused
         states = GaugeMetricFamily("feedmux_topics", "Held topics, by state", labels=["state"])
         for state, count in self._now.states.items():
             states.add_metric([state], count)
