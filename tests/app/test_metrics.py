@@ -26,6 +26,7 @@ SERVER: dict[str, Any] = {
     "half_open": 5,
     "refused_half_open": 2,
     "handshakes_timed_out": 8,
+    "refused_by_status": {"401": 6},
     "tls_failed": 1,
     "draining": False,
 }
@@ -93,6 +94,7 @@ def test_every_figure_is_shown() -> None:
         "feedmux_slow_closes_total": 4,
         "feedmux_closed_total 1001": 2,
         "feedmux_closed_total 4008": 4,
+        "feedmux_refused_handshakes_total 401": 6,
         "feedmux_failed_requests_total": 0,
         "feedmux_half_open": 5,
         "feedmux_refused_half_open_total": 2,
@@ -174,6 +176,7 @@ def test_stats_show_who_stands_in_the_door() -> None:
         "half_open": 5,
         "refused_half_open": 2,
         "handshakes_timed_out": 8,
+        "refused_by_status": {"401": 6},
         "tls_failed": 1,
     }
 

@@ -54,6 +54,14 @@ class _Collector(Collector):
         for code, count in self._now.server["closed_by_code"].items():
             closed.add_metric([code], count)
         yield closed
+        refused = CounterMetricFamily(
+            "feedmux_refused_handshakes",
+            "Requests for a WebSocket that were right as such and refused, by HTTP status",
+            labels=["status"],
+        )
+        for status, count in self._now.server["refused_by_status"].items():
+            refused.add_metric([status], count)
+        yield refused
         states = GaugeMetricFamily("feedmux_topics", "Held topics, by state", labels=["state"])
         for state, count in self._now.states.items():
             states.add_metric([state], count)

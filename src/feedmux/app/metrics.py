@@ -46,7 +46,7 @@ BOUNDS_NS = tuple(bound for power in range(13, 35) for bound in (1 << power, 3 <
 """Two for each power of two, from 8 µs to 26 s; all of them begin a step of a histogram."""
 
 
-HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "tls_failed")
+HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "refused_by_status", "tls_failed")
 
 
 class Snapshot(NamedTuple):

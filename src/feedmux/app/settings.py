@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from feedmux.app.secret import Secret
-from feedmux.app.section import PowerOfTwo, RedisUrl, Section, Url, auto, key, lower, split, upper
+from feedmux.app.section import Origin, PowerOfTwo, RedisUrl, Section, Url, auto, key, lower, split, upper
+from feedmux.core import origin
 
 Category = Literal["linear", "spot", "inverse"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -85,6 +86,17 @@ class Security(Section):
         "", "PEM file of the private key of TLS_CERT.", expected="a path, together with TLS_CERT"
     )
     tls_key_password: Secret = key(Secret(""), "Password of TLS_KEY, if it is encrypted.")
+
+
+class Browsers(Section):
+    """Browsers"""
+
+    api_cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(split)] = key(
+        (),
+        "Web pages that may open WebSockets; empty: on /ws all may, and where Rango's protocol is spoken"
+        " those whose host is the one they connect to.",
+        expected=origin.EXPECTED,
+    )
 
 
 class Clients(Section):
@@ -334,11 +346,11 @@ class Cluster(Section):
 
 
 SECTIONS: tuple[type[Section], ...] = (
-    Server, Security, Clients, Processes, Upstream, Deribit, Logging, Cluster
+    Server, Security, Browsers, Clients, Processes, Upstream, Deribit, Logging, Cluster
 )  # fmt: skip
 
 
-class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Security, Server):
+class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Browsers, Security, Server):
     """Every setting of a gateway, as flat attributes; frozen."""
 
     @model_validator(mode="after")

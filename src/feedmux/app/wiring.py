@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from feedmux import __version__
 from feedmux._native.outbox import TopicRow
 from feedmux._native.text import MergedText, ObjectText, data_frame
-from feedmux.app import census, metrics
+from feedmux.app import terms
 from feedmux.app.bybit_url import venue_url
 from feedmux.app.census import Figures
+from feedmux.app.pages import Page, pages
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.shm_road import make_road
@@ -25,13 +25,16 @@ from feedmux.client.user import CarrierUser
 from feedmux.core import latency as latency_figures
 from feedmux.core import stats
 from feedmux.core.latency import Latency
-from feedmux.core.outbox import OutboxLimits
+from feedmux.core.origin import Origins
 from feedmux.edge import house
+from feedmux.edge.dialogue import Peer
 from feedmux.edge.door import Door, make_counts, shared_door
+from feedmux.edge.endpoint import Endpoint
+from feedmux.edge.gate import Gate
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server, listen_for
-from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.session import Rules, Session
 from feedmux.edge.tls import Tls, TlsFiles
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
@@ -215,17 +218,10 @@ def _server(
 ) -> Server:
     """The edge of a hub; ``figures`` are those of the whole gateway."""
     clock = SystemClock()
-    places = Places(settings.brand, [_served(settings, name).place for name in settings.venues])
-    layout = stream_format(places, statuses=settings.status_messages)
-    rules = _rules(settings)
-
-    def make_session(peer: Peer, outlet: Outlet) -> Session:
-        return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
-
     routes: dict[str, Route] = {}
     house = House(
         server_config(settings),
-        make_session=make_session,
+        endpoints={"/ws": _ws(settings, hub, clock)},
         routes=routes,
         clock=clock,
         loop=loop,
@@ -233,8 +229,22 @@ def _server(
         door=door,
     )
     server = Server(house, tls(settings))
-    routes.update(_routes(server, figures, settings))
+    found = pages(settings, figures, lambda: server.draining)
+    routes.update({path: _route(page) for path, page in found.items()})
     return server
+
+
+def _ws(settings: Settings, hub: Hub, clock: Clock) -> Endpoint:
+    """What serves the ``/ws`` protocol."""
+    places = Places(settings.brand, [_served(settings, name).place for name in settings.venues])
+    layout = stream_format(places, statuses=settings.status_messages)
+    rules = Rules(**terms.session(settings))
+
+    def make_session(peer: Peer, outlet: Outlet) -> Session:
+        return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
+
+    listed = settings.api_cors_origins
+    return Gate(lambda opening, identity: make_session, origins=Origins(listed) if listed else None)
 
 
 def tls(settings: Settings) -> Tls | None:
@@ -275,21 +285,8 @@ def _bybit(settings: Settings, market: str) -> Served:
         Bybit(market),
         Place(f"bybit.{market}", "bybit", market, LABELS[market], INTERVALS),
         venue_url(settings, market),
-        LinkConfig(
-            connect_timeout_s=settings.bybit_connect_timeout,
-            retry_delay_s=settings.bybit_reconnect_delay_initial,
-            retry_multiplier=settings.bybit_reconnect_delay_multiplier,
-            max_backoff_s=settings.bybit_reconnect_delay_max,
-            ping_interval_s=settings.bybit_ping_interval,
-            ping_timeout_s=settings.bybit_ping_timeout,
-            breaker_failures=0,  # the backoff is enough: everybody waits for this feed
-        ),
-        ShardConfig(
-            batch=settings.bybit_max_symbols_per_subscription,
-            request_rate=settings.bybit_request_rate,
-            request_burst=max(1.0, settings.bybit_request_rate),
-            silence_s=_silence(settings),
-        ),
+        LinkConfig(**terms.bybit_link(settings)),
+        ShardConfig(**terms.bybit_shard(settings)),
         merging(),
     )
 
@@ -299,25 +296,9 @@ def _deribit(settings: Settings) -> Served:
         deribit.Deribit(),
         Place(deribit.NAME, deribit.NAME, deribit.MARKET, deribit.NAME, deribit.INTERVALS),
         settings.deribit_ws_url,
-        LinkConfig(
-            connect_timeout_s=settings.deribit_connect_timeout,
-            retry_delay_s=settings.deribit_reconnect_delay_initial,
-            retry_multiplier=settings.deribit_reconnect_delay_multiplier,
-            max_backoff_s=settings.deribit_reconnect_delay_max,
-            ping_interval_s=settings.deribit_ping_interval,
-            ping_timeout_s=settings.deribit_ping_timeout,
-            breaker_failures=0,  # the backoff is enough: everybody waits for this feed
-        ),
-        ShardConfig(
-            batch=settings.deribit_max_channels_per_subscription,
-            request_rate=settings.deribit_request_rate,
-            silence_s=_silence(settings),
-        ),
+        LinkConfig(**terms.deribit_link(settings)),
+        ShardConfig(**terms.deribit_shard(settings)),
     )
-
-
-def _silence(settings: Settings) -> dict[str, float]:
-    return {"ticker": settings.ticker_silence, "kline": settings.kline_silence}
 
 
 def merging() -> MakeMerge:
@@ -337,64 +318,10 @@ def _link(url: str, config: LinkConfig, clock: Clock, user: CarrierUser) -> Carr
     return Carrier(url, user, config=config, clock=clock, dice=random.SystemRandom())
 
 
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        max_subscriptions=settings.max_subscriptions_per_client,
-        max_rate=settings.max_message_rate_per_client,
-        subscribe_timeout_s=settings.subscribe_timeout,
-    )
-
-
 def server_config(settings: Settings) -> ServerConfig:
     """What the settings say about the listener and its clients."""
-    return ServerConfig(
-        host=settings.host,
-        port=settings.port,
-        max_clients=settings.max_clients_total,
-        max_message_bytes=settings.client_max_message_bytes,
-        max_frames=2 * settings.max_message_rate_per_client,
-        handshake_timeout_s=settings.handshake_timeout,
-        max_half_open=settings.max_half_open,
-        backlog=settings.accept_backlog,
-        close_timeout_s=settings.close_timeout,
-        ping_interval_s=settings.client_ping_interval,
-        pong_timeout_s=settings.client_ping_timeout,
-        idle_timeout_s=settings.client_idle_timeout,
-        stall_timeout_s=settings.fanout_callback_timeout,
-        max_lag_s=settings.client_max_lag,
-        send_buffer_bytes=settings.send_buffer_bytes,
-        unsent_bytes=settings.unsent_bytes,
-        outbox=OutboxLimits(
-            settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
-        ),
-    )
+    return ServerConfig(**terms.server(settings))
 
 
-def _routes(server: Server, figures: Callable[[], Figures], settings: Settings) -> dict[str, Route]:
-    about = {
-        "name": f"{settings.brand.capitalize()} Futures WebSocket",
-        "version": __version__,
-        "websocket": "/ws",
-        "health": "/health",
-        "ready": "/ready",
-    }
-
-    def now() -> metrics.Snapshot:
-        return census.snapshot(figures())
-
-    routes: dict[str, Route] = {
-        "/": lambda: Reply(200, about),
-        "/ready": lambda: Reply(503, {"ok": False}) if server.draining else Reply(200, {"ok": True}),
-        "/stats": lambda: Reply(200, metrics.stats(now(), max_clients=settings.max_clients_total)),
-    }
-    if settings.health_check_enabled:
-        routes["/health"] = lambda: Reply(*metrics.health(now()))
-    if settings.metrics_enabled:
-        routes["/metrics"] = lambda: _metrics(now())
-    return routes
-
-
-def _metrics(now: metrics.Snapshot) -> Reply:
-    from feedmux.app.exposition import prometheus
-
-    return Reply(200, prometheus(now), content_type="text/plain; version=0.0.4; charset=utf-8")
+def _route(page: Callable[[], Page]) -> Route:
+    return lambda: Reply(*page())
