@@ -13,6 +13,7 @@ from feedmux.app.config import (
     parse_pairs,
 )
 from feedmux.app.settings import Settings, fields
+from feedmux.core.origin import EXPECTED
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,6 +122,23 @@ def test_empty_values_of_the_environment_mean_not_set(
     assert load().model_fields_set == set()
 
 
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("*", ("*",)),
+        (
+            " https://App.example.com , b.example:3000,,null ",
+            ("https://App.example.com", "b.example:3000", "null"),
+        ),
+    ],
+)
+def test_origins_of_web_pages_are_a_list(
+    text: str, origins: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_CORS_ORIGINS", text)
+    assert load().api_cors_origins == origins
+
+
 def test_all_problems_are_named_at_once_where_they_stand(
     empty_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +175,8 @@ def test_all_problems_are_named_at_once_where_they_stand(
             "names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
         ),
         ("deribit_ws_url", "https://www.deribit.com", "a URL that begins with ws:// or wss://"),
+        ("api_cors_origins", "a.example, https://*.example.com", EXPECTED),
+        ("dialect", "ranger", "one of op, rango"),
         ("deribit_request_rate", "3.4", "a number from 0.1 to 3.3"),
         ("deribit_reconnect_delay_max", "0.5", "a number not below DERIBIT_RECONNECT_DELAY_INITIAL"),
         ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),

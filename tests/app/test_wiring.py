@@ -7,6 +7,7 @@ import pytest
 
 from feedmux.app.settings import Settings, VenueName
 from feedmux.app.wiring import Gateway, build
+from feedmux.edge.endpoint import Entry, Opening
 
 
 async def built(*venues: VenueName, **settings: Any) -> Gateway:
@@ -41,3 +42,23 @@ async def links(venue: VenueName, **settings: Any) -> list[Any]:
     gateway = await built(venue, **settings)
     found: Any = gateway.drivers[0].statistics()["links"]
     return list(found)
+
+
+@pytest.mark.parametrize(
+    ("listed", "origin", "is_allowed"),
+    [
+        ("", "https://anywhere.example", True),
+        ("", "null", True),
+        ("https://app.example.com, b.example:3000", "https://app.example.com", True),
+        ("https://app.example.com, b.example:3000", "http://b.example:3000", True),
+        ("https://app.example.com", "https://anywhere.example", False),
+        ("*", "https://anywhere.example", True),
+    ],
+)
+async def test_pages_may_open_what_the_settings_say(listed: str, origin: str, is_allowed: bool) -> None:
+    gateway = await built("bybit.linear", api_cors_origins=listed)
+    endpoint = gateway.server.house.endpoint("/ws")
+    assert endpoint is not None
+    verdict = endpoint.admit(Opening.of("/ws", [("host", "test"), ("origin", origin)]))
+    assert isinstance(verdict, Entry) is is_allowed
+    assert isinstance(endpoint.admit(Opening.of("/ws", [("authorization", "Bearer ?")])), Entry)

@@ -20,6 +20,7 @@ from feedmux.app.section import Origin, PowerOfTwo, RedisUrl, Section, Url, auto
 from feedmux.core import origin
 
 Category = Literal["linear", "spot", "inverse"]
+Dialect = Literal["op", "rango"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse", "deribit"]
 
@@ -45,6 +46,11 @@ class Server(Section):
         "First word of every stream name, and the `source` of every message.",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
         expected="1 to 32 of a-z, 0-9, _ and -",
+    )
+    dialect: Annotated[Dialect, BeforeValidator(lower)] = key(
+        "op",
+        "What is spoken on paths that have no meaning: `rango` speaks Rango's protocol there, and `op`"
+        " answers 404.",
     )
     environment: str = key(
         "production",
@@ -121,6 +127,12 @@ class Clients(Section):
     )
     client_max_message_bytes: int = key(
         1_048_576, "The longest message that a client may send.", between=(1024, 1 << 30), unit="bytes"
+    )
+    rango_max_message_bytes: int = key(
+        65_536,
+        "The longest message that a client of Rango's protocol may send.",
+        between=(512, 1 << 30),
+        unit="bytes",
     )
     fanout_callback_timeout: float = key(
         5.0,

@@ -33,6 +33,7 @@ from feedmux.edge.endpoint import Endpoint
 from feedmux.edge.gate import Gate
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
+from feedmux.edge.rango_paths import Paths
 from feedmux.edge.server import Server, listen_for
 from feedmux.edge.session import Rules, Session
 from feedmux.edge.tls import Tls, TlsFiles
@@ -219,9 +220,11 @@ def _server(
     """The edge of a hub; ``figures`` are those of the whole gateway."""
     clock = SystemClock()
     routes: dict[str, Route] = {}
+    paths = _paths(settings, hub, clock)
     house = House(
         server_config(settings),
-        endpoints={"/ws": _ws(settings, hub, clock)},
+        endpoints=paths.endpoints,
+        catch_all=paths.catch_all,
         routes=routes,
         clock=clock,
         loop=loop,
@@ -232,6 +235,11 @@ def _server(
     found = pages(settings, figures, lambda: server.draining)
     routes.update({path: _route(page) for path, page in found.items()})
     return server
+
+
+def _paths(settings: Settings, hub: Hub, clock: Clock) -> Paths:
+    """What is spoken where."""
+    return Paths({"/ws": _ws(settings, hub, clock)})
 
 
 def _ws(settings: Settings, hub: Hub, clock: Clock) -> Endpoint:
