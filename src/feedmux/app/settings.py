@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from feedmux.app.broker import Broker
 from feedmux.app.secret import Secret
 from feedmux.app.section import Origin, PowerOfTwo, RedisUrl, Section, Url, auto, key, lower, split, upper
 from feedmux.core import origin
@@ -27,11 +28,19 @@ VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse", "deribit"]
 NO_CLUSTER = "clustering is not available in this version; one node serves by itself"
 
 
+def _venues(value: object) -> object:
+    """Read ``a, b`` as two names, and ``none`` as none."""
+    names = split(value)
+    return [] if names == ["none"] else names
+
+
 def _without_repeats(names: tuple[VenueName, ...]) -> tuple[VenueName, ...]:
     return tuple(dict.fromkeys(names))
 
 
-Venues = Annotated[tuple[VenueName, ...], NoDecode, BeforeValidator(split), AfterValidator(_without_repeats)]
+Venues = Annotated[
+    tuple[VenueName, ...], NoDecode, BeforeValidator(_venues), AfterValidator(_without_repeats)
+]
 
 
 class Server(Section):
@@ -200,9 +209,9 @@ class Upstream(Section):
         "linear", "The Bybit market that VENUES defaults to."
     )
     venues: Venues = key(
-        about="The markets that are served, separated by commas; plain arguments mean the first one.",
+        about="The markets that are served, separated by commas; plain arguments mean the first one. `none`:"
+        " RabbitMQ alone.",
         default_factory=lambda data: (f"bybit.{data.get('bybit_category', 'linear')}",),
-        min_length=1,
         expected="names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
     )
     bybit_ws_url: Url = key(
@@ -358,11 +367,11 @@ class Cluster(Section):
 
 
 SECTIONS: tuple[type[Section], ...] = (
-    Server, Security, Browsers, Clients, Processes, Upstream, Deribit, Logging, Cluster
+    Server, Security, Browsers, Clients, Processes, Upstream, Deribit, Broker, Logging, Cluster
 )  # fmt: skip
 
 
-class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Browsers, Security, Server):
+class Settings(Cluster, Logging, Broker, Deribit, Upstream, Processes, Clients, Browsers, Security, Server):
     """Every setting of a gateway, as flat attributes; frozen."""
 
     @model_validator(mode="after")
@@ -371,6 +380,12 @@ class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Browsers
             raise ValueError("bybit_reconnect_delay_max")
         if self.deribit_reconnect_delay_max < self.deribit_reconnect_delay_initial:
             raise ValueError("deribit_reconnect_delay_max")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_served(self) -> Self:
+        if not (self.venues or self.rabbitmq_host or self.rabbitmq_url):
+            raise ValueError("venues")
         return self
 
     @model_validator(mode="after")
