@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from feedmux.app.authentication import Authentication
 from feedmux.app.secret import Secret
 from feedmux.app.section import PowerOfTwo, RedisUrl, Section, Url, auto, key, lower, split, upper
 
@@ -334,11 +335,11 @@ class Cluster(Section):
 
 
 SECTIONS: tuple[type[Section], ...] = (
-    Server, Security, Clients, Processes, Upstream, Deribit, Logging, Cluster
+    Server, Security, Authentication, Clients, Processes, Upstream, Deribit, Logging, Cluster
 )  # fmt: skip
 
 
-class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Security, Server):
+class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Authentication, Security, Server):
     """Every setting of a gateway, as flat attributes; frozen."""
 
     @model_validator(mode="after")
