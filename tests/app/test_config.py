@@ -172,7 +172,7 @@ def test_all_problems_are_named_at_once_where_they_stand(
         (
             "venues",
             "",
-            "names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
+            "at least one market, or RABBITMQ_HOST beside it",
         ),
         ("deribit_ws_url", "https://www.deribit.com", "a URL that begins with ws:// or wss://"),
         ("api_cors_origins", "a.example, https://*.example.com", EXPECTED),

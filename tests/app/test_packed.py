@@ -16,7 +16,12 @@ HIDDEN = "xyz" + "zy"
 
 def test_what_is_unpacked_has_every_setting_as_it_was() -> None:
     given = Settings(
-        venues=("bybit.spot", "deribit"), tls_cert="c", tls_key="k", tls_key_password=Secret(HIDDEN), port=0
+        venues=("bybit.spot", "deribit"),
+        tls_cert="c",
+        tls_key="k",
+        tls_key_password=Secret(HIDDEN),
+        port=0,
+        rango_rbac={"secret": ("admin", "operator")},
     )
     found = unpack(json.loads(json.dumps(pack(given))))
     for name in fields():

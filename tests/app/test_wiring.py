@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from feedmux.app.settings import Settings, VenueName
+from feedmux.app.markets import VenueName
+from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
 from feedmux.edge.endpoint import Entry, Opening
 

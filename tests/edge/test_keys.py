@@ -80,6 +80,11 @@ def test_both_forms_of_an_ed25519_key_are_the_same_key() -> None:
         ),
         (rsa("", 1024).pem, "it is an RSA key of 1024 bits; expected 2048 to 8192"),
     ],
+    ids=[
+        "empty", "no base64", "base64 of something", "base64 of no text", "two blocks", "private",
+        "certificate", "parameters", "no base64 inside", "broken inside", "cut off", "Ed448", "P-384",
+        "31 bytes", "short RSA",
+    ],
 )  # fmt: skip
 def test_what_is_no_key_is_named_and_not_shown(text: str, reason: str) -> None:
     with pytest.raises(InvalidKey) as failed:

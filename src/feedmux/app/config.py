@@ -9,6 +9,7 @@ there, and so are empty values.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
+from feedmux.app import authentication, rbac
 from feedmux.app.bybit_url import is_bybit, venue_url
 from feedmux.app.secret import Secret
 from feedmux.app.section import note
@@ -30,12 +32,15 @@ from feedmux.model.errors import InvalidSetting, LocalError
 TOML_FILE: Final = "feedmux.toml"
 ENV_FILE: Final = ".env"
 SET: Final = "--set"
+_USER: Final = re.compile(r"//[^/\s]*@")
+"""The user and the password in a URL."""
 TOGETHER: Final = {
     "bybit_reconnect_delay_max": "a number not below BYBIT_RECONNECT_DELAY_INITIAL",
     "deribit_reconnect_delay_max": "a number not below DERIBIT_RECONNECT_DELAY_INITIAL",
     "venues": "at least one market, or RABBITMQ_HOST beside it",
     "tls_cert": "the path of the certificate, because TLS_KEY is set",
     "tls_key": "the path of its private key, because TLS_CERT is set",
+    **authentication.TOGETHER,
 }
 """What is expected of a setting that is right by itself, and wrong beside another one."""
 
@@ -152,11 +157,12 @@ def read_layers(
     Raises:
         InvalidConfiguration: a file cannot be read.
     """
-    given = {_attribute(name): value for name, value in (flags or {}).items() if value is not None}
+    given = {rbac.attribute(name): value for name, value in (flags or {}).items() if value is not None}
+    environment = EnvSettingsSource(Settings, case_sensitive=False, env_ignore_empty=True)
     return (
-        Layer("flag", given),
+        Layer("flag", rbac.folded(given)),
         _set_layer(pairs or {}),
-        Layer("environment", EnvSettingsSource(Settings, case_sensitive=False, env_ignore_empty=True)()),
+        Layer("environment", _variables(environment)),
         Layer(ENV_FILE, _read_env_file(Path(ENV_FILE))),
         _read_toml(config),
     )
@@ -172,7 +178,11 @@ def build(layers: Sequence[Layer]) -> Settings:
     values: dict[str, Any] = {
         name: value for layer in reversed(layers) for name, value in layer.values.items() if name in known
     }
-    problems: list[InvalidSetting] = list(_unknown(layers, known))
+    roles, wrong = rbac.read(layers)
+    values.pop(rbac.FIELD, None)
+    if roles:
+        values[rbac.FIELD] = roles
+    problems: list[InvalidSetting] = [*_unknown(layers, known), *wrong]
     try:
         settings = Settings(**{name: _stripped(value) for name, value in values.items()})
     except ValidationError as error:
@@ -213,7 +223,7 @@ def plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return str(value)
+    return rbac.text(value) if isinstance(value, dict) else str(value)
 
 
 def notices(settings: Settings) -> tuple[str, ...]:
@@ -231,13 +241,14 @@ def notices(settings: Settings) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _attribute(name: str) -> str:
-    return name.strip().lower().replace("-", "_")
-
-
 def _set_layer(pairs: Mapping[str, str]) -> Layer:
-    values = {_attribute(name): value for name, value in pairs.items()}
-    return Layer(SET, values, {_attribute(name): name.strip() for name in pairs})
+    values = {rbac.attribute(name): value for name, value in pairs.items()}
+    return Layer(SET, rbac.folded(values), {rbac.attribute(name): name.strip() for name in pairs})
+
+
+def _variables(source: EnvSettingsSource) -> dict[str, Any]:
+    """The settings in an environment, or in a file of one."""
+    return rbac.folded({**source(), **rbac.named(source.env_vars)})
 
 
 def _stripped(value: Any) -> Any:
@@ -246,14 +257,15 @@ def _stripped(value: Any) -> Any:
 
 def _read_env_file(path: Path) -> dict[str, Any]:
     try:
-        return DotEnvSettingsSource(
+        source = DotEnvSettingsSource(
             Settings,
             env_file=path,
             env_file_encoding="utf-8",
             case_sensitive=False,
             env_ignore_empty=True,
             dotenv_filtering="only_existing",
-        )()
+        )
+        return _variables(source)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(
             [InvalidSetting(ENV_FILE, str(path), f"a readable file ({error})")]
@@ -274,7 +286,7 @@ def _read_toml(config: Path | None) -> Layer:
         raise InvalidConfiguration(
             [InvalidSetting("--config", str(path), f"valid TOML ({error})")]
         ) from error
-    return Layer(str(path), {name.lower(): value for name, value in table.items()})
+    return Layer(str(path), rbac.folded({name.lower(): value for name, value in table.items()}))
 
 
 def _unknown(layers: Sequence[Layer], known: Mapping[str, FieldInfo]) -> Iterable[UnknownSetting]:
@@ -300,5 +312,7 @@ def _problem(name: str, field: FieldInfo, layers: Sequence[Layer], *, whole: boo
     value = field.default if layer is None else layer.values[name]
     if field.annotation is Secret and not isinstance(value, Secret):
         value = Secret(str(value))
+    elif isinstance(value, str):
+        value = _USER.sub("//***@", value)
     want = expected(field) if whole else TOGETHER[name]
     return InvalidSetting(layer.place(name) if layer else name.upper(), value, want)

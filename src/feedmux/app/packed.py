@@ -15,7 +15,7 @@ from feedmux.app.secret import Secret
 if TYPE_CHECKING:
     from feedmux.app.settings import Settings
 
-_SECRET = "secret"  # noqa: S105 - the word that marks one
+_SECRET = "a secret!"  # noqa: S105 - the word that marks one, and is no name in any mapping
 
 
 def pack(settings: Settings) -> dict[str, Any]:
@@ -32,5 +32,5 @@ def unpack(values: dict[str, Any]) -> Settings:
 
 def _unpacked(value: Any) -> Any:
     if isinstance(value, dict):
-        return Secret(value[_SECRET])
+        return Secret(value[_SECRET]) if _SECRET in value else {k: _unpacked(v) for k, v in value.items()}
     return tuple(value) if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from feedmux.app.config import Layer, build, notices, origin, parse_pairs, read_layers
-from feedmux.app.config_text import as_env, as_markdown, as_toml, shown
+from feedmux.app.config_text import as_env, as_markdown, as_toml, shown, title
 from feedmux.app.options import ConfigFile, Pairs
 from feedmux.app.section import note
 from feedmux.app.settings import SECTIONS, Settings
@@ -73,7 +73,7 @@ def _print_table(settings: Settings, layers: Sequence[Layer]) -> None:
         table.add_row(f"[bold]{section.__doc__}[/bold]")
         for name, field in section.model_fields.items():
             layer = origin(layers, name)
-            cells = [name.upper(), shown(name, settings), note(field, "unit"), layer.origin if layer else ""]
+            cells = [title(name), shown(name, settings), note(field, "unit"), layer.origin if layer else ""]
             about = [field.description or ""] if wide else []
             table.add_row(*cells, *about, style="" if layer else "dim")
     console.print(table, markup=True)
