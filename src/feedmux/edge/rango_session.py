@@ -1,0 +1,370 @@
+"""One client of Rango's dialect: who it is, what it has asked for, and what it may have.
+
+Theory of operation
+-------------------
+Nothing waits for a source: a stream is held and joined at once, so what is known of it leaves before
+the answer that lists it, as in Rango::
+
+    a subscribe request        what the client gets, in this order
+    of a new stream            how it is, if it is not live; an object's snapshot and increments
+    of an object that it has   the same again
+    of any other that it has   nothing
+    of what nothing is called  an error, with a code
+    of a prefix not its own    ``cannot subscribe to …``, which Rango calls a success
+    of private ones of nobody  nothing
+    and at the end             ``subscribed``, with all that it has then
+
+More streams than a client may have are refused as a whole, with an error alone. A stream that ends
+for the client by no wish of its own is told as ``system.status`` with the state ``refused``.
+
+The client's token
+------------------
+========== ========================= ===========================================================
+the client event                     what happens
+========== ========================= ===========================================================
+anonymous  a token                   *known*: private streams and its role's prefixes are open
+known      a token of the same user  takes the place of the old one; streams that the new role does
+                                     not open end
+known      of another user           refused, and nothing changes; so is a token that proves nothing
+known      ``warning_s`` before its  it is told, once
+           token expires
+known      its token has expired     it is told, and closed with 4001
+========== ========================= ===========================================================
+
+Where expiry is not enforced the last two do not happen, as in Rango, which looks at a token once.
+
+There are thousands of these in a process and most of them do nothing: what all share is one object,
+and nothing is made before it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from feedmux.core.limits import RateWindow
+from feedmux.edge.session import Rules, Switchboard
+from feedmux.model.access import ANONYMOUS, Identity
+from feedmux.model.errors import FeedmuxError
+from feedmux.model.options import DEFAULTS
+from feedmux.model.ports import Clock, Format, Outlet
+from feedmux.model.topic import OBJECT, PUBLIC, Topic
+from feedmux.wire import rango
+from feedmux.wire.rango import Code, Login
+from feedmux.wire.rango_topic import is_private, problem_of, stream_name, stream_topic
+
+EXPIRED: Final = 4001
+"""Closes a client whose token has expired; with a new one it may come back."""
+
+_NEVER: Final = float("inf")
+_NOT_OPEN: Final = "the role of this client does not open it any more"
+
+
+class Peer(Protocol):
+    """The client's connection."""
+
+    def answer(self, payload: bytes, /) -> None:
+        """Send a message of the protocol, behind data that can leave, ahead of data that cannot."""
+
+    def remind(self, delay: float, /) -> None:
+        """Call :meth:`RangoSession.expire` in about ``delay`` seconds."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake; the session ends before this returns."""
+
+
+class Access(Protocol):
+    """Who may read what."""
+
+    def may_read(self, identity: Identity, scope: str) -> bool:
+        """Whether a client may read the topics of a scope (:attr:`feedmux.model.topic.Topic.scope`)."""
+
+
+class Surroundings(msgspec.Struct, kw_only=True, eq=False):
+    """What all sessions of the dialect share.
+
+    Args:
+        hub: where their topics come from.
+        layout: the format of their frames.
+        access: who may read what; may be replaced, and then sessions are to :meth:`RangoSession.recheck`.
+        rules: bounds of each of them.
+        clock: time.
+        authenticate: says who the owner of a token is, or raises an error that says why not; None:
+            tokens are not taken in messages.
+        enforces_expiry: whether who has an expired token must go.
+        warning_s: how long before that it is warned.
+    """
+
+    hub: Switchboard
+    layout: Format
+    access: Access
+    rules: Rules
+    clock: Clock
+    authenticate: Callable[[str], Identity] | None = None
+    enforces_expiry: bool = True
+    warning_s: float = 60.0
+
+
+class _Wishes(NamedTuple):
+    """What a request names: topics that may be had, why names are none, names that are not open."""
+
+    allowed: list[Topic]
+    problems: list[str]
+    closed: list[str]
+
+
+class RangoSession:
+    """One client, see *Theory of operation*.
+
+    It is a :class:`feedmux.model.ports.Subscriber` for the hub.
+
+    Args:
+        peer: its connection.
+        outlet: its outbox.
+        shared: what all sessions share.
+        identity: who it is, as far as its opening request proves.
+        streams: what that request names; see :func:`feedmux.wire.rango.query_streams`.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_identity",
+        "_is_over",
+        "_is_warned",
+        "_peer",
+        "_rate",
+        "_shared",
+        "_streams",
+        "_topics",
+        "outlet",
+    )
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        outlet: Outlet,
+        shared: Surroundings,
+        identity: Identity = ANONYMOUS,
+        streams: tuple[str, ...] = (),
+    ) -> None:
+        self._peer = peer
+        self.outlet = outlet
+        self._shared = shared
+        self._identity = identity
+        self._streams = streams
+        self._topics: tuple[Topic, ...] = ()  # a fourth of a dict's memory, and mostly it has one member
+        self._rate: RateWindow | None = None
+        self._deadline = _NEVER
+        self._is_warned = False
+        self._is_over = False
+
+    @property
+    def format(self) -> Format:
+        """What its frames look like."""
+        return self._shared.layout
+
+    @property
+    def identity(self) -> Identity:
+        """Who the client is."""
+        return self._identity
+
+    @property
+    def subscriptions(self) -> int:
+        """How many streams the client has."""
+        return len(self._topics)
+
+    @property
+    def is_idle(self) -> bool:
+        """Never: as in Rango, who answers pings may be silent for as long as it likes."""
+        return False
+
+    @property
+    def next_deadline(self) -> float:
+        """When :meth:`expire` has something to do, on the monotonic clock; infinite for never."""
+        return self._deadline
+
+    # What the connection says
+
+    def begin(self) -> None:
+        """Subscribe to what the opening request names, and say what the client has then; called once."""
+        streams, self._streams = self._streams, ()
+        self._subscribe(streams)
+        self._peer.answer(rango.subscribed(self._names()))
+        self._watch(self._shared.clock.monotonic())
+
+    def take(self, payload: bytes) -> None:
+        """Take one message of the client; every one gets an answer, unless it is empty."""
+        shared = self._shared
+        if self._rate is None:
+            self._rate = RateWindow(shared.rules.max_rate)
+        if not self._rate.admit(shared.clock.monotonic()):
+            self._error(f"Max {shared.rules.max_rate} messages per second", Code.RATE_LIMIT_EXCEEDED)
+            return
+        match rango.decode(payload):
+            case rango.Ping():
+                self._peer.answer(rango.PONG)
+            case rango.Subscribe(streams):
+                if self._subscribe(streams):
+                    self._peer.answer(rango.subscribed(self._names()))
+            case rango.Unsubscribe(streams):
+                self._unsubscribe(streams)
+            case rango.Auth(token):
+                self._log_in(token)
+            case rango.Invalid(text, code):
+                self._error(text, code)
+
+    def fail(self) -> None:
+        """Tell the client that its message could not be answered, and that it is not to blame."""
+        self._error("The server could not answer this message", Code.INTERNAL_ERROR)
+
+    def expire(self, now: float) -> None:
+        """Look at the client's token again, if it is time."""
+        if now >= self._deadline:
+            self._watch(now)
+
+    def end(self) -> None:
+        """The client is gone: nothing of it is held any more."""
+        self._is_over = True
+        self._deadline = _NEVER
+        topics, self._topics = self._topics, ()
+        for topic in topics:
+            self._shared.hub.detach(topic, self)
+
+    # What the hub says
+
+    def settled(self, topic: Topic, /, *, refused: str | None) -> None:
+        """The source has refused a topic before it could be joined; that it is live is no news."""
+        if refused is not None and topic in self._topics:
+            self._forget(topic)
+            self._peer.answer(rango.refused(stream_name(topic), refused))
+
+    def revoked(self, topic: Topic, /) -> None:
+        """A stream of the client has ended; the hub has told it so."""
+        self._forget(topic)
+
+    # What an operator says
+
+    def recheck(self) -> None:
+        """End the streams that the client may not read any more."""
+        for topic in self._give_back(lambda topic: not self._may_read(topic)):
+            self._peer.answer(rango.refused(stream_name(topic), _NOT_OPEN))
+
+    def _subscribe(self, streams: Iterable[str]) -> bool:
+        """Hold what can be held and say what cannot; whether the request was not refused as a whole."""
+        names, most = dict.fromkeys(streams), self._shared.rules.max_subscriptions
+        wishes = self._sorted(names) if len(names) <= most else None
+        held = frozenset(self._topics)
+        if wishes is None or len(held.union(wishes.allowed)) > most:
+            self._error(f"Max {most} subscriptions allowed", Code.LIMIT_EXCEEDED)
+            return False
+        for topic in wishes.allowed:
+            if self._is_over:  # an answer has just been one too many for the client
+                return False
+            if topic not in held:
+                self._hold(topic)
+            elif topic.kind == OBJECT:
+                self._shared.hub.change(topic, self, DEFAULTS, snapshot=True)
+        for problem in wishes.problems:
+            self._error(problem, Code.INVALID_STREAM)
+        for name in wishes.closed:
+            self._peer.answer(rango.cannot_subscribe(name))
+        return True
+
+    def _sorted(self, names: Iterable[str]) -> _Wishes:
+        uid = self._identity.uid
+        wishes = _Wishes([], [], [])
+        for name in names:
+            topic = stream_topic(name, uid)
+            if topic is None:
+                wishes.problems.extend(filter(None, [problem_of(name, uid)]))
+            elif self._may_read(topic):
+                wishes.allowed.append(topic)
+            else:
+                wishes.closed.append(name)
+        return wishes
+
+    def _hold(self, topic: Topic) -> None:
+        hub = self._shared.hub
+        self._topics = (*self._topics, topic)
+        held = self._topics
+        hub.attach(topic, self, asker=id(self))
+        if self._topics is held or topic in self._topics:  # the source may have refused it at once
+            hub.join(topic, self)
+
+    def _unsubscribe(self, streams: Iterable[str]) -> None:
+        named = frozenset(streams)
+        self._give_back(lambda topic: stream_name(topic) in named)
+        self._peer.answer(rango.unsubscribed(self._names()))
+
+    def _give_back(self, is_lost: Callable[[Topic], bool]) -> list[Topic]:
+        """Hold some topics no longer; which they were."""
+        lost = [topic for topic in self._topics if is_lost(topic)]
+        if lost:
+            gone = frozenset(lost)
+            self._topics = tuple(topic for topic in self._topics if topic not in gone)
+        for topic in lost:
+            self._shared.hub.detach(topic, self)
+        return lost
+
+    def _log_in(self, token: str) -> None:
+        authenticate = self._shared.authenticate
+        if authenticate is None:
+            self._refuse("this server takes no tokens in messages", Code.AUTH_DISABLED)
+            return
+        try:
+            identity = authenticate(token)
+        except FeedmuxError as error:
+            self._refuse(str(error), error.code)
+            return
+        if self._identity.uid not in ("", identity.uid):
+            self._refuse("the token is another user's; open another connection with it", Code.OTHER_USER)
+            return
+        self._identity = identity
+        self._is_warned = False
+        self._peer.answer(rango.auth(Login.OK, expires_s=identity.expires_s))
+        self.recheck()
+        now = self._shared.clock.monotonic()
+        self._watch(now)
+        if self._deadline != _NEVER:
+            self._peer.remind(self._deadline - now)
+
+    def _watch(self, now: float) -> None:
+        """Do what the age of the client's token demands, and see when to look again."""
+        shared, expires_s = self._shared, self._identity.expires_s
+        if self._is_over or not shared.enforces_expiry or expires_s == _NEVER:
+            self._deadline = _NEVER
+            return
+        left_s = expires_s - shared.clock.time_ns() / 1e9
+        if left_s <= 0:
+            self._deadline = _NEVER
+            told = rango.auth(
+                Login.EXPIRED, "the token has expired", code=Code.TOKEN_EXPIRED, expires_s=expires_s
+            )
+            self._peer.answer(told)
+            self._peer.close(EXPIRED, "Token expired")
+            return
+        if left_s <= shared.warning_s and not self._is_warned:
+            self._is_warned = True
+            reason = "the token expires soon; send a new one, or this connection will be closed"
+            self._peer.answer(rango.auth(Login.EXPIRING, reason, expires_s=expires_s))
+        self._deadline = now + (left_s if self._is_warned else left_s - shared.warning_s)
+
+    def _names(self) -> list[str]:
+        """All that the client has: public and prefixed streams as they came, then private ones."""
+        return [stream_name(topic) for topic in sorted(self._topics, key=is_private)]
+
+    def _may_read(self, topic: Topic) -> bool:
+        return topic.scope == PUBLIC or self._shared.access.may_read(self._identity, topic.scope)
+
+    def _forget(self, topic: Topic) -> None:
+        self._topics = tuple(held for held in self._topics if held != topic)
+
+    def _refuse(self, reason: str, code: str) -> None:
+        """Say that a token is not taken."""
+        self._peer.answer(rango.auth(Login.REFUSED, reason, code=code))
+
+    def _error(self, text: str, code: str) -> None:
+        self._peer.answer(rango.error(text, code))
