@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from feedmux.app.metrics_rango import MOST_TOPICS, OTHER, Subscriptions, families, subscriptions
+from feedmux.app.metrics_rango import families
+from feedmux.app.subscriptions import MOST_TOPICS, OTHER, Subscriptions, subscriptions
 from feedmux.core.stats import add_up
 from feedmux.model.topic import MESSAGE, OBJECT, PUBLIC, Topic
 

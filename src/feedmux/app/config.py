@@ -115,6 +115,7 @@ def load(
     *,
     pairs: Mapping[str, str] | None = None,
     config: Path | None = None,
+    defaults: Layer | None = None,
 ) -> Settings:
     """Read all sources and return the settings.
 
@@ -122,11 +123,13 @@ def load(
         flags: overrides by setting name, in any case; a value of None was not given.
         pairs: what :func:`parse_pairs` read; flags are stronger.
         config: the TOML file; without it ``feedmux.toml`` of the working directory, if there.
+        defaults: what a command has in the place of the settings' own.
 
     Raises:
         InvalidConfiguration: names everything that is wrong, not only the first.
     """
-    return build(read_layers(flags, pairs=pairs, config=config))
+    layers = read_layers(flags, pairs=pairs, config=config)
+    return build(layers if defaults is None else (*layers, defaults))
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from feedmux.app import metrics_process, metrics_rango
 from feedmux.app.metrics import (
     BOUNDS_NS,
     COUNTERS,
@@ -69,6 +70,9 @@ class _Collector(Collector):
         yield from self._feeds()
         for name, histogram in histograms(self._now):
             yield _family(f"feedmux_{name}_seconds", HISTOGRAMS[name], histogram)
+        if self._now.subscriptions is not None:
+            yield from metrics_rango.families(self._now.server["clients"], self._now.subscriptions)
+        yield from metrics_process.families(self._now.process)
 
     def _feeds(self) -> Iterator[Metric]:
         feeds = {venue_name(feed): feed for feed in self._now.feeds}

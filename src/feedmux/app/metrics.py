@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from feedmux.core.stats import Histogram
@@ -58,6 +59,8 @@ class Snapshot(NamedTuple):
         latency: histograms of what passed through.
         feeds: of each venue's feed.
         states: how many held topics there are, by state.
+        process: see :mod:`feedmux.app.process`.
+        subscriptions: see :mod:`feedmux.app.subscriptions`; None where there is no RabbitMQ.
     """
 
     server: Mapping[str, Any]
@@ -65,6 +68,8 @@ class Snapshot(NamedTuple):
     latency: Mapping[str, Any]
     feeds: Sequence[Mapping[str, Any]]
     states: Mapping[str, int]
+    process: Mapping[str, Any] = MappingProxyType({})
+    subscriptions: Mapping[str, Mapping[str, int]] | None = None
 
 
 def health(now: Snapshot) -> tuple[int, dict[str, Any]]:

@@ -83,6 +83,12 @@ def upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def level(value: object) -> object:
+    """Read the name of a log level, in the words of other programs too."""
+    word = upper(value)
+    return _LEVELS.get(word, word) if isinstance(word, str) else word
+
+
 def lower(value: object) -> object:
     """Read a text in small letters."""
     return value.strip().lower() if isinstance(value, str) else value
@@ -98,6 +104,16 @@ PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
 Url = Annotated[str, AfterValidator(_websocket_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
+
+
+_LEVELS = {
+    "WARN": "WARNING",
+    "TRACE": "DEBUG",
+    "FATAL": "CRITICAL",
+    "PANIC": "CRITICAL",
+    "DISABLED": "CRITICAL",
+}
+"""Names that zerolog has; what it disables, we keep for defects."""
 
 
 class Section(BaseSettings):

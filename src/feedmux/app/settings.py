@@ -19,7 +19,7 @@ from feedmux.app.authentication import Authentication
 from feedmux.app.broker import Broker
 from feedmux.app.markets import Deribit, Upstream
 from feedmux.app.secret import Secret
-from feedmux.app.section import Origin, PowerOfTwo, RedisUrl, Section, auto, key, lower, split, upper
+from feedmux.app.section import Origin, PowerOfTwo, RedisUrl, Section, auto, key, level, lower, split
 from feedmux.core import origin
 
 Dialect = Literal["op", "rango"]
@@ -207,7 +207,7 @@ class Processes(Section):
 class Logging(Section):
     """Log"""
 
-    log_level: Annotated[LogLevel, BeforeValidator(upper)] = key("INFO", "The least level that is logged.")
+    log_level: Annotated[LogLevel, BeforeValidator(level)] = key("INFO", "The least level that is logged.")
     log_json: Annotated[bool | None, BeforeValidator(auto)] = key(
         None,
         "Whether log lines are JSON; `auto`: if ENVIRONMENT is `production` and stderr is not a terminal.",

@@ -186,6 +186,10 @@ class Hub:
             "subscriptions": sum(entry.joined for entry in self._entries.values()),
         }
 
+    def readers(self) -> dict[Topic, int]:
+        """How many have joined each topic."""
+        return {topic: entry.joined for topic, entry in self._entries.items()}
+
     def topics(self) -> dict[Topic, State | None]:
         """Every held topic and its state, as far as it is known."""
         return {topic: entry.state for topic, entry in self._entries.items()}
