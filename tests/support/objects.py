@@ -31,6 +31,25 @@ def ask(seq: int, level: str, epoch: int = 1, sequence: int | None = None) -> En
     return part(seq, json.dumps(body).encode(), epoch=epoch)
 
 
+class Lines:
+    """A format that writes each event as a line, so that a client of it can be a :class:`Follower`."""
+
+    fields: frozenset[str] = frozenset()
+
+    def only(self, fields: frozenset[str], /) -> Lines:
+        """Another of its kind."""
+        return Lines()
+
+    def frame(self, envelope: Envelope, /) -> bytes:
+        return b"%d %d %d %b\n" % (envelope.kind, envelope.epoch, envelope.seq, envelope.payload)
+
+    def forget(self, topic: Topic, /) -> None:
+        """Nothing is kept."""
+
+
+LINES = Lines()
+
+
 class Copy:
     """A client's copy of a book: it applies every body, one after another, and knows of no other way."""
 
@@ -77,3 +96,32 @@ class Copy:
 
     def __repr__(self) -> str:
         return f"<Copy {self.sides} {self.others}>"
+
+
+class Follower:
+    """Reads :class:`Lines`: what a client makes of all that it is sent.
+
+    An increment that it cannot apply is a failure: it was told of no hole, and has one.
+    """
+
+    def __init__(self) -> None:
+        self.copy = Copy()
+        self.epoch = 0
+
+    def read(self, written: Iterable[bytes]) -> list[str]:
+        """Apply what was written; each line in short, e.g. ``SNAPSHOT 1:3``."""
+        told = []
+        for line in b"".join(written).splitlines():
+            kind, epoch, seq, payload = line.split(b" ", 3)
+            event = EventKind(int(kind))
+            told.append(f"{event.name} {int(epoch)}:{int(seq)}")
+            if int(epoch) > self.epoch or event is EventKind.GAP:
+                self.copy.is_whole = False
+            self.epoch = max(self.epoch, int(epoch))
+            if event is EventKind.SNAPSHOT:
+                self.copy.snapshot(payload)
+            elif event is EventKind.UPDATE:
+                self.copy.increment(payload)
+            elif event is EventKind.STATUS:
+                told[-1] = json.loads(payload)["state"]
+        return told

@@ -30,7 +30,7 @@ Place = Format | Variant
 """Where a subscriber is: the row of a format, or the lane of a variant."""
 
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
-_SNAPSHOT, _UPDATE = EventKind.SNAPSHOT, EventKind.UPDATE
+_SNAPSHOT, _UPDATE, _GAP = EventKind.SNAPSHOT, EventKind.UPDATE, EventKind.GAP
 _VALUES = frozenset({_SNAPSHOT, _UPDATE})
 _LOSABLE = frozenset({Mode.DISTINCT, Mode.RAW, Mode.BOOK})
 
@@ -173,9 +173,15 @@ class Entry:
             lane.add(subscriber.outlet, subscriber)
 
     def offer(self, envelope: Envelope) -> None:
-        """Build the frame of each format once and offer it to its row."""
+        """Build the frame of each format once and offer it to its row.
+
+        A gap of an object may be let go as its values may: behind what mends it, it would spoil it again.
+        """
         kind = envelope.kind
-        seq = envelope.seq if kind is _UPDATE or kind is _SNAPSHOT else 0
+        if kind is _UPDATE or kind is _SNAPSHOT:
+            seq = envelope.seq
+        else:
+            seq = max(envelope.seq, 1) if self._is_object and kind is _GAP else 0
         for layout, row in self.rows.items():
             frame = layout.frame(envelope)
             if frame is not None:
