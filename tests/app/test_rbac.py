@@ -59,7 +59,9 @@ def test_every_source_opens_a_prefix_with_the_same_name(
 def test_sources_add_up_and_of_a_prefix_the_strongest_decides(
     empty_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (empty_place / "feedmux.toml").write_text('rango_rbac_a = ["t1", "t2"]\nrango_rbac_b = "t"\nrango_rbac_c = "t"')
+    (empty_place / "feedmux.toml").write_text(
+        'rango_rbac_a = ["t1", "t2"]\nrango_rbac_b = "t"\nrango_rbac_c = "t"'
+    )
     (empty_place / ".env").write_text("RANGO_RBAC_B=d\nRANGO_RBAC_C=d\nRANGO_RBAC_D=\n")
     monkeypatch.setenv("RANGO_RBAC_C", "e")
     monkeypatch.setenv("RANGO_RBAC_D", "")
@@ -80,11 +82,14 @@ def test_a_hyphen_in_a_prefix_stays_one(name: str) -> None:
 
 def test_what_is_wrong_is_named_where_it_stands(empty_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (empty_place / "feedmux.toml").write_text(
-        'rango_rbac_a = ""\nrango_rbac_b = 7\nrango_rbac_c = ["x", 7]\n"rango_rbac_x.y" = "z"\nrango_rbac_fine = "f"'
+        'rango_rbac_a = ""\nrango_rbac_b = 7\nrango_rbac_c = ["x", 7]\n'
+        '"rango_rbac_x.y" = "z"\nrango_rbac_fine = "f"'
     )
     monkeypatch.setenv("RANGO_RBAC_A.B", "x")
     monkeypatch.setenv("RANGO_RBAC_", "x")
-    prefix = "a prefix of 1 to 64 of a-z, 0-9, _ and - at the end of the name, none of public, global, private"
+    prefix = (
+        "a prefix of 1 to 64 of a-z, 0-9, _ and - at the end of the name, none of public, global, private"
+    )
     roles = "names of roles, separated by commas"
     assert set(problems(pairs={"RANGO_RBAC_Public": "x"})) == {
         f"feedmux.toml: rango_rbac_a: '' does not work; expected {roles}",

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from feedmux import __version__
 from feedmux.core.stats import Histogram
 from feedmux.model.topic import place_name
 
@@ -17,6 +18,9 @@ DOWN_AFTER_S = 60.0
 
 SLOW = "4008"
 """The close code of a client that was too slow."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""What :func:`prometheus` writes."""
 
 COUNTERS = {
     "clients_lifetime": "Clients that were admitted since the start",
@@ -69,6 +73,17 @@ class Snapshot(NamedTuple):
     latency: Mapping[str, Any]
     feeds: Sequence[Mapping[str, Any]]
     states: Mapping[str, int]
+
+
+def about(brand: str) -> dict[str, str]:
+    """Return what this is and where to go on, for whoever opens the root in a browser."""
+    return {
+        "name": f"{brand.capitalize()} Futures WebSocket",
+        "version": __version__,
+        "websocket": "/ws",
+        "health": "/health",
+        "ready": "/ready",
+    }
 
 
 def health(now: Snapshot) -> tuple[int, dict[str, Any]]:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from feedmux import __version__
 from feedmux._native.outbox import TopicRow
 from feedmux._native.text import MergedText, ObjectText, data_frame
 from feedmux.app import census, metrics
 from feedmux.app.census import Figures
 from feedmux.app.config import venue_url
+from feedmux.app.keys import local_keys
 from feedmux.app.settings import Settings
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
@@ -28,7 +28,9 @@ from feedmux.core import latency as latency_figures
 from feedmux.core import stats
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
-from feedmux.edge import house
+from feedmux.edge import house, keys
+from feedmux.edge.auth import Authenticator
+from feedmux.edge.claims import TokenRules
 from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
@@ -68,6 +70,7 @@ class Gateway(NamedTuple):
     hub: Hub
     latency: Latency
     drivers: tuple[Driver, ...]
+    auth: Authenticator
 
 
 class Served(NamedTuple):
@@ -108,11 +111,13 @@ class EdgeParts(NamedTuple):
         server: its clients.
         reader: its end of the bus.
         figures: what it counts itself.
+        auth: says who they are.
     """
 
     server: Server
     reader: ShmReader
     figures: Callable[[], Figures]
+    auth: Authenticator
 
     async def attach(self, road: int, ring: int, page: int, bell: int) -> None:
         """Read from another feed; the descriptors are ours from now on."""
@@ -123,7 +128,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """Connect venues, bus, hub and edge as ``settings`` say, all in this process.
 
     Raises:
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     bus = InprocBus()
     drivers = _drivers(settings, bus)
@@ -137,7 +142,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
         return {**_edge_figures(server, hub, latency), **feed}
 
     server = _server(settings, hub, latency, figures, loop=loop)
-    return Gateway(server, hub, latency, feeds)
+    return Gateway(server, hub, latency, feeds, authenticator(settings))
 
 
 def build_feed(settings: Settings) -> FeedParts:
@@ -168,7 +173,7 @@ def build_edge(
         whole: of our own figures makes those of the whole gateway.
 
     Raises:
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     hub, latency = _hub(loop)
     reader = ShmReader(hub)
@@ -178,7 +183,7 @@ def build_edge(
         return _edge_figures(server, hub, latency)
 
     server = _server(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door)
-    return EdgeParts(server, reader, figures)
+    return EdgeParts(server, reader, figures, authenticator(settings))
 
 
 def _drivers(settings: Settings, publisher: Publisher) -> dict[tuple[str, str], Driver]:
@@ -244,6 +249,23 @@ def tls(settings: Settings) -> Tls | None:
     if not settings.tls_cert:
         return None
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
+
+
+def authenticator(settings: Settings) -> Authenticator:
+    """Return what says who clients are; keys that are at a URL come later (:mod:`feedmux.app.keys`).
+
+    Raises:
+        InvalidKey: the keys cannot be used.
+    """
+    asked = (
+        settings.jwt_leeway,
+        settings.jwt_audience,
+        settings.jwt_issuer,
+        settings.jwt_expiry == "enforce",
+    )
+    found = local_keys(settings)
+    known = keys.KeySet() if found is None else keys.read(found.content, found.source, is_jwks=found.is_jwks)
+    return Authenticator(known, TokenRules(*asked), clock=SystemClock(), in_url=settings.jwt_query_token)
 
 
 def _driver(settings: Settings, served: Served, publisher: Publisher, clock: Clock) -> Driver:
@@ -367,28 +389,17 @@ def server_config(settings: Settings) -> ServerConfig:
 
 
 def _routes(server: Server, figures: Callable[[], Figures], settings: Settings) -> dict[str, Route]:
-    about = {
-        "name": f"{settings.brand.capitalize()} Futures WebSocket",
-        "version": __version__,
-        "websocket": "/ws",
-        "health": "/health",
-        "ready": "/ready",
-    }
-
     def now() -> metrics.Snapshot:
         return census.snapshot(figures())
 
     routes: dict[str, Route] = {
-        "/": lambda: Reply(200, about),
+        "/": lambda: Reply(200, metrics.about(settings.brand)),
         "/ready": lambda: Reply(503, {"ok": False}) if server.draining else Reply(200, {"ok": True}),
         "/stats": lambda: Reply(200, metrics.stats(now(), max_clients=settings.max_clients_total)),
     }
     if settings.health_check_enabled:
         routes["/health"] = lambda: Reply(*metrics.health(now()))
     if settings.metrics_enabled:
-        routes["/metrics"] = lambda: _metrics(now())
+        text = metrics.CONTENT_TYPE
+        routes["/metrics"] = lambda: Reply(200, metrics.prometheus(now()), content_type=text)
     return routes
-
-
-def _metrics(now: metrics.Snapshot) -> Reply:
-    return Reply(200, metrics.prometheus(now), content_type="text/plain; version=0.0.4; charset=utf-8")
