@@ -7,7 +7,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
 
-from feedmux.app import memory
+from feedmux.app import keys, memory
 from feedmux.app.census import Figures
 from feedmux.app.control import exactly
 from feedmux.app.descriptors import make_room
@@ -39,7 +39,7 @@ class EdgeChild:
         """Accept clients.
 
         Raises:
-            InvalidCertificate: the files of TLS cannot be used.
+            InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
         """
         if len(descriptors) < 2:
             exactly(descriptors, 2)
@@ -49,7 +49,11 @@ class EdgeChild:
         door = shared_door(page, message.place)
         self._parts = build_edge(settings, loop=loop, door=door, whole=self._of_all)
         await self._parts.server.start([socket.socket(fileno=descriptor) for descriptor in listeners])
-        self._tasks = [loop.create_task(self._report()), loop.create_task(memory.keep(self._stop))]
+        self._tasks = [
+            loop.create_task(self._report()),
+            loop.create_task(memory.keep(self._stop)),
+            loop.create_task(keys.keep(settings, self._parts.auth, self._stop)),
+        ]
         self._send(Ready(), ())
 
     async def take(self, message: Any, descriptors: list[int], /) -> None:

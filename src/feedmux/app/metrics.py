@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from feedmux import __version__
 from feedmux.core.stats import Histogram
 from feedmux.model.topic import place_name
 
@@ -14,6 +15,9 @@ DOWN_AFTER_S = 60.0
 
 SLOW = "4008"
 """The close code of a client that was too slow."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""What :func:`prometheus` writes."""
 
 COUNTERS = {
     "clients_lifetime": "Clients that were admitted since the start",
@@ -70,6 +74,17 @@ class Snapshot(NamedTuple):
     states: Mapping[str, int]
     process: Mapping[str, Any] = MappingProxyType({})
     subscriptions: Mapping[str, Mapping[str, int]] | None = None
+
+
+def about(brand: str) -> dict[str, str]:
+    """Return what this is and where to go on, for whoever opens the root in a browser."""
+    return {
+        "name": f"{brand.capitalize()} Futures WebSocket",
+        "version": __version__,
+        "websocket": "/ws",
+        "health": "/health",
+        "ready": "/ready",
+    }
 
 
 def health(now: Snapshot) -> tuple[int, dict[str, Any]]:

@@ -12,7 +12,7 @@ from functools import partial
 
 import uvloop
 
-from feedmux.app import memory
+from feedmux.app import keys, memory
 from feedmux.app.descriptors import make_room
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
@@ -28,7 +28,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         CannotListen: the address is taken, or not ours.
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     work = serve(settings) if settings.workers == 1 else serve_with_workers(settings)
     factory = uvloop.new_event_loop if settings.uvloop else asyncio.new_event_loop
@@ -57,6 +57,7 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
             for driver in gateway.drivers:
                 tasks.create_task(driver.run())
             tasks.create_task(memory.keep(stop))
+            tasks.create_task(keys.keep(settings, gateway.auth, stop))
             log.info("Listening on %s://%s:%d/ws", scheme, settings.host, gateway.server.port)
             companion = tasks.create_task(beside(stop)) if beside is not None else None
             await stop.wait()

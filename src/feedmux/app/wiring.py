@@ -15,6 +15,7 @@ from feedmux._native.text import MergedText, ObjectText, data_frame
 from feedmux.app import terms
 from feedmux.app.bybit_url import venue_url
 from feedmux.app.census import Figures
+from feedmux.app.keys import local_keys
 from feedmux.app.pages import Page, pages
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
@@ -26,7 +27,9 @@ from feedmux.core import latency as latency_figures
 from feedmux.core import stats
 from feedmux.core.latency import Latency
 from feedmux.core.origin import Origins
-from feedmux.edge import house
+from feedmux.edge import house, keys
+from feedmux.edge.auth import Authenticator
+from feedmux.edge.claims import TokenRules
 from feedmux.edge.dialogue import Peer
 from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.endpoint import Endpoint
@@ -74,6 +77,7 @@ class Gateway(NamedTuple):
     hub: Hub
     latency: Latency
     drivers: tuple[Driver, ...]
+    auth: Authenticator
 
 
 class Served(NamedTuple):
@@ -114,11 +118,13 @@ class EdgeParts(NamedTuple):
         server: its clients.
         reader: its end of the bus.
         figures: what it counts itself.
+        auth: says who they are.
     """
 
     server: Server
     reader: ShmReader
     figures: Callable[[], Figures]
+    auth: Authenticator
 
     async def attach(self, road: int, ring: int, page: int, bell: int) -> None:
         """Read from another feed; the descriptors are ours from now on."""
@@ -129,7 +135,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """Connect venues, bus, hub and edge as ``settings`` say, all in this process.
 
     Raises:
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     bus = InprocBus()
     drivers = _drivers(settings, bus)
@@ -143,7 +149,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
         return {**_edge_figures(server, hub, latency), **feed}
 
     server = _server(settings, hub, latency, figures, loop=loop)
-    return Gateway(server, hub, latency, feeds)
+    return Gateway(server, hub, latency, feeds, authenticator(settings))
 
 
 def build_feed(settings: Settings) -> FeedParts:
@@ -174,7 +180,7 @@ def build_edge(
         whole: of our own figures makes those of the whole gateway.
 
     Raises:
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     hub, latency = _hub(loop)
     reader = ShmReader(hub)
@@ -184,7 +190,7 @@ def build_edge(
         return _edge_figures(server, hub, latency)
 
     server = _server(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door)
-    return EdgeParts(server, reader, figures)
+    return EdgeParts(server, reader, figures, authenticator(settings))
 
 
 def _drivers(settings: Settings, publisher: Publisher) -> dict[tuple[str, str], Driver]:
@@ -264,6 +270,23 @@ def tls(settings: Settings) -> Tls | None:
     if not settings.tls_cert:
         return None
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
+
+
+def authenticator(settings: Settings) -> Authenticator:
+    """Return what says who clients are; keys that are at a URL come later (:mod:`feedmux.app.keys`).
+
+    Raises:
+        InvalidKey: the keys cannot be used.
+    """
+    asked = (
+        settings.jwt_leeway,
+        settings.jwt_audience,
+        settings.jwt_issuer,
+        settings.jwt_expiry == "enforce",
+    )
+    found = local_keys(settings)
+    known = keys.KeySet() if found is None else keys.read(found.content, found.source, is_jwks=found.is_jwks)
+    return Authenticator(known, TokenRules(*asked), clock=SystemClock(), in_url=settings.jwt_query_token)
 
 
 def _driver(settings: Settings, served: Served, publisher: Publisher, clock: Clock) -> Driver:

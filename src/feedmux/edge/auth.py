@@ -39,7 +39,7 @@ from msgspec import UNSET, UnsetType
 from feedmux.edge import claims, credentials
 from feedmux.edge.claims import TokenRules
 from feedmux.edge.credentials import Credentials
-from feedmux.edge.keys import ALGORITHMS, Key, KeySet
+from feedmux.edge.keys import ALGORITHMS, Key, KeySet, read_jwks
 from feedmux.model.access import Identity
 from feedmux.model.access_errors import TokenCode, TokenRefused
 from feedmux.model.ports import Clock, Statistics
@@ -101,6 +101,14 @@ class Authenticator:
     def replace(self, keys: KeySet) -> None:
         """Check with these from now on. Who is known already stays so until its token expires."""
         self.keys = keys
+
+    def take_jwks(self, content: str | bytes, source: str) -> None:
+        """Check with the keys of a JWKS from now on.
+
+        Raises:
+            InvalidKey: they cannot be used; then nothing has changed.
+        """
+        self.replace(read_jwks(content, source))
 
     def credentials(self, headers: Iterable[tuple[str, str]], query: str = "") -> Credentials | None:
         """Find the token of an opening request; see :func:`feedmux.edge.credentials.find`.

@@ -104,6 +104,15 @@ class KeySet:
         raise TokenRefused(TokenCode.UNKNOWN_KEY, said)
 
 
+def read(content: str, source: str, *, is_jwks: bool) -> KeySet:
+    """Read what somebody wrote; see :func:`read_pem` and :func:`read_jwks`.
+
+    Raises:
+        InvalidKey: it cannot be used.
+    """
+    return read_jwks(content, source) if is_jwks else read_pem(content, source)
+
+
 def read_pem(text: str, source: str) -> KeySet:
     """Read one public key.
 

@@ -14,7 +14,7 @@ from feedmux.app.config_text import as_env, as_markdown, as_toml, shown, title
 from feedmux.app.options import ConfigFile, Pairs
 from feedmux.app.section import note
 from feedmux.app.settings import SECTIONS, Settings
-from feedmux.app.wiring import tls
+from feedmux.app.wiring import authenticator, tls
 
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True, add_completion=False)
 
@@ -52,6 +52,7 @@ def check(config: ConfigFile = None, pairs: Pairs = None) -> None:
     layers = read_layers(pairs=parse_pairs(pairs or []), config=config)
     settings = build(layers)
     tls(settings)
+    authenticator(settings)
     for line in notices(settings):
         sys.stdout.write(f"note: {line}\n")
     origins = ", ".join(layer.origin for layer in layers if layer.values) or "defaults only"
