@@ -9,11 +9,12 @@ from feedmux.core.origin import Origins
 from feedmux.edge.dialogue import Peer
 from feedmux.edge.endpoint import Opening
 from feedmux.edge.gate import Identify
+from feedmux.edge.http import Reply
 from feedmux.edge.rango_paths import rango_paths
 from feedmux.model.access import Identity
 from feedmux.model.ports import Outlet
 from support.echo import Echo
-from support.edge import Edge
+from support.edge import ROUTES, Edge
 from support.frames import TEXT, masked
 from support.loops import on_asyncio, on_both_loops
 from support.named import identify
@@ -21,6 +22,7 @@ from support.raw import UPGRADE, Raw
 
 ALICE = b"Authorization: Bearer alice"
 BOB = b"Authorization: Bearer bob"
+PAGES = {**ROUTES, "/": lambda: Reply(200, {"name": "a gateway"})}
 EVERYWHERE = (b"/", b"/?stream=a", b"/ranger/", b"/ws/", b"/health/?stream=a", b"*")
 
 
@@ -39,7 +41,7 @@ def edge(*, is_everywhere: bool = True, identify: Identify | None = identify) ->
     paths = rango_paths(
         greet, origins=Origins(), identify=identify, max_message_bytes=100, is_everywhere=is_everywhere
     )
-    return Edge(endpoints=paths.endpoints, catch_all=paths.catch_all)
+    return Edge(routes=PAGES, endpoints=paths.endpoints, catch_all=paths.catch_all)
 
 
 async def greeting(raw: Raw, head: bytes) -> bytes:
@@ -128,7 +130,8 @@ async def test_what_is_no_websocket_is_told_so_before_anything_else() -> None:
 async def test_paths_without_a_meaning_are_only_served_where_that_is_wished() -> None:
     async with edge(is_everywhere=False) as server:
         for path in EVERYWHERE:
-            assert (await server.http(asked(path, ALICE)))[0] == 404, path
+            status = 200 if path.partition(b"?")[0] == b"/" else 404
+            assert (await server.http(asked(path, ALICE)))[0] == status, path
         with await server.connect() as raw:
             assert await greeting(raw, asked(b"/public/")) == b"/public/ -"
 

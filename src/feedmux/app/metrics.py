@@ -51,7 +51,7 @@ BOUNDS_NS = tuple(bound for power in range(13, 35) for bound in (1 << power, 3 <
 """Two for each power of two, from 8 µs to 26 s; all of them begin a step of a histogram."""
 
 
-HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "refused_by_status", "tls_failed")
+HANDSHAKES = ("half_open", "refused_half_open", "handshakes_timed_out", "tls_failed")
 
 
 class Snapshot(NamedTuple):
@@ -135,6 +135,7 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         },
         "seconds": {name: _percentiles(histogram) for name, histogram in histograms(now)},
         "closed_by_code": server["closed_by_code"],
+        "refused_by_status": server["refused_by_status"],
         "handshakes": {key: server[key] for key in HANDSHAKES},
         "topics_by_state": dict(now.states),
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],

@@ -29,7 +29,8 @@ class Peer(Protocol):
 class Dialogue(Protocol):
     """One client's session, as its connection sees it.
 
-    Whatever is raised here is a defect: it is logged, and :meth:`fail` tells the client.
+    What :meth:`begin` or :meth:`take` raises is a defect, and logged; the one is followed by a close,
+    the other by :meth:`fail`. The others may not raise.
     """
 
     @property
