@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedmux.app.metrics_rango import families
-from feedmux.app.subscriptions import MOST_TOPICS, OTHER, Subscriptions, subscriptions
+from feedmux.app.subscriptions import MOST_TOPICS, OTHER, Subscriptions, count
 from feedmux.core.stats import add_up
 from feedmux.model.topic import MESSAGE, OBJECT, PUBLIC, Topic
 
@@ -22,7 +22,7 @@ def samples(clients: int, counted: Subscriptions) -> dict[tuple[str, ...], float
 
 
 def test_each_type_is_counted_by_topic() -> None:
-    counted = subscriptions(
+    counted = count(
         {
             topic(PUBLIC, "eurusd.trades"): 3,
             topic(PUBLIC, "eurusd.ob-inc"): 2,
@@ -42,19 +42,19 @@ def test_each_type_is_counted_by_topic() -> None:
 
 
 def test_no_users_name_is_a_label() -> None:
-    counted = subscriptions({topic(f"uid=SECRET{number}", "order"): 1 for number in range(9)}, "rabbitmq")
+    counted = count({topic(f"uid=SECRET{number}", "order"): 1 for number in range(9)}, "rabbitmq")
     assert "SECRET" not in str(samples(9, counted))
 
 
 def test_topics_of_other_venues_and_those_nobody_reads_do_not_count() -> None:
     ours = topic(PUBLIC, "eurusd.trades")
     theirs = Topic(PUBLIC, "bybit", "linear", "trade", "BTCUSDT")
-    assert subscriptions({ours: 0, theirs: 8}, "rabbitmq") == {"public": {}, "private": {}, "prefixed": {}}
+    assert count({ours: 0, theirs: 8}, "rabbitmq") == {"public": {}, "private": {}, "prefixed": {}}
 
 
 def test_more_topics_than_there_is_room_for_are_counted_together() -> None:
     readers = {topic(PUBLIC, f"m{number}.trades"): number + 1 for number in range(3 * MOST_TOPICS)}
-    public = subscriptions(readers, "rabbitmq")["public"]
+    public = count(readers, "rabbitmq")["public"]
     assert len(public) == MOST_TOPICS
     assert sum(public.values()) == sum(readers.values())
     assert f"m{3 * MOST_TOPICS - 1}.trades" in public
@@ -62,8 +62,8 @@ def test_more_topics_than_there_is_room_for_are_counted_together() -> None:
 
 
 def test_several_processes_add_up_within_the_bound() -> None:
-    one = subscriptions({topic(PUBLIC, f"a{number}.b"): 1 for number in range(MOST_TOPICS)}, "rabbitmq")
-    two = subscriptions({topic(PUBLIC, f"c{number}.d"): 1 for number in range(MOST_TOPICS)}, "rabbitmq")
+    one = count({topic(PUBLIC, f"a{number}.b"): 1 for number in range(MOST_TOPICS)}, "rabbitmq")
+    two = count({topic(PUBLIC, f"c{number}.d"): 1 for number in range(MOST_TOPICS)}, "rabbitmq")
     total = add_up(one, two)
     public = {key: value for key, value in samples(0, total).items() if "public" in key}
     assert len(public) == MOST_TOPICS

@@ -18,7 +18,7 @@ async def built(*venues: VenueName, **settings: Any) -> Gateway:
 
 async def test_every_market_has_a_feed_of_its_own_in_the_order_of_the_settings() -> None:
     gateway = await built("deribit", "bybit.spot", "bybit.linear")
-    feeds = [driver.statistics() for driver in gateway.drivers]
+    feeds = [driver.statistics() for driver in gateway.feeds.drivers.values()]
     assert [(feed["venue"], feed["market"]) for feed in feeds] == [
         ("deribit", ""), ("bybit", "spot"), ("bybit", "linear"),
     ]  # fmt: skip
@@ -41,7 +41,7 @@ async def test_each_feed_goes_where_its_settings_say(venue: VenueName, url: str)
 
 async def links(venue: VenueName, **settings: Any) -> list[Any]:
     gateway = await built(venue, **settings)
-    found: Any = gateway.drivers[0].statistics()["links"]
+    found: Any = next(iter(gateway.feeds.drivers.values())).statistics()["links"]
     return list(found)
 
 
@@ -58,7 +58,7 @@ async def links(venue: VenueName, **settings: Any) -> list[Any]:
 )
 async def test_pages_may_open_what_the_settings_say(listed: str, origin: str, is_allowed: bool) -> None:
     gateway = await built("bybit.linear", api_cors_origins=listed)
-    endpoint = gateway.server.house.endpoint("/ws")
+    endpoint = gateway.edge.server.house.endpoint("/ws")
     assert endpoint is not None
     verdict = endpoint.admit(Opening.of("/ws", [("host", "test"), ("origin", origin)]))
     assert isinstance(verdict, Entry) is is_allowed

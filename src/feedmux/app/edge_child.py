@@ -48,11 +48,11 @@ class EdgeChild:
         make_room(settings.max_clients_total, settings.max_half_open)
         door = shared_door(page, message.place)
         self._parts = build_edge(settings, loop=loop, door=door, whole=self._of_all)
-        await self._parts.server.start([socket.socket(fileno=descriptor) for descriptor in listeners])
+        await self._parts.edge.server.start([socket.socket(fileno=descriptor) for descriptor in listeners])
         self._tasks = [
             loop.create_task(self._report()),
             loop.create_task(memory.keep(self._stop)),
-            loop.create_task(keys.keep(settings, self._parts.auth, self._stop)),
+            loop.create_task(keys.keep(settings, self._parts.edge.auth, self._stop)),
         ]
         self._send(Ready(), ())
 
@@ -66,8 +66,9 @@ class EdgeChild:
         if isinstance(message, Whole):
             self._whole = message.figures
         elif isinstance(message, Reload):
-            if self._parts.server.tls is not None:
-                self._parts.server.tls.reload()
+            if self._parts.edge.server.tls is not None:
+                self._parts.edge.server.tls.reload()
+            self._parts.edge.grant(message.roles)
         else:
             raise MalformedMessage("control message", f"{type(message).__name__} is not for a worker")
 
@@ -77,9 +78,9 @@ class EdgeChild:
         if self._parts is None:
             return
         if is_orderly:
-            await self._parts.server.drain(self._settings.drain_grace, self._settings.drain_seconds)
+            await self._parts.edge.server.drain(self._settings.drain_grace, self._settings.drain_seconds)
         else:
-            await self._parts.server.stop()
+            await self._parts.edge.server.stop()
         self._parts.reader.close()
         for task in self._tasks:
             task.cancel()

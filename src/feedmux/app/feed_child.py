@@ -44,7 +44,7 @@ class FeedChild:
         del message
         exactly(descriptors, 0)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(driver.run()) for driver in self._parts.drivers]
+        self._tasks = [loop.create_task(feed.run()) for feed in self._parts.feeds.all]
         self._tasks.append(loop.create_task(self._report()))
         self._send(Ring(), [self._parts.writer.descriptor])
 
@@ -59,8 +59,8 @@ class FeedChild:
     async def end(self, *, is_orderly: bool) -> None:
         """Give up the venues and the ring."""
         del is_orderly
-        for driver in self._parts.drivers:
-            driver.close()
+        for feed in self._parts.feeds.all:
+            feed.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -262,9 +262,9 @@ class KeyHolder(Protocol):
         """Check with these from now on; raises InvalidKey."""
 
 
-async def keep(settings: Settings, holder: KeyHolder, stop: asyncio.Event) -> None:
+async def keep(settings: Settings, holder: KeyHolder | None, stop: asyncio.Event) -> None:
     """Keep the keys fresh until ``stop``; done at once where they are at no URL."""
-    if not is_url(settings.jwt_jwks):
+    if holder is None or not is_url(settings.jwt_jwks):
         return
     refresh = KeyRefresh(settings.jwt_jwks, holder.take_jwks)
     holder.key_missing = refresh.key_missing

@@ -17,7 +17,7 @@ Subscriptions = Mapping[str, Mapping[str, int]]
 """How many subscriptions there are, by type (``public``, ``private``, ``prefixed``) and topic."""
 
 
-def subscriptions(readers: Mapping[Topic, int], venue: str) -> Subscriptions:
+def count(readers: Mapping[Topic, int], venue: str) -> Subscriptions:
     """Count by type and topic, as many topics as there is room for.
 
     Args:

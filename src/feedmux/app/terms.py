@@ -6,9 +6,13 @@ type checker.
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, NotRequired, TypedDict
+from urllib.parse import unquote, urlsplit
 
 from feedmux.core.outbox import OutboxLimits
+from feedmux.core.reconnect import Backoff
+from feedmux.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from feedmux.app.settings import Settings
@@ -41,6 +45,31 @@ class SessionTerms(TypedDict):
     max_subscriptions: int
     max_rate: int
     subscribe_timeout_s: float
+
+
+class BrokerTerms(TypedDict):
+    """Of :class:`feedmux.feed.broker.BrokerConfig`."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    vhost: str
+    tls: ssl.SSLContext | None
+    exchange: str
+    exchange_type: str
+    durable: bool
+    auto_delete: bool
+    queue_messages: int
+    heartbeat_s: int
+    backoff: Backoff
+
+
+class RelayTerms(TypedDict):
+    """Of :class:`feedmux.feed.relay.RelayLimits`."""
+
+    body_bytes: int
+    objects: int
 
 
 class ServerTerms(TypedDict):
@@ -142,6 +171,59 @@ def server(settings: Settings) -> ServerTerms:
             settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
         ),
     }
+
+
+def broker(settings: Settings) -> BrokerTerms:
+    """Where RabbitMQ is; a URL says it in the place of the other settings.
+
+    Raises:
+        InvalidSetting: the file of authorities cannot be used.
+    """
+    url = urlsplit(settings.rabbitmq_url.reveal())
+    is_url, is_secure = bool(url.scheme), url.scheme == "amqps"
+    password = settings.rabbitmq_password.reveal()
+    return {
+        "host": url.hostname or settings.rabbitmq_host,
+        "port": (url.port or (5671 if is_secure else 5672)) if is_url else settings.rabbitmq_port,
+        "user": unquote(url.username or "guest") if is_url else settings.rabbitmq_user,
+        "password": unquote(url.password or "guest") if is_url else password,
+        "vhost": unquote(url.path[1:]) or "/" if is_url else settings.rabbitmq_vhost,
+        "tls": _authorities(settings.rabbitmq_ca) if is_secure else None,
+        "exchange": settings.rabbitmq_exchange,
+        "exchange_type": settings.rabbitmq_exchange_type,
+        "durable": settings.rabbitmq_exchange_durable,
+        "auto_delete": settings.rabbitmq_exchange_auto_delete,
+        "queue_messages": settings.rabbitmq_queue_messages,
+        "heartbeat_s": settings.rabbitmq_heartbeat,
+        "backoff": Backoff(
+            initial=min(0.5, settings.rabbitmq_reconnect_delay_max),
+            multiplier=2.0,
+            ceiling=settings.rabbitmq_reconnect_delay_max,
+        ),
+    }
+
+
+def relay(settings: Settings) -> RelayTerms:
+    """What is taken of RabbitMQ, and kept."""
+    return {"body_bytes": settings.rabbitmq_max_body_bytes, "objects": settings.objects_max}
+
+
+def _authorities(path: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=path or None)
+    except OSError as error:  # ssl.SSLError is one
+        expected = f"a readable PEM file of certificates ({error.strerror or error})"
+        raise InvalidSetting("RABBITMQ_CA", path, expected) from None
+
+
+def asks_broker(settings: Settings) -> bool:
+    """Whether there is a RabbitMQ to ask."""
+    return bool(settings.rabbitmq_host or settings.rabbitmq_url)
+
+
+def has_keys(settings: Settings) -> bool:
+    """Whether there are, or will be, keys to check tokens with."""
+    return bool(settings.jwt_public_key or settings.jwt_public_key_file or settings.jwt_jwks)
 
 
 def _silence(settings: Settings) -> dict[str, float]:

@@ -39,8 +39,9 @@ from msgspec import UNSET, UnsetType
 from feedmux.edge import claims, credentials
 from feedmux.edge.claims import TokenRules
 from feedmux.edge.credentials import Credentials
+from feedmux.edge.endpoint import Opening
 from feedmux.edge.keys import ALGORITHMS, Key, KeySet, read_jwks
-from feedmux.model.access import Identity
+from feedmux.model.access import ANONYMOUS, Identity
 from feedmux.model.access_errors import TokenCode, TokenRefused
 from feedmux.model.ports import Clock, Statistics
 
@@ -121,6 +122,15 @@ class Authenticator:
         except TokenRefused as refusal:
             self._refused[refusal.code] += 1
             raise
+
+    def admit(self, opening: Opening) -> Identity:
+        """Return who the sender of an opening request is: nobody, if it brings no token.
+
+        Raises:
+            TokenRefused: it brings one that does not prove that.
+        """
+        shown = self.credentials(opening.headers, opening.query)
+        return ANONYMOUS if shown is None else self.identify(shown.token)
 
     def identify(self, token: str) -> Identity:
         """Return who the owner of a token is.
