@@ -45,6 +45,7 @@ from feedmux.app.messages import (
     Whole,
 )
 from feedmux.app.packed import pack
+from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import RULES, listen_for, make_counts, make_road, server_config
 from feedmux.model.errors import FeedmuxError
@@ -113,10 +114,17 @@ class Workers:
         if self._failed is not None:
             raise self._failed
 
-    def reload(self) -> None:
-        """Have every worker read its certificate again."""
+    def reload(self, roles: Roles | None) -> None:
+        """Have every worker read its certificate again, and let other roles open prefixes.
+
+        Args:
+            roles: of every prefix; None: they stay as they are.
+        """
+        if roles is not None:
+            self._settings = self._settings.model_copy(update={"rango_rbac": roles})
+            log.info("SIGHUP: roles open %s", ", ".join(roles) or "no prefix")
         for edge in self._edges:
-            edge.send(Reload())
+            edge.send(Reload(self._settings.rango_rbac))
 
     def statistics(self) -> Figures:
         """What all have counted, as of the last second."""

@@ -62,7 +62,11 @@ def rango(
         "rabbitmq_exchange": exchange,
         "workers": workers,
     }
-    settings = load(flags, pairs=parse_pairs(pairs or []), config=config, defaults=DEFAULTS)
+
+    def read() -> Settings:
+        return load(flags, pairs=parse_pairs(pairs or []), config=config, defaults=DEFAULTS)
+
+    settings = read()
     listens = {} if ws_addr is not None else _place(settings)
     settings = settings.model_copy(update={**listens, **_key(settings, public_key)})
     log.configure(settings)
@@ -73,7 +77,7 @@ def rango(
             "There is no key to check tokens with: private streams are served to nobody; JWT_PUBLIC_KEY "
             "or -pubKey names one"
         )
-    node.run(settings)
+    node.run(settings, read)
 
 
 def _place(settings: Settings) -> dict[str, Any]:
