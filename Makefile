@@ -47,7 +47,8 @@ asan: $(STAMP)
 	@LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
 		ASAN_OPTIONS=detect_leaks=0 \
 		$(BIN)/python -m pytest -o pythonpath="$(SANITIZED) tests" \
-		tests/_native tests/core/test_outbox.py tests/core/test_outbox_laws.py tests/core/test_flush.py tests/edge/test_connection.py
+		tests/_native tests/core/test_outbox.py tests/core/test_outbox_laws.py tests/core/test_flush.py tests/edge/test_connection.py \
+		tests/core/test_ring.py tests/core/test_ring_laws.py tests/core/test_tally.py tests/bus/test_shm.py
 
 # A foreign client of the stories; CONTRIBUTING.md says what it needs.
 PEERS := tests/peers

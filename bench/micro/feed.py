@@ -96,7 +96,8 @@ def connect_feed(frames: Sequence[bytes], published: list[int]) -> Feed:
     from feedmux.feed.driver import Driver, DriverConfig
     from feedmux.model.event import Envelope, EventKind
     from feedmux.model.topic import PUBLIC, Topic
-    from feedmux.app.wiring import merging, stream_format
+    from feedmux.app.wiring import stream_format
+    from feedmux.feed.market import merging
     from feedmux.venue.bybit import INTERVALS, Bybit
     from feedmux.wire.place import Place, Places
     # isort: on

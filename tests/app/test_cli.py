@@ -11,7 +11,7 @@ import pytest
 
 from feedmux import __version__
 from feedmux.app.cli import COMMANDS
-from feedmux.app.config_text import as_markdown
+from feedmux.app.config_text import as_markdown, title
 from feedmux.app.settings import fields
 
 pytestmark = pytest.mark.e2e
@@ -77,7 +77,7 @@ def test_config_print_shows_what_is_in_force_and_where_it_came_from(tmp_path: Pa
     assert rows["PORT"][1:3] == ["9001", "feedmux.toml"]
     assert rows["BRAND"][1:3] == ["acme", "--set"]
     assert rows["REDIS_URL"][1:3] == ["***", "environment"]
-    assert set(rows) >= {name.upper() for name in fields()}
+    assert set(rows) >= {title(name) for name in fields()}
     assert "hunter2" not in result.stdout
 
 

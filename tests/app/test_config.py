@@ -11,9 +11,9 @@ from feedmux.app.config import (
     load,
     notices,
     parse_pairs,
-    venue_url,
 )
 from feedmux.app.settings import Settings, fields
+from feedmux.core.origin import EXPECTED
 
 ROOT = Path(__file__).parents[2]
 
@@ -122,6 +122,23 @@ def test_empty_values_of_the_environment_mean_not_set(
     assert load().model_fields_set == set()
 
 
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("*", ("*",)),
+        (
+            " https://App.example.com , b.example:3000,,null ",
+            ("https://App.example.com", "b.example:3000", "null"),
+        ),
+    ],
+)
+def test_origins_of_web_pages_are_a_list(
+    text: str, origins: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_CORS_ORIGINS", text)
+    assert load().api_cors_origins == origins
+
+
 def test_all_problems_are_named_at_once_where_they_stand(
     empty_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,9 +172,11 @@ def test_all_problems_are_named_at_once_where_they_stand(
         (
             "venues",
             "",
-            "names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
+            "at least one market, or RABBITMQ_HOST beside it",
         ),
         ("deribit_ws_url", "https://www.deribit.com", "a URL that begins with ws:// or wss://"),
+        ("api_cors_origins", "a.example, https://*.example.com", EXPECTED),
+        ("dialect", "ranger", "one of op, rango"),
         ("deribit_request_rate", "3.4", "a number from 0.1 to 3.3"),
         ("deribit_reconnect_delay_max", "0.5", "a number not below DERIBIT_RECONNECT_DELAY_INITIAL"),
         ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),
@@ -298,31 +317,7 @@ def test_our_env_example_has_every_name_of_the_mudrex_proxy(empty_place: Path) -
     }  # fmt: skip
 
 
-MAIN, TEST = "wss://stream.bybit.com/v5/public/", "wss://stream-testnet.bybit.com/v5/public/"
-
-
-@pytest.mark.parametrize(
-    ("given", "testnet", "market", "url"),
-    [
-        (MAIN + "linear", False, "linear", MAIN + "linear"),
-        (MAIN + "linear", False, "spot", MAIN + "spot"),
-        (MAIN + "linear", True, "inverse", TEST + "inverse"),
-        (TEST + "linear", False, "linear", MAIN + "linear"),
-        ("wss://stream-demo.bybit.com/v5/private", False, "spot", MAIN + "spot"),
-        ("wss://STREAM.BYBIT.COM/", False, "spot", MAIN + "spot"),
-        ("wss://stream.bybit.kz/v5/public/spot", False, "linear", "wss://stream.bybit.kz/v5/public/linear"),
-        ("wss://stream.bybit.kz/v5/public/spot", True, "linear", TEST + "linear"),
-        ("wss://stream.manepa.jp/x", False, "spot", "wss://stream.manepa.jp/v5/public/spot"),
-        ("ws://127.0.0.1:9000/v5/public/linear", False, "spot", "ws://127.0.0.1:9000/v5/public/spot"),
-        ("ws://127.0.0.1:9000/v5/public/linear", True, "linear", "ws://127.0.0.1:9000/v5/public/linear"),
-        ("ws://[::1]:9000/linear?a=b", False, "spot", "ws://[::1]:9000/spot?a=b"),
-        ("ws://127.0.0.1:9000/stream", False, "spot", "ws://127.0.0.1:9000/stream"),
-        ("ws://127.0.0.1:9000", False, "spot", "ws://127.0.0.1:9000"),
-        ("wss://notbybit.com/v5/public/linear", True, "spot", "wss://notbybit.com/v5/public/spot"),
-    ],
-)
-def test_where_a_market_is(given: str, testnet: bool, market: str, url: str) -> None:
-    assert venue_url(Settings(bybit_ws_url=given, bybit_testnet=testnet), market) == url
+MAIN = "wss://stream.bybit.com/v5/public/"
 
 
 @pytest.mark.parametrize(

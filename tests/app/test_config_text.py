@@ -8,7 +8,7 @@ import pytest
 from dotenv import dotenv_values
 
 from feedmux.app.config import load
-from feedmux.app.config_text import as_env, as_markdown, as_toml, shown, write_reference
+from feedmux.app.config_text import as_env, as_markdown, as_toml, shown, title, write_reference
 from feedmux.app.settings import Settings, fields
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "config.md"
@@ -29,7 +29,7 @@ def test_the_reference_page_can_be_written_anew(tmp_path: Path) -> None:
 def test_the_reference_page_names_every_setting_once() -> None:
     page = as_markdown()
     for name in fields():
-        assert page.count(f"\n| `{name.upper()}` |") == 1
+        assert page.count(f"\n| `{title(name)}` |") == 1
 
 
 def test_toml_and_env_give_the_same_settings_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import structlog
 
-from feedmux.app.log import configure, writes_json
+from feedmux.app.log import configure, configure_later, writes_json
 from feedmux.app.secret import Secret
 from feedmux.app.settings import Settings
 
@@ -160,3 +160,16 @@ def test_configuring_again_replaces_what_was_there() -> None:
     logging.getLogger("x").warning("once")
     assert not first.getvalue()
     assert len(lines(second)) == 1
+
+
+def test_what_is_configured_later_is_there_for_the_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_later(Settings(log_json=True, log_level="INFO"))
+    logging.getLogger("feedmux.child").debug("not this one")
+    assert type(logging.getLogger().handlers[0]).__name__ == "_FirstLine"
+    for number in (1, 2):
+        logging.getLogger("feedmux.child").info("said %d", number)
+    found = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["logger"], line["message"]) for line in found] == [
+        ("feedmux.child", "said 1"),
+        ("feedmux.child", "said 2"),
+    ]

@@ -6,7 +6,8 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from feedmux.app.metrics import BOUNDS_NS, Snapshot, health, prometheus, stats
+from feedmux.app.exposition import prometheus
+from feedmux.app.metrics import BOUNDS_NS, Snapshot, health, stats
 from feedmux.core.stats import Histogram, greatest
 
 SERVER: dict[str, Any] = {
@@ -25,6 +26,7 @@ SERVER: dict[str, Any] = {
     "half_open": 5,
     "refused_half_open": 2,
     "handshakes_timed_out": 8,
+    "refused_by_status": {"401": 6},
     "tls_failed": 1,
     "draining": False,
 }
@@ -92,6 +94,7 @@ def test_every_figure_is_shown() -> None:
         "feedmux_slow_closes_total": 4,
         "feedmux_closed_total 1001": 2,
         "feedmux_closed_total 4008": 4,
+        "feedmux_refused_handshakes_total 401": 6,
         "feedmux_failed_requests_total": 0,
         "feedmux_half_open": 5,
         "feedmux_refused_half_open_total": 2,
@@ -169,7 +172,9 @@ def test_stats_name_slow_clients_and_what_a_venue_sent_that_is_not_ours() -> Non
 
 
 def test_stats_show_who_stands_in_the_door() -> None:
-    assert stats(snapshot(), max_clients=9)["handshakes"] == {
+    shown = stats(snapshot(), max_clients=9)
+    assert shown["refused_by_status"] == {"401": 6}
+    assert shown["handshakes"] == {
         "half_open": 5,
         "refused_half_open": 2,
         "handshakes_timed_out": 8,

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from feedmux.app.settings import Settings, VenueName
+from feedmux.app.markets import VenueName
+from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
+from feedmux.edge.endpoint import Entry, Opening
 
 
 async def built(*venues: VenueName, **settings: Any) -> Gateway:
@@ -16,7 +18,7 @@ async def built(*venues: VenueName, **settings: Any) -> Gateway:
 
 async def test_every_market_has_a_feed_of_its_own_in_the_order_of_the_settings() -> None:
     gateway = await built("deribit", "bybit.spot", "bybit.linear")
-    feeds = [driver.statistics() for driver in gateway.drivers]
+    feeds = [driver.statistics() for driver in gateway.feeds.drivers.values()]
     assert [(feed["venue"], feed["market"]) for feed in feeds] == [
         ("deribit", ""), ("bybit", "spot"), ("bybit", "linear"),
     ]  # fmt: skip
@@ -39,5 +41,25 @@ async def test_each_feed_goes_where_its_settings_say(venue: VenueName, url: str)
 
 async def links(venue: VenueName, **settings: Any) -> list[Any]:
     gateway = await built(venue, **settings)
-    found: Any = gateway.drivers[0].statistics()["links"]
+    found: Any = next(iter(gateway.feeds.drivers.values())).statistics()["links"]
     return list(found)
+
+
+@pytest.mark.parametrize(
+    ("listed", "origin", "is_allowed"),
+    [
+        ("", "https://anywhere.example", True),
+        ("", "null", True),
+        ("https://app.example.com, b.example:3000", "https://app.example.com", True),
+        ("https://app.example.com, b.example:3000", "http://b.example:3000", True),
+        ("https://app.example.com", "https://anywhere.example", False),
+        ("*", "https://anywhere.example", True),
+    ],
+)
+async def test_pages_may_open_what_the_settings_say(listed: str, origin: str, is_allowed: bool) -> None:
+    gateway = await built("bybit.linear", api_cors_origins=listed)
+    endpoint = gateway.edge.server.house.endpoint("/ws")
+    assert endpoint is not None
+    verdict = endpoint.admit(Opening.of("/ws", [("host", "test"), ("origin", origin)]))
+    assert isinstance(verdict, Entry) is is_allowed
+    assert isinstance(endpoint.admit(Opening.of("/ws", [("authorization", "Bearer ?")])), Entry)

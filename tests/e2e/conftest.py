@@ -1,15 +1,60 @@
-"""Every story has a stage of its own."""
+"""Every story has a stage of its own; those of RabbitMQ share a server, unless they stop it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 
+from support.debian import DebianProgram
 from support.processes import Stage, stage
+from support.rabbitmq import EXCHANGE, RabbitServer, rabbitmq_program, shared_server
 
 
 @pytest_asyncio.fixture(name="stage")
 async def _stage() -> AsyncIterator[Stage]:
     async with stage() as set_up:
         yield set_up
+
+
+@pytest.fixture(scope="session", name="rabbitmq_program")
+def _rabbitmq_program(pytestconfig: pytest.Config) -> DebianProgram:
+    """RabbitMQ, wherever it comes from; says so when it has to be fetched."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            sys.stderr.write(f"\n{text}\n")
+
+    return rabbitmq_program(say)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(
+    rabbitmq_program: DebianProgram, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[RabbitServer]:
+    """A server that runs as long as the tests do; nobody may stop it."""
+    own = tmp_path_factory.getbasetemp()
+    with shared_server(rabbitmq_program, own if worker_id == "master" else own.parent) as server:
+        yield server
+
+
+@pytest.fixture
+def own_rabbitmq(rabbitmq_program: DebianProgram, tmp_path: Path) -> Iterator[RabbitServer]:
+    """A server that a test has for itself, to stop and to start it."""
+    server = RabbitServer(rabbitmq_program, tmp_path / "rabbitmq")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def exchange() -> str:
+    """The name of an exchange that nobody else uses."""
+    return f"{EXCHANGE}.{uuid4().hex[:8]}"

@@ -71,6 +71,7 @@ async def test_statistics_count_what_is_and_what_was() -> None:
             "half_open": 0,
             "refused_half_open": 0,
             "handshakes_timed_out": 0,
+            "refused_by_status": {},
         }
         with await edge.client() as first, await edge.client() as second, await edge.client() as third:
             assert (await third.closed()).close_code == 4003

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedmux.edge.upgrade import answer
+from feedmux.edge.upgrade import read
 from support.raw import UPGRADE
 
 YES = (
@@ -18,6 +18,7 @@ ORDINARY = {
     "in other cases": UPGRADE.replace(b"Sec-WebSocket", b"SEC-websocket").replace(
         b"websocket\r", b"WebSocket\r"
     ),
+    "another path": UPGRADE.replace(b"/ws ", b"/wss "),
     "with a query": UPGRADE.replace(b"/ws ", b"/ws?token=1 "),
     "without spaces": UPGRADE.replace(b": ", b":"),
     "with many spaces": UPGRADE.replace(b": ", b": \t  ").replace(b"13\r", b"13 \t\r"),
@@ -26,11 +27,29 @@ ORDINARY = {
 
 @pytest.mark.parametrize("head", ORDINARY.values(), ids=list(ORDINARY))
 def test_an_ordinary_request_is_answered(head: bytes) -> None:
-    assert answer(head, b"/ws") == YES
+    ordinary = read(head)
+    assert ordinary is not None
+    assert ordinary.answer == YES
+
+
+def test_an_endpoint_is_shown_the_target_and_every_header() -> None:
+    head = UPGRADE.replace(b"/ws ", b"/private/?stream=a,b&x=%20? ")
+    ordinary = read(head[:-2] + b"ORIGIN: \thttps://A.example \r\n\r\n")
+    assert ordinary is not None
+    opening = ordinary.opening
+    assert opening.target == "/private/?stream=a,b&x=%20?"
+    assert (opening.path, opening.query) == ("/private/", "stream=a,b&x=%20?")
+    assert opening.headers == (
+        ("host", "test"),
+        ("upgrade", "websocket"),
+        ("connection", "Upgrade"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-version", "13"),
+        ("origin", "https://A.example"),
+    )
 
 
 LEFT = {
-    "another path": UPGRADE.replace(b"/ws ", b"/wss "),
     "another method": UPGRADE.replace(b"GET", b"PUT"),
     "another version of HTTP": UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"),
     "no upgrade": UPGRADE.replace(b"Upgrade: websocket\r\n", b""),
@@ -61,4 +80,4 @@ LEFT = {
 
 @pytest.mark.parametrize("head", LEFT.values(), ids=list(LEFT))
 def test_everything_else_is_left_to_the_protocol_library(head: bytes) -> None:
-    assert answer(head, b"/ws") is None
+    assert read(head) is None

@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from feedmux.edge.upgrade import answer
+from feedmux.edge.endpoint import Opening
+from feedmux.edge.upgrade import read
 from support.examples import EXAMPLES
 
 SILENT = logging.getLogger("tests.upgrade")
 SILENT.setLevel(logging.CRITICAL)
 
 
-def judged(head: bytes) -> tuple[str, list[tuple[str, str]]] | None:
-    """What the protocol library makes of a head: the path and the headers of a 101, else None."""
+def judged(head: bytes) -> tuple[Opening, list[tuple[str, str]]] | None:
+    """What the protocol library makes of a head: the request and the headers of its 101, else None."""
     protocol = ServerProtocol(logger=SILENT)
     protocol.receive_data(head)
     events = protocol.events_received()
@@ -26,9 +27,10 @@ def judged(head: bytes) -> tuple[str, list[tuple[str, str]]] | None:
     response = protocol.accept(events[0])
     if response.status_code != 101:
         return None
-    return events[0].path, sorted(
-        (name, value) for name, value in response.headers.raw_items() if name != "Date"
-    )
+    request = events[0]
+    asked = [(name.lower(), value) for name, value in request.headers.raw_items()]
+    said = [(name, value) for name, value in response.headers.raw_items() if name != "Date"]
+    return Opening.of(request.path, asked), sorted(said)
 
 
 def parted(said: bytes) -> list[tuple[str, str]]:
@@ -88,9 +90,16 @@ ODD = st.sampled_from(
 )
 
 
+TARGETS = st.one_of(
+    st.sampled_from([b"/ws", b"/ws?a", b"/public", b"/private/", b"/private/?stream=a,b&c=d", b"/", b"/?"]),
+    st.from_regex(rb"/[!-~]{0,20}", fullmatch=True),
+)
 FIRST_LINES = st.sampled_from(
     [
-        b"GET /other HTTP/1.1",
+        b"GET /ws/ws HTTP/1.1",
+        b"GET * HTTP/1.1",
+        b"GET http://test/ws HTTP/1.1",
+        b"GET ?stream=a HTTP/1.1",
         b"GET  /ws HTTP/1.1",
         b"get /ws HTTP/1.1",
         b"HEAD /ws HTTP/1.1",
@@ -111,38 +120,30 @@ def heads(draw: st.DrawFn) -> bytes:
             lines.append(draw(CASES)(name) + b":" + draw(SPACE) + value + draw(SPACE))
     if draw(RARELY):
         lines += draw(st.lists(ODD, max_size=3))
-    first = (
-        draw(FIRST_LINES)
-        if draw(RARELY)
-        else draw(st.sampled_from([b"GET /ws HTTP/1.1", b"GET /ws?a HTTP/1.1"]))
-    )
+    first = draw(FIRST_LINES) if draw(RARELY) else b"GET " + draw(TARGETS) + b" HTTP/1.1"
     return b"\r\n".join([first, *draw(st.permutations(lines)), b"", b""])
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(heads())
-def test_what_is_answered_here_the_protocol_library_answers_in_the_same_words(head: bytes) -> None:
-    said, other = answer(head, b"/ws"), judged(head)
-    if said is None:
+def test_what_is_read_here_the_protocol_library_reads_and_answers_in_the_same_words(head: bytes) -> None:
+    ordinary, other = read(head), judged(head)
+    if ordinary is None:
         event("left to the library" + (", which says yes" if other else ""))
         return
     event("answered")
     assert other is not None
-    path, headers = other
-    assert path.partition("?")[0] == "/ws"
-    assert parted(said) == headers
+    assert (ordinary.opening, parted(ordinary.answer)) == other
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(heads(), st.data())
-def test_a_damaged_head_is_never_answered_differently(head: bytes, data: st.DataObject) -> None:
+def test_a_damaged_head_is_never_read_differently(head: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(head) - 5))
     damaged = head[:at] + bytes([data.draw(st.integers(0, 255))]) + head[at + 1 :]
-    said = answer(damaged, b"/ws")
-    if said is not None and damaged.endswith(b"\r\n\r\n") and damaged.count(b"\r\n\r\n") == 1:
-        other = judged(damaged)
-        assert other is not None
-        assert parted(said) == other[1]
+    ordinary = read(damaged)
+    if ordinary is not None and damaged.endswith(b"\r\n\r\n") and damaged.count(b"\r\n\r\n") == 1:
+        assert (ordinary.opening, parted(ordinary.answer)) == judged(damaged)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -152,7 +153,6 @@ def test_every_key_that_a_client_may_choose_is_ordinary(raw: bytes) -> None:
         b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: %b\r\nSec-WebSocket-Version: 13\r\n\r\n" % b64encode(raw)
     )
-    said, other = answer(head, b"/ws"), judged(head)
-    assert said is not None
-    assert other is not None
-    assert parted(said) == other[1]
+    ordinary = read(head)
+    assert ordinary is not None
+    assert (ordinary.opening, parted(ordinary.answer)) == judged(head)

@@ -8,7 +8,7 @@ from feedmux.model.access import ANONYMOUS, Identity
 
 
 def test_who_has_no_token_is_nobody_for_ever() -> None:
-    assert ANONYMOUS == Identity(uid="", role="", expires_s=math.inf)
+    assert (ANONYMOUS.uid, ANONYMOUS.role, ANONYMOUS.expires_s) == ("", "", math.inf)
 
 
 def test_two_tokens_of_one_user_are_two_identities() -> None:

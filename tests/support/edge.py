@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 import msgspec
@@ -15,10 +16,13 @@ from feedmux._native.outbox import TopicRow
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
 from feedmux.core.latency import Latency
+from feedmux.edge.dialogue import Peer
+from feedmux.edge.endpoint import Endpoint
+from feedmux.edge.gate import Gate
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
 from feedmux.edge.server import Server
-from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.session import Rules, Session
 from feedmux.edge.tls import Tls
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, State, Status
@@ -104,6 +108,8 @@ class Edge:
         config: of the server.
         rules: of its sessions.
         routes: what plain HTTP paths answer.
+        endpoints: what serves WebSockets beside ``/ws``, by its path.
+        catch_all: what serves them everywhere else.
         tls: of its listener.
         clock: time of everything; the machine's if absent.
     """
@@ -114,6 +120,8 @@ class Edge:
         rules: Rules = Rules(),  # noqa: B008
         routes: Mapping[str, Route] = ROUTES,
         *,
+        endpoints: Mapping[str, Endpoint] = MappingProxyType({}),
+        catch_all: Endpoint | None = None,
         tls: Tls | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -135,7 +143,13 @@ class Edge:
 
         loop = asyncio.get_running_loop()
         house = House(
-            config, make_session=make_session, routes=routes, clock=clock, loop=loop, latency=self.latency
+            config,
+            endpoints={"/ws": Gate(lambda opening, identity: make_session), **endpoints},
+            catch_all=catch_all,
+            routes=routes,
+            clock=clock,
+            loop=loop,
+            latency=self.latency,
         )
         self.server = Server(house, tls)
 

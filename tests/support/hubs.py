@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from feedmux.core.increments import ObjectLimits
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import TopicRow
 from feedmux.hub.hub import Hub
-from feedmux.hub.table import RowMaker
+from feedmux.hub.table import KEPT, RowMaker
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
-from feedmux.model.ports import Outlet, Parcel, Row, Statistics
+from feedmux.model.ports import Format, Outlet, Parcel, Row, Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire.stream import StreamFormat
 from support.places import PLACES
@@ -107,10 +108,10 @@ class ScriptedTime:
 class ScriptedBus:
     """Carries what the test says, and answers a want with :attr:`answers` before it returns."""
 
-    def __init__(self, make_row: RowMaker = TopicRow) -> None:
+    def __init__(self, make_row: RowMaker = TopicRow, *, limits: ObjectLimits = KEPT) -> None:
         self.time = ScriptedTime()
         self.latency = Latency()
-        self.hub = Hub(make_row, self.time, self.time.call_later, self.latency)
+        self.hub = Hub(make_row, self.time, self.time.call_later, self.latency, limits=limits)
         self.hub.connect(self)
         self.answers: dict[Topic, list[Envelope]] = {}
         self.asked: list[tuple[str, Topic]] = []
@@ -143,7 +144,7 @@ class Reader:
     """
 
     def __init__(
-        self, layout: StreamFormat = FULL, then: Callable[[Topic, str | None], None] | None = None
+        self, layout: Format = FULL, then: Callable[[Topic, str | None], None] | None = None
     ) -> None:
         self.format = layout
         self.then = then

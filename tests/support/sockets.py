@@ -11,8 +11,8 @@ from feedmux._native import outbox as native
 from feedmux.core import flush as core_flush
 from feedmux.core import outbox as core
 from feedmux.core.outbox import OutboxLimits
-from feedmux.model.ports import Outlet, Row
-from support.hubs import Reader
+from feedmux.model.ports import Format, Outlet, Row
+from support.hubs import FULL, Reader
 
 
 class Twin(NamedTuple):
@@ -103,8 +103,8 @@ class ScriptedSocket:
 class Client(Reader):
     """A subscriber with a socket."""
 
-    def __init__(self, twin: Twin, limits: OutboxLimits | None = None) -> None:
-        super().__init__()
+    def __init__(self, twin: Twin, limits: OutboxLimits | None = None, layout: Format = FULL) -> None:
+        super().__init__(layout)
         self.socket = ScriptedSocket(twin, limits)
 
     @property

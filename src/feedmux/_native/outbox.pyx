@@ -309,8 +309,9 @@ cdef class Outbox:
     cdef int _wait(self, Parcel parcel) except -1:
         if self._full:
             return 0
-        if parcel.last:
-            return self._widen(parcel, parcel.last)
+        if parcel.last or (self._holes is not None and is_mended(parcel, self._holes)):
+            self.lost += parcel.last == 0
+            return self._widen(parcel, parcel.last or parcel.seq)
         if self._waiting is None:
             self._waiting = {}
         if parcel.key:
@@ -348,8 +349,8 @@ cdef class Outbox:
         if self._holes is None:
             self._holes = {}
         hole = (parcel.row, parcel.epoch)
-        known = self._holes.get(hole)
-        self._holes[hole] = (parcel.seq if known is None else known[0], last)
+        first, known = self._holes.get(hole, (parcel.seq, last))
+        self._holes[hole] = (first, max(known, last))
         return 0
 
     cdef int _tell(self) except -1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from feedmux.app import process
 from feedmux.app.metrics import Snapshot
 from feedmux.core.stats import Rules, add_up
 
@@ -40,13 +41,16 @@ def snapshot(figures: Figures) -> Snapshot:
         latency=figures["latency"],
         feeds=figures.get("feeds", []),
         states=figures["states"],
+        process=figures.get("process", {}),
+        subscriptions=figures.get("subscriptions"),
     )
 
 
 def remains(part: Figures) -> Figures:
     """What stays counted of an edge that has ended."""
     server = {name: figure for name, figure in part["server"].items() if name not in _PASSES}
-    return {"server": server, "latency": part["latency"]}
+    left = {"server": server, "latency": part["latency"]}
+    return {**left, "process": process.remains(part["process"])} if "process" in part else left
 
 
 def blind(part: Figures, for_s: float) -> Figures:

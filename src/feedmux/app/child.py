@@ -3,6 +3,9 @@
 The parent starts it with one end of a control socket and tells it there what it is to be. Signals that
 a terminal or a supervisor sends to the whole group are the parent's business; a child ends when it is
 told to, or when the parent's end of the socket closes.
+
+Clients wait until a worker's successor is there, and all of them for the feed's. So a child loads only what
+it needs for that, and the rest while it works.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, Final, Protocol
 
 import uvloop
 
@@ -23,10 +27,14 @@ from feedmux.app.edge_child import EdgeChild
 from feedmux.app.feed_child import FeedChild
 from feedmux.app.memory import calm_collector
 from feedmux.app.messages import BeginEdge, BeginFeed, Leave, ToEdge, ToFeed
-from feedmux.app.settings import Settings
+from feedmux.app.packed import unpack
 from feedmux.model.errors import FeedmuxError, MalformedMessage
 
 _LOG = logging.getLogger("feedmux.child")
+
+_LATER: Final = ("feedmux.app.log_lines", "feedmux.app.exposition")
+"""What the first line of the log and the first scrape need: loaded before, so that they stop nobody."""
+_LATER_S: Final = 2.0
 
 Said = tuple[Any, list[int]] | None
 """A message and the descriptors that came with it; None: there will be no other."""
@@ -61,6 +69,7 @@ class Child:
     async def run(self) -> int:
         """Live until the parent says to leave, or is gone; the exit code."""
         role: Role | None = None
+        loading = asyncio.create_task(_load_the_rest(), name="load the rest")
         try:
             while (said := await self._said.get()) is not None and not isinstance(said[0], Leave):
                 if role is None:
@@ -73,8 +82,10 @@ class Child:
             self._control.cut(str(error))
             return 1
         finally:
+            loading.cancel()
             if role is not None:
                 await role.end(is_orderly=said is not None)
+            await asyncio.gather(loading, return_exceptions=True)
         return 0
 
     def _hear(self, message: Any, descriptors: list[int]) -> None:
@@ -87,10 +98,16 @@ class Child:
     def _become(self, message: Any) -> Role:
         if not isinstance(message, BeginEdge | BeginFeed):
             raise MalformedMessage("control message", f"{type(message).__name__} before any beginning")
-        settings = Settings(**message.settings)
-        log.configure(settings)
+        settings = unpack(message.settings)
+        log.configure_later(settings)
         kind = EdgeChild if isinstance(message, BeginEdge) else FeedChild
         return kind(settings, self._control.send)
+
+
+async def _load_the_rest() -> None:
+    await asyncio.sleep(_LATER_S)
+    for name in _LATER:
+        await asyncio.to_thread(import_module, name)
 
 
 async def main(descriptor: int) -> int:

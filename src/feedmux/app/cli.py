@@ -28,6 +28,7 @@ class Entry(NamedTuple):
 
 COMMANDS: Final = {
     "serve": Entry("feedmux.app.commands.serve", "Run the gateway."),
+    "rango": Entry("feedmux.app.commands.rango", "Run the gateway in the place of Rango's program."),
     "demo": Entry(
         "feedmux.app.commands.demo", "See it work: a simulated venue, the gateway and a live table."
     ),

@@ -9,35 +9,38 @@ there, and so are empty values.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
+from feedmux.app import authentication, rbac
+from feedmux.app.bybit_url import is_bybit, venue_url
 from feedmux.app.secret import Secret
 from feedmux.app.section import note
-from feedmux.app.settings import Category, Settings, fields
+from feedmux.app.settings import Settings, fields
 from feedmux.model.errors import InvalidSetting, LocalError
 
 TOML_FILE: Final = "feedmux.toml"
 ENV_FILE: Final = ".env"
 SET: Final = "--set"
-BYBIT_DOMAINS: Final = ("bybit.com", "bybit.tr", "bybit.id", "bybit.kz", "bybitgeorgia.ge", "manepa.jp")
-"""Bybit's own domains. Source: Bybit V5 documentation, WebSocket connect, 2026-07-24."""
-BYBIT_TESTNET_HOST: Final = "stream-testnet.bybit.com"
+_USER: Final = re.compile(r"//[^/\s]*@")
+"""The user and the password in a URL."""
 TOGETHER: Final = {
     "bybit_reconnect_delay_max": "a number not below BYBIT_RECONNECT_DELAY_INITIAL",
     "deribit_reconnect_delay_max": "a number not below DERIBIT_RECONNECT_DELAY_INITIAL",
+    "venues": "at least one market, or RABBITMQ_HOST beside it",
     "tls_cert": "the path of the certificate, because TLS_KEY is set",
     "tls_key": "the path of its private key, because TLS_CERT is set",
+    **authentication.TOGETHER,
 }
 """What is expected of a setting that is right by itself, and wrong beside another one."""
 
@@ -112,6 +115,7 @@ def load(
     *,
     pairs: Mapping[str, str] | None = None,
     config: Path | None = None,
+    defaults: Layer | None = None,
 ) -> Settings:
     """Read all sources and return the settings.
 
@@ -119,11 +123,13 @@ def load(
         flags: overrides by setting name, in any case; a value of None was not given.
         pairs: what :func:`parse_pairs` read; flags are stronger.
         config: the TOML file; without it ``feedmux.toml`` of the working directory, if there.
+        defaults: what a command has in the place of the settings' own.
 
     Raises:
         InvalidConfiguration: names everything that is wrong, not only the first.
     """
-    return build(read_layers(flags, pairs=pairs, config=config))
+    layers = read_layers(flags, pairs=pairs, config=config)
+    return build(layers if defaults is None else (*layers, defaults))
 
 
 def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
@@ -154,11 +160,12 @@ def read_layers(
     Raises:
         InvalidConfiguration: a file cannot be read.
     """
-    given = {_attribute(name): value for name, value in (flags or {}).items() if value is not None}
+    given = {rbac.attribute(name): value for name, value in (flags or {}).items() if value is not None}
+    environment = EnvSettingsSource(Settings, case_sensitive=False, env_ignore_empty=True)
     return (
-        Layer("flag", given),
+        Layer("flag", rbac.folded(given)),
         _set_layer(pairs or {}),
-        Layer("environment", EnvSettingsSource(Settings, case_sensitive=False, env_ignore_empty=True)()),
+        Layer("environment", _variables(environment)),
         Layer(ENV_FILE, _read_env_file(Path(ENV_FILE))),
         _read_toml(config),
     )
@@ -174,7 +181,11 @@ def build(layers: Sequence[Layer]) -> Settings:
     values: dict[str, Any] = {
         name: value for layer in reversed(layers) for name, value in layer.values.items() if name in known
     }
-    problems: list[InvalidSetting] = list(_unknown(layers, known))
+    roles, wrong = rbac.read(layers)
+    values.pop(rbac.FIELD, None)
+    if roles:
+        values[rbac.FIELD] = roles
+    problems: list[InvalidSetting] = [*_unknown(layers, known), *wrong]
     try:
         settings = Settings(**{name: _stripped(value) for name, value in values.items()})
     except ValidationError as error:
@@ -215,7 +226,7 @@ def plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return str(value)
+    return rbac.text(value) if isinstance(value, dict) else str(value)
 
 
 def notices(settings: Settings) -> tuple[str, ...]:
@@ -227,47 +238,20 @@ def notices(settings: Settings) -> tuple[str, ...]:
     ]
     used = venue_url(settings, settings.bybit_category)
     given = settings.bybit_ws_url
-    if "bybit_ws_url" in settings.model_fields_set and _is_bybit(given) and given != used:
+    if "bybit_ws_url" in settings.model_fields_set and is_bybit(given) and given != used:
         rule = f"BYBIT_TESTNET={plain(settings.bybit_testnet)} and BYBIT_CATEGORY={settings.bybit_category}"
         lines.append(f"BYBIT_WS_URL={given} gives way to {rule}: {used} is used")
     return tuple(lines)
 
 
-def venue_url(settings: Settings, market: str) -> str:
-    """Return where to connect for one of Bybit's markets.
-
-    A host that is not Bybit's is taken as it stands; only a last path segment that is a market
-    is replaced. Of Bybit's own URLs the domain alone counts (regional ones are kept on mainnet).
-
-    Args:
-        market: ``linear``, ``spot`` or ``inverse``.
-    """
-    parts = urlsplit(settings.bybit_ws_url)
-    if not _is_bybit(settings.bybit_ws_url):
-        head, _, last = parts.path.rpartition("/")
-        path = f"{head}/{market}" if last in get_args(Category) else parts.path
-        return urlunsplit(parts._replace(path=path))
-    domain = next(d for d in BYBIT_DOMAINS if _belongs(parts.hostname or "", d))
-    host = BYBIT_TESTNET_HOST if settings.bybit_testnet else f"stream.{domain}"
-    return f"wss://{host}/v5/public/{market}"
-
-
-def _is_bybit(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return any(_belongs(host, domain) for domain in BYBIT_DOMAINS)
-
-
-def _belongs(host: str, domain: str) -> bool:
-    return host == domain or host.endswith("." + domain)
-
-
-def _attribute(name: str) -> str:
-    return name.strip().lower().replace("-", "_")
-
-
 def _set_layer(pairs: Mapping[str, str]) -> Layer:
-    values = {_attribute(name): value for name, value in pairs.items()}
-    return Layer(SET, values, {_attribute(name): name.strip() for name in pairs})
+    values = {rbac.attribute(name): value for name, value in pairs.items()}
+    return Layer(SET, rbac.folded(values), {rbac.attribute(name): name.strip() for name in pairs})
+
+
+def _variables(source: EnvSettingsSource) -> dict[str, Any]:
+    """The settings in an environment, or in a file of one."""
+    return rbac.folded({**source(), **rbac.named(source.env_vars)})
 
 
 def _stripped(value: Any) -> Any:
@@ -276,14 +260,15 @@ def _stripped(value: Any) -> Any:
 
 def _read_env_file(path: Path) -> dict[str, Any]:
     try:
-        return DotEnvSettingsSource(
+        source = DotEnvSettingsSource(
             Settings,
             env_file=path,
             env_file_encoding="utf-8",
             case_sensitive=False,
             env_ignore_empty=True,
             dotenv_filtering="only_existing",
-        )()
+        )
+        return _variables(source)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(
             [InvalidSetting(ENV_FILE, str(path), f"a readable file ({error})")]
@@ -304,7 +289,7 @@ def _read_toml(config: Path | None) -> Layer:
         raise InvalidConfiguration(
             [InvalidSetting("--config", str(path), f"valid TOML ({error})")]
         ) from error
-    return Layer(str(path), {name.lower(): value for name, value in table.items()})
+    return Layer(str(path), rbac.folded({name.lower(): value for name, value in table.items()}))
 
 
 def _unknown(layers: Sequence[Layer], known: Mapping[str, FieldInfo]) -> Iterable[UnknownSetting]:
@@ -330,5 +315,7 @@ def _problem(name: str, field: FieldInfo, layers: Sequence[Layer], *, whole: boo
     value = field.default if layer is None else layer.values[name]
     if field.annotation is Secret and not isinstance(value, Secret):
         value = Secret(str(value))
+    elif isinstance(value, str):
+        value = _USER.sub("//***@", value)
     want = expected(field) if whole else TOGETHER[name]
     return InvalidSetting(layer.place(name) if layer else name.upper(), value, want)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from feedmux.app import rbac
 from feedmux.app.config import expected, plain
 from feedmux.app.secret import MASK, Secret
 from feedmux.app.section import note
@@ -87,10 +88,15 @@ def shown(name: str, settings: Settings) -> str:
     return (MASK if value else "") if isinstance(value, Secret) else plain(value)
 
 
+def title(name: str) -> str:
+    """Return a setting's name as pages show it."""
+    return rbac.TITLE if name == rbac.FIELD else name.upper()
+
+
 def _row(name: str, field: FieldInfo) -> str:
     default = shown(name, Settings())
     value = f"`{default}`" if default else ""
-    cells = (f"`{name.upper()}`", value, note(field, "unit"), expected(field), field.description or "")
+    cells = (f"`{title(name)}`", value, note(field, "unit"), expected(field), field.description or "")
     return "| " + " | ".join(cells) + " |\n"
 
 
@@ -100,6 +106,10 @@ def _lines(settings: Settings, assign: Callable[[str, object], str]) -> Iterator
         yield f"# {section.__doc__}"
         for name in section.model_fields:
             value = getattr(settings, name)
+            if isinstance(value, dict):
+                grants = [assign(rbac.BEGINNING + prefix, roles) for prefix, roles in value.items()]
+                yield from grants or [f"# {assign(rbac.TITLE.lower(), ())}"]
+                continue
             is_secret = isinstance(value, Secret)
             line = assign(name, shown(name, settings) if is_secret else value)
             yield line if value != getattr(defaults, name) and not is_secret else f"# {line}"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from feedmux.app import memory
+from feedmux.app import keys, memory
 from feedmux.app.census import Figures
 from feedmux.app.control import exactly
 from feedmux.app.descriptors import make_room
 from feedmux.app.feed_child import REPORTS_S, Send
 from feedmux.app.messages import BeginEdge, Part, Ready, Reload, Source, Whole
-from feedmux.app.settings import Settings
 from feedmux.app.wiring import EdgeParts, build_edge, shared_door
 from feedmux.model.errors import MalformedMessage
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
 
 
 class EdgeChild:
@@ -37,7 +39,7 @@ class EdgeChild:
         """Accept clients.
 
         Raises:
-            InvalidCertificate: the files of TLS cannot be used.
+            InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
         """
         if len(descriptors) < 2:
             exactly(descriptors, 2)
@@ -46,8 +48,12 @@ class EdgeChild:
         make_room(settings.max_clients_total, settings.max_half_open)
         door = shared_door(page, message.place)
         self._parts = build_edge(settings, loop=loop, door=door, whole=self._of_all)
-        await self._parts.server.start([socket.socket(fileno=descriptor) for descriptor in listeners])
-        self._tasks = [loop.create_task(self._report()), loop.create_task(memory.keep(self._stop))]
+        await self._parts.edge.server.start([socket.socket(fileno=descriptor) for descriptor in listeners])
+        self._tasks = [
+            loop.create_task(self._report()),
+            loop.create_task(memory.keep(self._stop)),
+            loop.create_task(keys.keep(settings, self._parts.edge.auth, self._stop)),
+        ]
         self._send(Ready(), ())
 
     async def take(self, message: Any, descriptors: list[int], /) -> None:
@@ -60,8 +66,9 @@ class EdgeChild:
         if isinstance(message, Whole):
             self._whole = message.figures
         elif isinstance(message, Reload):
-            if self._parts.server.tls is not None:
-                self._parts.server.tls.reload()
+            if self._parts.edge.server.tls is not None:
+                self._parts.edge.server.tls.reload()
+            self._parts.edge.grant(message.roles)
         else:
             raise MalformedMessage("control message", f"{type(message).__name__} is not for a worker")
 
@@ -71,9 +78,9 @@ class EdgeChild:
         if self._parts is None:
             return
         if is_orderly:
-            await self._parts.server.drain(self._settings.drain_grace, self._settings.drain_seconds)
+            await self._parts.edge.server.drain(self._settings.drain_grace, self._settings.drain_seconds)
         else:
-            await self._parts.server.stop()
+            await self._parts.edge.server.stop()
         self._parts.reader.close()
         for task in self._tasks:
             task.cancel()

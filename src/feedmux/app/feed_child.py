@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from feedmux.app.control import exactly
 from feedmux.app.messages import BeginFeed, Part, Reader, Ring
-from feedmux.app.settings import Settings
 from feedmux.app.wiring import build_feed
 from feedmux.model.errors import MalformedMessage
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
 
 REPORTS_S = 1.0
 """How often a child tells its parent what it has counted."""
@@ -42,7 +44,7 @@ class FeedChild:
         del message
         exactly(descriptors, 0)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(driver.run()) for driver in self._parts.drivers]
+        self._tasks = [loop.create_task(feed.run()) for feed in self._parts.feeds.all]
         self._tasks.append(loop.create_task(self._report()))
         self._send(Ring(), [self._parts.writer.descriptor])
 
@@ -57,8 +59,8 @@ class FeedChild:
     async def end(self, *, is_orderly: bool) -> None:
         """Give up the venues and the ring."""
         del is_orderly
-        for driver in self._parts.drivers:
-            driver.close()
+        for feed in self._parts.feeds.all:
+            feed.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

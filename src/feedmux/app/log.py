@@ -11,17 +11,11 @@ ENVIRONMENT is ``production`` and stderr is not a terminal.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import structlog
-from structlog.typing import EventDict, Processor
-
-from feedmux.app.settings import Settings
-
-FIRST = ("timestamp", "level", "logger", "message", "exception")
-"""The keys that begin a JSON line, in this order; fields follow."""
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
@@ -31,31 +25,19 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         settings: what to log and how.
         stream: where to; stderr without it.
     """
+    from feedmux.app import log_lines
+
     target = stream or sys.stderr
     as_json = writes_json(settings, terminal=target.isatty())
     output = logging.StreamHandler(target)
-    output.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *_facts()],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *(_json() if as_json else _readable(coloured=target.isatty())),
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [output]
-    root.setLevel("DEBUG" if settings.debug else settings.log_level)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_facts(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
+    output.setFormatter(log_lines.formatter(as_json=as_json, coloured=target.isatty()))
+    _send(output, settings)
+    log_lines.take_over()
+
+
+def configure_later(settings: Settings) -> None:
+    """Do so when there is a first line: a process that is waited for says nothing until it is there."""
+    _send(_FirstLine(settings), settings)
 
 
 def writes_json(settings: Settings, *, terminal: bool) -> bool:
@@ -65,42 +47,19 @@ def writes_json(settings: Settings, *, terminal: bool) -> bool:
     return settings.environment == "production" and not terminal
 
 
-def _facts() -> list[Processor]:
-    """Return what every record is given, ours or the standard library's."""
-    return [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+class _FirstLine(logging.Handler):
+    """Gives up its place when there is something to say."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def emit(self, record: logging.LogRecord) -> None:
+        configure(self._settings)
+        logging.getLogger().handle(record)
 
 
-def _json() -> list[Processor]:
-    return [
-        structlog.processors.format_exc_info,
-        structlog.processors.EventRenamer("message"),
-        _capital_level,
-        _in_order,
-        structlog.processors.JSONRenderer(ensure_ascii=False),
-    ]
-
-
-def _readable(*, coloured: bool) -> list[Processor]:
-    """Lay a line out for people. Tracebacks stay plain: a rich one would print local variables."""
-    return [
-        structlog.dev.ConsoleRenderer(
-            colors=coloured and not os.environ.get("NO_COLOR"),
-            exception_formatter=structlog.dev.plain_traceback,
-            pad_event_to=0,
-        )
-    ]
-
-
-def _capital_level(_logger: object, _method: str, event: EventDict) -> EventDict:
-    event["level"] = str(event["level"]).upper()
-    return event
-
-
-def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
-    first = {key: event.pop(key) for key in FIRST if key in event}
-    return first | dict(event)
+def _send(output: logging.Handler, settings: Settings) -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [output]
+    root.setLevel("DEBUG" if settings.debug else settings.log_level)

@@ -80,7 +80,13 @@ class Whole(msgspec.Struct, tag=True):
 
 
 class Reload(msgspec.Struct, tag=True):
-    """Read the certificate again."""
+    """Read the certificate again, and let other roles open prefixes.
+
+    Args:
+        roles: of every prefix.
+    """
+
+    roles: dict[str, tuple[str, ...]] = {}
 
 
 class Leave(msgspec.Struct, tag=True):

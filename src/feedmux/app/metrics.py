@@ -1,14 +1,12 @@
-"""Turn statistics into what ``/health``, ``/stats`` and ``/metrics`` answer."""
+"""Turn statistics into what ``/health`` and ``/stats`` answer; what ``/metrics`` says about which of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
-
+from feedmux import __version__
 from feedmux.core.stats import Histogram
 from feedmux.model.topic import place_name
 
@@ -17,6 +15,9 @@ DOWN_AFTER_S = 60.0
 
 SLOW = "4008"
 """The close code of a client that was too slow."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""What :func:`prometheus` writes."""
 
 COUNTERS = {
     "clients_lifetime": "Clients that were admitted since the start",
@@ -62,6 +63,8 @@ class Snapshot(NamedTuple):
         latency: histograms of what passed through.
         feeds: of each venue's feed.
         states: how many held topics there are, by state.
+        process: see :mod:`feedmux.app.process`.
+        subscriptions: see :mod:`feedmux.app.subscriptions`; None where there is no RabbitMQ.
     """
 
     server: Mapping[str, Any]
@@ -69,6 +72,19 @@ class Snapshot(NamedTuple):
     latency: Mapping[str, Any]
     feeds: Sequence[Mapping[str, Any]]
     states: Mapping[str, int]
+    process: Mapping[str, Any] = MappingProxyType({})
+    subscriptions: Mapping[str, Mapping[str, int]] | None = None
+
+
+def about(brand: str) -> dict[str, str]:
+    """Return what this is and where to go on, for whoever opens the root in a browser."""
+    return {
+        "name": f"{brand.capitalize()} Futures WebSocket",
+        "version": __version__,
+        "websocket": "/ws",
+        "health": "/health",
+        "ready": "/ready",
+    }
 
 
 def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
@@ -78,7 +94,7 @@ def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
         The HTTP status, 503 only when the node cannot do its job, and the body.
     """
     reasons = list(_reasons(now))
-    gone = [feed for feed in now.feeds if _down_for(feed) >= DOWN_AFTER_S]
+    gone = [feed for feed in now.feeds if down_for(feed) >= DOWN_AFTER_S]
     unable = bool(now.server["draining"]) or (bool(gone) and len(gone) == len(now.feeds))
     body = {
         "status": "degraded" if reasons else "healthy",
@@ -86,7 +102,7 @@ def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
         "pubsub_listener": "ok",
         "connections": now.server["clients"],
         "reasons": reasons,
-        "venues": {_name(feed): _venue(feed) for feed in now.feeds},
+        "venues": {venue_name(feed): _venue(feed) for feed in now.feeds},
     }
     return (503 if unable else 200), body
 
@@ -115,85 +131,22 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
             "waiting_bytes": server["waiting_bytes"],
             "gaps_sent": server["gaps_sent"],
             "lost": server["lost"],
-            "closed": _slow_closes(now),
+            "closed": slow_closes(now),
         },
-        "seconds": {name: _percentiles(histogram) for name, histogram in _histograms(now)},
+        "seconds": {name: _percentiles(histogram) for name, histogram in histograms(now)},
         "closed_by_code": server["closed_by_code"],
+        "refused_by_status": server["refused_by_status"],
         "handshakes": {key: server[key] for key in HANDSHAKES},
         "topics_by_state": dict(now.states),
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
     }
 
 
-def prometheus(now: Snapshot) -> bytes:
-    """The body of ``/metrics``: Prometheus' text format, version 0.0.4."""
-    registry = CollectorRegistry()
-    registry.register(_Collector(now))
-    return generate_latest(registry)
-
-
-class _Collector(Collector):
-    def __init__(self, now: Snapshot) -> None:
-        self._now = now
-
-    def collect(self) -> Iterator[Metric]:
-        for name, text in COUNTERS.items():
-            yield CounterMetricFamily(f"feedmux_{name}", text, value=self._now.server.get(name, 0))
-        for name, text in GAUGES.items():
-            yield GaugeMetricFamily(f"feedmux_{name}", text, value=self._now.server[name])
-        paces = GaugeMetricFamily(
-            "feedmux_clients_by_pace", "Clients, by how they take what they are sent", labels=["pace"]
-        )
-        for pace, count in self._now.server["clients_by_pace"].items():
-            paces.add_metric([pace], count)
-        yield paces
-        slow = "Clients that were closed because they read too slowly"
-        yield CounterMetricFamily("feedmux_slow_closes", slow, value=_slow_closes(self._now))
-        closed = CounterMetricFamily(
-            "feedmux_closed", "Clients that were closed, by close code", labels=["code"]
-        )
-        for code, count in self._now.server["closed_by_code"].items():
-            closed.add_metric([code], count)
-        yield closed
-        states = GaugeMetricFamily("feedmux_topics", "Held topics, by state", labels=["state"])
-        for state, count in self._now.states.items():
-            states.add_metric([state], count)
-        yield states
-        yield from self._feeds()
-        for name, histogram in _histograms(self._now):
-            yield _family(f"feedmux_{name}_seconds", HISTOGRAMS[name], histogram)
-
-    def _feeds(self) -> Iterator[Metric]:
-        feeds = {_name(feed): feed for feed in self._now.feeds}
-        up = GaugeMetricFamily("feedmux_venue_up", "Whether every link to a venue is open", labels=["venue"])
-        age = GaugeMetricFamily(
-            "feedmux_venue_last_message_age_seconds", "Time since a venue's last message", labels=["venue"]
-        )
-        for venue, feed in feeds.items():
-            up.add_metric([venue], int(_down_for(feed) == 0))
-            if (seconds := _last_message_ago(feed)) is not None:
-                age.add_metric([venue], seconds)
-        yield up
-        yield age
-        for name, (key, text) in VENUE_COUNTERS.items():
-            counter = CounterMetricFamily(f"feedmux_venue_{name}", text, labels=["venue"])
-            for venue, feed in feeds.items():
-                counter.add_metric([venue], feed[key])
-            yield counter
-
-
-def _histograms(now: Snapshot) -> Iterator[tuple[str, Histogram]]:
+def histograms(now: Snapshot) -> Iterator[tuple[str, Histogram]]:
+    """Return each histogram by its name."""
     plain = {**now.latency, **now.server}
     for name in HISTOGRAMS:
         yield name, Histogram.from_plain(plain[name])
-
-
-def _family(name: str, text: str, histogram: Histogram) -> Metric:
-    """A histogram for Prometheus, whose buckets count what is not above their bounds: off by 1 ns."""
-    below = zip(BOUNDS_NS, histogram.below(*BOUNDS_NS), strict=True)
-    buckets: list[tuple[str, float]] = [(repr(bound / 1e9), count) for bound, count in below]
-    buckets.append(("+Inf", histogram.count))
-    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum / 1e9)
 
 
 def _percentiles(histogram: Histogram) -> dict[str, Any]:
@@ -205,7 +158,8 @@ def _percentiles(histogram: Histogram) -> dict[str, Any]:
     }
 
 
-def _slow_closes(now: Snapshot) -> int:
+def slow_closes(now: Snapshot) -> int:
+    """Return how many clients were closed because they were too slow."""
     return int(now.server["closed_by_code"].get(SLOW, 0))
 
 
@@ -213,15 +167,16 @@ def _reasons(now: Snapshot) -> Iterable[str]:
     if now.server["draining"]:
         yield "draining: new clients are turned away"
     for feed in now.feeds:
-        down = _down_for(feed)
+        down = down_for(feed)
         if down:
-            yield f"{_name(feed)}: no connection for {down:.0f} s"
+            yield f"{venue_name(feed)}: no connection for {down:.0f} s"
     stale = now.states.get("stale", 0)
     if stale:
         yield f"{stale} topics are stale"
 
 
-def _name(feed: Mapping[str, Any]) -> str:
+def venue_name(feed: Mapping[str, Any]) -> str:
+    """Return the name of a feed's venue and market."""
     return place_name(feed["venue"], feed["market"])
 
 
@@ -230,19 +185,21 @@ def _market(feed: Mapping[str, Any]) -> str:
     return str(feed["market"] or feed["venue"])
 
 
-def _down_for(feed: Mapping[str, Any]) -> float:
+def down_for(feed: Mapping[str, Any]) -> float:
+    """Return for how many seconds the worst of its links is down; 0 when all are up."""
     return max((link["down_for"] for link in feed["links"]), default=0.0)
 
 
-def _last_message_ago(feed: Mapping[str, Any]) -> float | None:
+def last_message_ago(feed: Mapping[str, Any]) -> float | None:
+    """Return the seconds since its venue's last message; None when there was none."""
     ages = [link["last_message_ago"] for link in feed["links"] if link["last_message_ago"] is not None]
     return round(min(ages), 3) if ages else None
 
 
 def _venue(feed: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "state": "disconnected" if _down_for(feed) else "connected",
-        "last_message_ago": _last_message_ago(feed),
+        "state": "disconnected" if down_for(feed) else "connected",
+        "last_message_ago": last_message_ago(feed),
     }
 
 
@@ -254,5 +211,5 @@ def _upstream(feed: Mapping[str, Any]) -> dict[str, Any]:
         "subscribed_count": sum(link["subscribed_count"] for link in links),
         "messages_received": feed["messages"],
         "reconnect_count": feed["cuts"],
-        "last_message_ago": _last_message_ago(feed),
+        "last_message_ago": last_message_ago(feed),
     }

@@ -12,7 +12,7 @@ from functools import partial
 
 import uvloop
 
-from feedmux.app import memory
+from feedmux.app import keys, memory
 from feedmux.app.descriptors import make_room
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
@@ -28,7 +28,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         CannotListen: the address is taken, or not ours.
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     work = serve(settings) if settings.workers == 1 else serve_with_workers(settings)
     factory = uvloop.new_event_loop if settings.uvloop else asyncio.new_event_loop
@@ -50,14 +50,15 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
     memory.calm_collector()
     make_room(settings.max_clients_total, settings.max_half_open)
     gateway = build(settings, loop=asyncio.get_running_loop())
-    await gateway.server.start()
-    scheme = "ws" if gateway.server.tls is None else "wss"
+    await gateway.edge.server.start()
+    scheme = "ws" if gateway.edge.server.tls is None else "wss"
     with _signals_set(stop, None if beside is not None else partial(_reload, gateway)):
         async with asyncio.TaskGroup() as tasks:
-            for driver in gateway.drivers:
-                tasks.create_task(driver.run())
+            for feed in gateway.feeds.all:
+                tasks.create_task(feed.run())
             tasks.create_task(memory.keep(stop))
-            log.info("Listening on %s://%s:%d/ws", scheme, settings.host, gateway.server.port)
+            tasks.create_task(keys.keep(settings, gateway.edge.auth, stop))
+            log.info("Listening on %s://%s:%d/ws", scheme, settings.host, gateway.edge.server.port)
             companion = tasks.create_task(beside(stop)) if beside is not None else None
             await stop.wait()
             if companion is not None:
@@ -76,10 +77,10 @@ async def serve_with_workers(settings: Settings) -> None:
 
 
 async def _end(gateway: Gateway, settings: Settings) -> None:
-    log.info("Going away: %d clients are sent away", gateway.server.clients)
-    await gateway.server.drain(settings.drain_grace, settings.drain_seconds)
-    for driver in gateway.drivers:
-        driver.close()
+    log.info("Going away: %d clients are sent away", gateway.edge.server.clients)
+    await gateway.edge.server.drain(settings.drain_grace, settings.drain_seconds)
+    for feed in gateway.feeds.all:
+        feed.close()
 
 
 @contextlib.contextmanager
@@ -105,7 +106,7 @@ def _signalled(stop: asyncio.Event, number: int) -> None:
 
 
 def _reload(gateway: Gateway) -> None:
-    if gateway.server.tls is None:
+    if gateway.edge.server.tls is None:
         log.info("SIGHUP changes nothing: there is no TLS certificate to read again")
     else:
-        gateway.server.tls.reload()
+        gateway.edge.server.tls.reload()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import CoreSchema, core_schema
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 MASK = "***"
 
@@ -41,5 +42,7 @@ class Secret:
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _next: Callable[[Any], CoreSchema]) -> CoreSchema:
         """Tell pydantic to take a text, or a Secret as it is."""
+        from pydantic_core import core_schema
+
         from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
         return core_schema.union_schema([core_schema.is_instance_schema(cls), from_text])

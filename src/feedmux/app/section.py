@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from feedmux.app.secret import Secret
+from feedmux.core import origin
+from feedmux.model.errors import InvalidSetting
 
 
 def key(
@@ -56,6 +58,14 @@ def _redis_url(secret: Secret) -> Secret:
     return secret
 
 
+def _origin(text: str) -> str:
+    try:
+        origin.entry(text)
+    except InvalidSetting as error:
+        raise ValueError("no origin") from error
+    return text
+
+
 def split(value: object) -> object:
     """Read ``a, b`` as two items; a list stays what it is."""
     if isinstance(value, str):
@@ -73,6 +83,12 @@ def upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def level(value: object) -> object:
+    """Read the name of a log level, in the words of other programs too."""
+    word = upper(value)
+    return _LEVELS.get(word, word) if isinstance(word, str) else word
+
+
 def lower(value: object) -> object:
     """Read a text in small letters."""
     return value.strip().lower() if isinstance(value, str) else value
@@ -86,7 +102,18 @@ def _power_of_two(value: int) -> int:
 
 PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
 Url = Annotated[str, AfterValidator(_websocket_url)]
+Origin = Annotated[str, AfterValidator(_origin)]
 RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
+
+
+_LEVELS = {
+    "WARN": "WARNING",
+    "TRACE": "DEBUG",
+    "FATAL": "CRITICAL",
+    "PANIC": "CRITICAL",
+    "DISABLED": "CRITICAL",
+}
+"""Names that zerolog has; what it disables, we keep for defects."""
 
 
 class Section(BaseSettings):

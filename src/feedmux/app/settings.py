@@ -9,27 +9,23 @@ is the defaults, whatever the environment says.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import BeforeValidator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
+from feedmux.app.authentication import Authentication
+from feedmux.app.broker import Broker
+from feedmux.app.markets import Deribit, Upstream
 from feedmux.app.secret import Secret
-from feedmux.app.section import PowerOfTwo, RedisUrl, Section, Url, auto, key, lower, split, upper
+from feedmux.app.section import Origin, PowerOfTwo, RedisUrl, Section, auto, key, level, lower, split
+from feedmux.core import origin
 
-Category = Literal["linear", "spot", "inverse"]
+Dialect = Literal["op", "rango"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse", "deribit"]
 
 NO_CLUSTER = "clustering is not available in this version; one node serves by itself"
-
-
-def _without_repeats(names: tuple[VenueName, ...]) -> tuple[VenueName, ...]:
-    return tuple(dict.fromkeys(names))
-
-
-Venues = Annotated[tuple[VenueName, ...], NoDecode, BeforeValidator(split), AfterValidator(_without_repeats)]
 
 
 class Server(Section):
@@ -44,6 +40,11 @@ class Server(Section):
         "First word of every stream name, and the `source` of every message.",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
         expected="1 to 32 of a-z, 0-9, _ and -",
+    )
+    dialect: Annotated[Dialect, BeforeValidator(lower)] = key(
+        "op",
+        "What is spoken on paths that have no meaning: `rango` speaks Rango's protocol there, and `op`"
+        " answers 404.",
     )
     environment: str = key(
         "production",
@@ -87,6 +88,17 @@ class Security(Section):
     tls_key_password: Secret = key(Secret(""), "Password of TLS_KEY, if it is encrypted.")
 
 
+class Browsers(Section):
+    """Browsers"""
+
+    api_cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(split)] = key(
+        (),
+        "Web pages that may open WebSockets; empty: on /ws all may, and where Rango's protocol is spoken"
+        " those whose host is the one they connect to.",
+        expected=origin.EXPECTED,
+    )
+
+
 class Clients(Section):
     """Clients and their limits"""
 
@@ -109,6 +121,12 @@ class Clients(Section):
     )
     client_max_message_bytes: int = key(
         1_048_576, "The longest message that a client may send.", between=(1024, 1 << 30), unit="bytes"
+    )
+    rango_max_message_bytes: int = key(
+        65_536,
+        "The longest message that a client of Rango's protocol may send.",
+        between=(512, 1 << 30),
+        unit="bytes",
     )
     fanout_callback_timeout: float = key(
         5.0,
@@ -169,119 +187,6 @@ class Clients(Section):
     )
 
 
-class Upstream(Section):
-    """Venues"""
-
-    bybit_category: Annotated[Category, BeforeValidator(lower)] = key(
-        "linear", "The Bybit market that VENUES defaults to."
-    )
-    venues: Venues = key(
-        about="The markets that are served, separated by commas; plain arguments mean the first one.",
-        default_factory=lambda data: (f"bybit.{data.get('bybit_category', 'linear')}",),
-        min_length=1,
-        expected="names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
-    )
-    bybit_ws_url: Url = key(
-        "wss://stream.bybit.com/v5/public/linear",
-        "Where Bybit is; of its own URLs BYBIT_TESTNET and the market decide host and path, "
-        "any other URL, a simulator's say, is used.",
-        expected="a URL that begins with ws:// or wss://",
-    )
-    bybit_testnet: bool = key(False, "Use Bybit's testnet.")
-    bybit_connect_timeout: float = key(
-        10.0, "How long connecting to Bybit may take.", between=(0.1, 300), unit="s"
-    )
-    bybit_max_symbols_per_subscription: int = key(
-        10, "How many topics one request to Bybit names at most.", between=(1, 500)
-    )
-    bybit_max_symbols_per_connection: int = key(
-        500,
-        "Does nothing: what a connection carries is limited by characters, as Bybit counts.",
-        between=(1, 1_000_000),
-        idle="a connection to Bybit is limited by the characters of its topics, as Bybit counts",
-    )
-    bybit_request_rate: float = key(
-        100.0, "How many requests one connection sends to Bybit.", between=(0.1, 10000), unit="1/s"
-    )
-    bybit_reconnect_delay_initial: float = key(
-        1.0, "How long the first wait before a new connection may last.", between=(0.01, 3600), unit="s"
-    )
-    bybit_reconnect_delay_max: float = key(
-        60.0,
-        "How long a wait before a new connection may last at most; not below the initial one.",
-        between=(0.01, 3600),
-        unit="s",
-    )
-    bybit_reconnect_delay_multiplier: float = key(
-        2.0, "By how much the wait grows with every failure.", between=(1, 10)
-    )
-    bybit_ping_interval: float = key(20.0, "How often Bybit is pinged.", between=(0.1, 300), unit="s")
-    bybit_ping_timeout: float = key(
-        10.0, "How long Bybit may take to answer a ping.", between=(0.1, 300), unit="s"
-    )
-    ticker_silence: float = key(
-        30.0, "After how long without news a ticker is marked stale.", between=(1, 86400), unit="s"
-    )
-    kline_silence: float = key(
-        75.0, "After how long without news a candle is marked stale.", between=(1, 86400), unit="s"
-    )
-    unsubscribe_linger: float = key(
-        5.0,
-        "How long a topic stays subscribed at the venue after its last reader left.",
-        between=(0, 3600),
-        unit="s",
-    )
-    refused_memory: float = key(
-        60.0,
-        "How long a refusal of the venue is believed before it is asked again.",
-        between=(0, 86400),
-        unit="s",
-    )
-
-
-class Deribit(Section):
-    """Deribit"""
-
-    deribit_ws_url: Url = key(
-        "wss://www.deribit.com/ws/api/v2",
-        "Where Deribit is; `wss://test.deribit.com/ws/api/v2` is its testnet.",
-        expected="a URL that begins with ws:// or wss://",
-    )
-    deribit_connect_timeout: float = key(
-        10.0, "How long connecting to Deribit may take.", between=(0.1, 300), unit="s"
-    )
-    deribit_max_channels_per_subscription: int = key(
-        500, "How many channels one request to Deribit names at most.", between=(1, 500)
-    )
-    deribit_request_rate: float = key(
-        3.3,
-        "How many requests one connection sends to Deribit; less, where several programs share an address.",
-        between=(0.1, 3.3),
-        unit="1/s",
-    )
-    deribit_reconnect_delay_initial: float = key(
-        1.0, "How long the first wait before a new connection may last.", between=(0.01, 3600), unit="s"
-    )
-    deribit_reconnect_delay_max: float = key(
-        60.0,
-        "How long a wait before a new connection may last at most; not below the initial one.",
-        between=(0.01, 3600),
-        unit="s",
-    )
-    deribit_reconnect_delay_multiplier: float = key(
-        2.0, "By how much the wait grows with every failure.", between=(1, 10)
-    )
-    deribit_ping_interval: float = key(
-        20.0,
-        "How often Deribit is asked for a sign of life, by `public/test`.",
-        between=(0.1, 300),
-        unit="s",
-    )
-    deribit_ping_timeout: float = key(
-        10.0, "How long Deribit may take to answer that.", between=(0.1, 300), unit="s"
-    )
-
-
 class Processes(Section):
     """Processes"""
 
@@ -302,7 +207,7 @@ class Processes(Section):
 class Logging(Section):
     """Log"""
 
-    log_level: Annotated[LogLevel, BeforeValidator(upper)] = key("INFO", "The least level that is logged.")
+    log_level: Annotated[LogLevel, BeforeValidator(level)] = key("INFO", "The least level that is logged.")
     log_json: Annotated[bool | None, BeforeValidator(auto)] = key(
         None,
         "Whether log lines are JSON; `auto`: if ENVIRONMENT is `production` and stderr is not a terminal.",
@@ -334,11 +239,33 @@ class Cluster(Section):
 
 
 SECTIONS: tuple[type[Section], ...] = (
-    Server, Security, Clients, Processes, Upstream, Deribit, Logging, Cluster
-)  # fmt: skip
+    Server,
+    Security,
+    Browsers,
+    Authentication,
+    Clients,
+    Processes,
+    Upstream,
+    Deribit,
+    Broker,
+    Logging,
+    Cluster,
+)
 
 
-class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Security, Server):
+class Settings(
+    Cluster,
+    Logging,
+    Broker,
+    Deribit,
+    Upstream,
+    Processes,
+    Clients,
+    Authentication,
+    Browsers,
+    Security,
+    Server,
+):
     """Every setting of a gateway, as flat attributes; frozen."""
 
     @model_validator(mode="after")
@@ -350,16 +277,16 @@ class Settings(Cluster, Logging, Deribit, Upstream, Processes, Clients, Security
         return self
 
     @model_validator(mode="after")
+    def _something_is_served(self) -> Self:
+        if not (self.venues or self.rabbitmq_host or self.rabbitmq_url):
+            raise ValueError("venues")
+        return self
+
+    @model_validator(mode="after")
     def _certificate_and_key_come_together(self) -> Self:
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_key" if self.tls_cert else "tls_cert")
         return self
-
-
-def plain(settings: Settings) -> dict[str, Any]:
-    """Return every setting as a value that travels, secrets revealed: for our own processes only."""
-    values = settings.model_dump()
-    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in values.items()}
 
 
 def fields() -> dict[str, FieldInfo]:

@@ -3,50 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from feedmux import __version__
 from feedmux._native.outbox import TopicRow
-from feedmux._native.text import MergedText, ObjectText, data_frame
-from feedmux.app import census, metrics
+from feedmux._native.text import data_frame
+from feedmux.app import process, subscriptions, terms
+from feedmux.app.bybit_url import venue_url
 from feedmux.app.census import Figures
-from feedmux.app.config import venue_url
-from feedmux.app.settings import Settings
+from feedmux.app.keys import local_keys
+from feedmux.app.pages import Page, pages
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.shm_road import make_road
-from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
 from feedmux.client.settings import LinkConfig
-from feedmux.client.user import CarrierUser
 from feedmux.core import latency as latency_figures
 from feedmux.core import stats
+from feedmux.core.access import Access
+from feedmux.core.increments import ObjectLimits, Stored, sequence_of
 from feedmux.core.latency import Latency
-from feedmux.core.outbox import OutboxLimits
+from feedmux.core.origin import Origins
 from feedmux.edge import house
+from feedmux.edge.dialogue import Peer
 from feedmux.edge.door import Door, make_counts, shared_door
+from feedmux.edge.endpoint import Endpoint
+from feedmux.edge.gate import Gate
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
+from feedmux.edge.rango_paths import Paths, rango_paths
+from feedmux.edge.rango_session import RangoSession, Surroundings, serve
 from feedmux.edge.server import Server, listen_for
-from feedmux.edge.session import Peer, Rules, Session
+from feedmux.edge.session import Rules, Session
 from feedmux.edge.tls import Tls, TlsFiles
-from feedmux.feed.driver import Driver, DriverConfig
+from feedmux.feed import market as markets
+from feedmux.feed.driver import Driver
+from feedmux.feed.market import Market
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Sources
-from feedmux.feed.writer import MakeMerge
 from feedmux.hub.hub import Hub
-from feedmux.model.ports import Clock, Outlet, Publisher
-from feedmux.model.venue import Venue
-from feedmux.venue import deribit
-from feedmux.venue.bybit import INTERVALS, Bybit
-from feedmux.venue.bybit_data import TICKER_PLAN
-from feedmux.wire.place import Place, Places
+from feedmux.model.ports import Clock, Outlet, Publisher, Source
+from feedmux.wire.place import Places
+from feedmux.wire.rango_format import RangoFormat
+from feedmux.wire.rango_topic import VENUE as BROKER
+from feedmux.wire.rango_topic import route
 from feedmux.wire.stream import StreamFormat
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
+    from feedmux.edge.auth import Authenticator
+    from feedmux.feed.rabbitmq import RabbitMq
 
 __all__ = ["build", "build_edge", "build_feed", "listen_for", "make_counts", "make_road", "shared_door"]
 
@@ -54,63 +63,92 @@ RULES: Final[stats.Rules] = {
     "server": house.RULES,
     "latency": latency_figures.RULES,
     "feeds": stats.Rule.JOIN,
+    "brokers": stats.Rule.JOIN,
+    "process": process.RULES,
 }
 """How the figures of several processes add up."""
 
-LABELS = {"linear": "futures", "spot": "spot", "inverse": "inverse"}
-"""The word that stands for a Bybit market in stream names."""
+
+class Feeds(NamedTuple):
+    """Where data comes from.
+
+    Args:
+        drivers: of the venues' markets, by venue and market.
+        broker: of RabbitMQ; None: it is not asked.
+    """
+
+    drivers: dict[tuple[str, str], Driver]
+    broker: RabbitMq | None
+
+    @property
+    def all(self) -> tuple[Driver | RabbitMq, ...]:
+        """Each of them is run, and closed in the end."""
+        return (*self.drivers.values(), *([self.broker] if self.broker is not None else ()))
+
+    def source(self) -> Source:
+        """All of them as one."""
+        broker = {(BROKER, ""): self.broker} if self.broker is not None else {}
+        return Sources({**self.drivers, **broker})
+
+    def figures(self) -> Figures:
+        """What they count."""
+        found = {"feeds": [driver.statistics() for driver in self.drivers.values()]}
+        return found if self.broker is None else {**found, "brokers": [self.broker.statistics()]}
+
+
+class Edge(NamedTuple):
+    """What serves clients.
+
+    Args:
+        server: all of them.
+        auth: says who they are; None: nobody is asked.
+        rango: what the sessions of Rango's dialect share.
+    """
+
+    server: Server
+    auth: Authenticator | None
+    rango: Surroundings | None
+
+    def grant(self, roles: Mapping[str, Collection[str]]) -> None:
+        """Let these roles open prefixes from now on; a stream that its reader may not have any more ends."""
+        if self.rango is None:
+            return
+        self.rango.access = Access.of(roles)
+        for guest in list(self.server.house.guests):
+            if isinstance(guest.session, RangoSession):
+                guest.session.recheck()
 
 
 class Gateway(NamedTuple):
     """A gateway's parts, connected and not started."""
 
-    server: Server
+    edge: Edge
     hub: Hub
     latency: Latency
-    drivers: tuple[Driver, ...]
-
-
-class Served(NamedTuple):
-    """One venue and market as a gateway serves it.
-
-    Args:
-        venue: its codec.
-        place: how users name it.
-        url: where it is.
-        link: how its connections behave.
-        shard: what is expected of them.
-        merging: what merges and writes a ticker that comes in parts; the codec writes it if absent.
-    """
-
-    venue: Venue
-    place: Place
-    url: str
-    link: LinkConfig
-    shard: ShardConfig
-    merging: MakeMerge | None = None
+    feeds: Feeds
 
 
 class FeedParts(NamedTuple):
     """The parts of a feed process, connected and not started."""
 
     writer: ShmWriter
-    drivers: tuple[Driver, ...]
+    feeds: Feeds
 
     def figures(self) -> Figures:
         """What it counts."""
-        return {"feeds": [driver.statistics() for driver in self.drivers]}
+        return {**self.feeds.figures(), "process": process.figures()}
 
 
 class EdgeParts(NamedTuple):
     """The parts of an edge process, connected and not started.
 
     Args:
-        server: its clients.
+        edge: its clients.
         reader: its end of the bus.
         figures: what it counts itself.
     """
 
-    server: Server
+    edge: Edge
     reader: ShmReader
     figures: Callable[[], Figures]
 
@@ -123,21 +161,19 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """Connect venues, bus, hub and edge as ``settings`` say, all in this process.
 
     Raises:
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     bus = InprocBus()
-    drivers = _drivers(settings, bus)
-    bus.serve(Sources(drivers))
+    feeds = _feeds(settings, bus)
+    bus.serve(feeds.source())
     hub, latency = _hub(loop)
     hub.connect(bus.reader("hub", hub))
-    feeds = tuple(drivers.values())
 
     def figures() -> Figures:
-        feed = {"feeds": [driver.statistics() for driver in feeds]}
-        return {**_edge_figures(server, hub, latency), **feed}
+        return {**_edge_figures(settings, edge.server, hub, latency), **feeds.figures()}
 
-    server = _server(settings, hub, latency, figures, loop=loop)
-    return Gateway(server, hub, latency, feeds)
+    edge = _edge(settings, hub, latency, figures, loop=loop)
+    return Gateway(edge, hub, latency, feeds)
 
 
 def build_feed(settings: Settings) -> FeedParts:
@@ -147,9 +183,9 @@ def build_feed(settings: Settings) -> FeedParts:
         NoMemory: the system does not lend enough for the ring.
     """
     writer = ShmWriter(capacity=settings.shm_ring_bytes)
-    drivers = _drivers(settings, writer)
-    writer.serve(Sources(drivers))
-    return FeedParts(writer, tuple(drivers.values()))
+    feeds = _feeds(settings, writer)
+    writer.serve(feeds.source())
+    return FeedParts(writer, feeds)
 
 
 def build_edge(
@@ -168,33 +204,59 @@ def build_edge(
         whole: of our own figures makes those of the whole gateway.
 
     Raises:
-        InvalidCertificate: the files of TLS cannot be used.
+        InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     hub, latency = _hub(loop)
     reader = ShmReader(hub)
     hub.connect(reader)
 
     def figures() -> Figures:
-        return _edge_figures(server, hub, latency)
+        return _edge_figures(settings, edge.server, hub, latency)
 
-    server = _server(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door)
-    return EdgeParts(server, reader, figures)
+    edge = _edge(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door)
+    return EdgeParts(edge, reader, figures)
 
 
-def _drivers(settings: Settings, publisher: Publisher) -> dict[tuple[str, str], Driver]:
+def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
     clock = SystemClock()
-    served = [_served(settings, name) for name in settings.venues]
-    return {(one.place.venue, one.place.market): _driver(settings, one, publisher, clock) for one in served}
+    waits = {"linger_s": settings.unsubscribe_linger, "refused_memory_s": settings.refused_memory}
+    served = [_market(settings, name) for name in settings.venues]
+    drivers = {
+        (one.place.venue, one.place.market): markets.driver(one, publisher, clock, **waits) for one in served
+    }
+    return Feeds(drivers, _broker(settings, publisher, clock) if terms.asks_broker(settings) else None)
 
 
-def _edge_figures(server: Server, hub: Hub, latency: Latency) -> Figures:
+def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
+    from feedmux.feed.broker import BrokerConfig
+    from feedmux.feed.rabbitmq import RabbitMq
+    from feedmux.feed.relay import RelayLimits
+    from feedmux.feed.stream import ObjectRules, unnumbered
+
+    limits = ObjectLimits(increments=settings.object_increments, bytes=settings.object_bytes)
+    is_checked = settings.rabbitmq_sequences == "check"
+    return RabbitMq(
+        publisher,
+        BrokerConfig(**terms.broker(settings)),
+        route=route,
+        rules=ObjectRules(make=lambda: Stored(limits), sequence_of=sequence_of if is_checked else unnumbered),
+        limits=RelayLimits(**terms.relay(settings)),
+        clock=clock,
+    )
+
+
+def _edge_figures(settings: Settings, server: Server, hub: Hub, latency: Latency) -> Figures:
     states = Counter(str(state or "pending") for state in hub.topics().values())
-    return {
+    figures = {
         "server": server.statistics(),
         "hub": hub.statistics(),
         "latency": latency.statistics(),
         "states": dict(states),
+        "process": process.figures(),
     }
+    if not terms.asks_broker(settings):
+        return figures
+    return {**figures, "subscriptions": subscriptions.count(hub.readers(), BROKER)}
 
 
 def _hub(loop: asyncio.AbstractEventLoop) -> tuple[Hub, Latency]:
@@ -202,7 +264,7 @@ def _hub(loop: asyncio.AbstractEventLoop) -> tuple[Hub, Latency]:
     return Hub(TopicRow, SystemClock(), loop.call_later, latency=latency), latency
 
 
-def _server(
+def _edge(
     settings: Settings,
     hub: Hub,
     latency: Latency,
@@ -210,20 +272,17 @@ def _server(
     *,
     loop: asyncio.AbstractEventLoop,
     door: Door | None = None,
-) -> Server:
+) -> Edge:
     """The edge of a hub; ``figures`` are those of the whole gateway."""
     clock = SystemClock()
-    places = Places(settings.brand, [_served(settings, name).place for name in settings.venues])
-    layout = stream_format(places, statuses=settings.status_messages)
-    rules = _rules(settings)
-
-    def make_session(peer: Peer, outlet: Outlet) -> Session:
-        return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
-
     routes: dict[str, Route] = {}
+    auth = authenticator(settings)
+    shared = _surroundings(settings, hub, auth, clock) if terms.asks_broker(settings) else None
+    paths = _paths(settings, hub, clock, auth, shared)
     house = House(
         server_config(settings),
-        make_session=make_session,
+        endpoints=paths.endpoints,
+        catch_all=paths.catch_all,
         routes=routes,
         clock=clock,
         loop=loop,
@@ -231,8 +290,54 @@ def _server(
         door=door,
     )
     server = Server(house, tls(settings))
-    routes.update(_routes(server, figures, settings))
-    return server
+    found = pages(settings, figures, lambda: server.draining)
+    routes.update({path: _route(page) for path, page in found.items()})
+    return Edge(server, auth, shared)
+
+
+def _paths(
+    settings: Settings, hub: Hub, clock: Clock, auth: Authenticator | None, shared: Surroundings | None
+) -> Paths:
+    """What is spoken where."""
+    ws = {"/ws": _ws(settings, hub, clock)}
+    if shared is None:
+        return Paths(ws)
+
+    paths = rango_paths(
+        partial(serve, shared),
+        origins=Origins(settings.api_cors_origins),
+        identify=None if auth is None else auth.admit,
+        max_message_bytes=settings.rango_max_message_bytes,
+        is_everywhere=settings.dialect == "rango",
+    )
+    return Paths({**paths.endpoints, **ws}, paths.catch_all)
+
+
+def _surroundings(settings: Settings, hub: Hub, auth: Authenticator | None, clock: Clock) -> Surroundings:
+    """What the sessions of Rango's dialect share."""
+    return Surroundings(
+        hub=hub,
+        layout=RangoFormat(statuses=settings.status_messages),
+        access=Access.of(settings.rango_rbac),
+        rules=Rules(**terms.session(settings)),
+        clock=clock,
+        authenticate=None if auth is None else auth.identify,
+        enforces_expiry=settings.jwt_expiry == "enforce",
+        warning_s=settings.jwt_warning,
+    )
+
+
+def _ws(settings: Settings, hub: Hub, clock: Clock) -> Endpoint:
+    """What serves the ``/ws`` protocol."""
+    places = Places(settings.brand, [_market(settings, name).place for name in settings.venues])
+    layout = stream_format(places, statuses=settings.status_messages)
+    rules = Rules(**terms.session(settings))
+
+    def make_session(peer: Peer, outlet: Outlet) -> Session:
+        return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
+
+    listed = settings.api_cors_origins
+    return Gate(lambda opening, identity: make_session, origins=Origins(listed) if listed else None)
 
 
 def tls(settings: Settings) -> Tls | None:
@@ -246,82 +351,36 @@ def tls(settings: Settings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
-def _driver(settings: Settings, served: Served, publisher: Publisher, clock: Clock) -> Driver:
-    config = DriverConfig(
-        linger_s=settings.unsubscribe_linger,
-        refused_memory_s=settings.refused_memory,
-        shard=served.shard,
-    )
-    return Driver(
-        served.venue,
-        publisher,
-        make_link=partial(_link, served.url, served.link, clock),
-        config=config,
-        clock=clock,
-        merging=served.merging,
-    )
+def authenticator(settings: Settings) -> Authenticator | None:
+    """Return what says who clients are; keys that are at a URL come later (:mod:`feedmux.app.keys`).
+
+    Returns:
+        None where there are no keys.
+
+    Raises:
+        InvalidKey: the keys cannot be used.
+    """
+    if not terms.has_keys(settings):
+        return None
+    from feedmux.edge import keys
+    from feedmux.edge.auth import Authenticator
+    from feedmux.edge.claims import TokenRules
+
+    enforces = settings.jwt_expiry == "enforce"
+    rules = TokenRules(settings.jwt_leeway, settings.jwt_audience, settings.jwt_issuer, enforces)
+    found = local_keys(settings)
+    known = keys.KeySet() if found is None else keys.read(found.content, found.source, is_jwks=found.is_jwks)
+    return Authenticator(known, rules, clock=SystemClock(), in_url=settings.jwt_query_token)
 
 
-def _served(settings: Settings, name: str) -> Served:
+def _market(settings: Settings, name: str) -> Market:
     """What a name of ``VENUES`` stands for."""
     venue, _, market = name.partition(".")
-    return _deribit(settings) if venue == deribit.NAME else _bybit(settings, market)
-
-
-def _bybit(settings: Settings, market: str) -> Served:
-    return Served(
-        Bybit(market),
-        Place(f"bybit.{market}", "bybit", market, LABELS[market], INTERVALS),
-        venue_url(settings, market),
-        LinkConfig(
-            connect_timeout_s=settings.bybit_connect_timeout,
-            retry_delay_s=settings.bybit_reconnect_delay_initial,
-            retry_multiplier=settings.bybit_reconnect_delay_multiplier,
-            max_backoff_s=settings.bybit_reconnect_delay_max,
-            ping_interval_s=settings.bybit_ping_interval,
-            ping_timeout_s=settings.bybit_ping_timeout,
-            breaker_failures=0,  # the backoff is enough: everybody waits for this feed
-        ),
-        ShardConfig(
-            batch=settings.bybit_max_symbols_per_subscription,
-            request_rate=settings.bybit_request_rate,
-            request_burst=max(1.0, settings.bybit_request_rate),
-            silence_s=_silence(settings),
-        ),
-        merging(),
-    )
-
-
-def _deribit(settings: Settings) -> Served:
-    return Served(
-        deribit.Deribit(),
-        Place(deribit.NAME, deribit.NAME, deribit.MARKET, deribit.NAME, deribit.INTERVALS),
-        settings.deribit_ws_url,
-        LinkConfig(
-            connect_timeout_s=settings.deribit_connect_timeout,
-            retry_delay_s=settings.deribit_reconnect_delay_initial,
-            retry_multiplier=settings.deribit_reconnect_delay_multiplier,
-            max_backoff_s=settings.deribit_reconnect_delay_max,
-            ping_interval_s=settings.deribit_ping_interval,
-            ping_timeout_s=settings.deribit_ping_timeout,
-            breaker_failures=0,  # the backoff is enough: everybody waits for this feed
-        ),
-        ShardConfig(
-            batch=settings.deribit_max_channels_per_subscription,
-            request_rate=settings.deribit_request_rate,
-            silence_s=_silence(settings),
-        ),
-    )
-
-
-def _silence(settings: Settings) -> dict[str, float]:
-    return {"ticker": settings.ticker_silence, "kline": settings.kline_silence}
-
-
-def merging() -> MakeMerge:
-    """How tickers of Bybit are merged and written."""
-    how = ObjectText(TICKER_PLAN)
-    return lambda topic: MergedText(how, topic.instrument)
+    if venue == "bybit":
+        link, shard = LinkConfig(**terms.bybit_link(settings)), ShardConfig(**terms.bybit_shard(settings))
+        return markets.bybit(market, venue_url(settings, market), link, shard)
+    link, shard = LinkConfig(**terms.deribit_link(settings)), ShardConfig(**terms.deribit_shard(settings))
+    return markets.deribit(settings.deribit_ws_url, link, shard)
 
 
 def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
@@ -329,66 +388,10 @@ def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
     return StreamFormat(places, statuses=statuses, data_frame=data_frame)
 
 
-def _link(url: str, config: LinkConfig, clock: Clock, user: CarrierUser) -> Carrier:
-    return Carrier(url, user, config=config, clock=clock, dice=random.SystemRandom())
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        max_subscriptions=settings.max_subscriptions_per_client,
-        max_rate=settings.max_message_rate_per_client,
-        subscribe_timeout_s=settings.subscribe_timeout,
-    )
-
-
 def server_config(settings: Settings) -> ServerConfig:
     """What the settings say about the listener and its clients."""
-    return ServerConfig(
-        host=settings.host,
-        port=settings.port,
-        max_clients=settings.max_clients_total,
-        max_message_bytes=settings.client_max_message_bytes,
-        max_frames=2 * settings.max_message_rate_per_client,
-        handshake_timeout_s=settings.handshake_timeout,
-        max_half_open=settings.max_half_open,
-        backlog=settings.accept_backlog,
-        close_timeout_s=settings.close_timeout,
-        ping_interval_s=settings.client_ping_interval,
-        pong_timeout_s=settings.client_ping_timeout,
-        idle_timeout_s=settings.client_idle_timeout,
-        stall_timeout_s=settings.fanout_callback_timeout,
-        max_lag_s=settings.client_max_lag,
-        send_buffer_bytes=settings.send_buffer_bytes,
-        unsent_bytes=settings.unsent_bytes,
-        outbox=OutboxLimits(
-            settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
-        ),
-    )
+    return ServerConfig(**terms.server(settings))
 
 
-def _routes(server: Server, figures: Callable[[], Figures], settings: Settings) -> dict[str, Route]:
-    about = {
-        "name": f"{settings.brand.capitalize()} Futures WebSocket",
-        "version": __version__,
-        "websocket": "/ws",
-        "health": "/health",
-        "ready": "/ready",
-    }
-
-    def now() -> metrics.Snapshot:
-        return census.snapshot(figures())
-
-    routes: dict[str, Route] = {
-        "/": lambda: Reply(200, about),
-        "/ready": lambda: Reply(503, {"ok": False}) if server.draining else Reply(200, {"ok": True}),
-        "/stats": lambda: Reply(200, metrics.stats(now(), max_clients=settings.max_clients_total)),
-    }
-    if settings.health_check_enabled:
-        routes["/health"] = lambda: Reply(*metrics.health(now()))
-    if settings.metrics_enabled:
-        routes["/metrics"] = lambda: _metrics(now())
-    return routes
-
-
-def _metrics(now: metrics.Snapshot) -> Reply:
-    return Reply(200, metrics.prometheus(now), content_type="text/plain; version=0.0.4; charset=utf-8")
+def _route(page: Callable[[], Page]) -> Route:
+    return lambda: Reply(*page())

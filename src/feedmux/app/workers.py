@@ -44,7 +44,8 @@ from feedmux.app.messages import (
     Source,
     Whole,
 )
-from feedmux.app.settings import Settings, plain
+from feedmux.app.packed import pack
+from feedmux.app.settings import Settings
 from feedmux.app.wiring import RULES, listen_for, make_counts, make_road, server_config
 from feedmux.model.errors import FeedmuxError
 
@@ -149,7 +150,7 @@ class Workers:
     # The feed.
 
     def _begin_feed(self, member: Member) -> None:
-        member.send(BeginFeed(plain(self._settings)))
+        member.send(BeginFeed(pack(self._settings)))
 
     def _hear_feed(self, member: Member, message: FromFeed, descriptors: list[int]) -> None:
         if isinstance(message, Part):
@@ -176,7 +177,7 @@ class Workers:
     def _begin_edge(self, member: Member) -> None:
         place = self._edges.index(member)
         lent = [sock.fileno() for sock in self._listeners[place]]
-        member.send(BeginEdge(plain(self._settings), place), [self._counts.descriptor, *lent])
+        member.send(BeginEdge(pack(self._settings), place), [self._counts.descriptor, *lent])
 
     def _hear_edge(self, member: Member, message: FromEdge, descriptors: list[int]) -> None:
         del descriptors

@@ -15,6 +15,10 @@ gets the frame that names the hole. When that does not help, or is not wished, t
 *full*: it takes no more data and tells its writer once; the session decides what that means (it
 closes).
 
+Of an object (:attr:`TopicRow.mends`) a later value is of no use behind a hole: what tells of the
+hole gives the whole object as it then is. So from the first loss on nothing of it waits, and the
+hole grows until it is told.
+
 ===========  ==================  ====================================================
 state        event               what happens
 ===========  ==================  ====================================================
@@ -25,6 +29,7 @@ open         bound reached       drained at once, ahead of the flush
 paused       offer               replace by key, or append
 paused       resume              open again: holes first; dirty if something waits
 paused       bound reached       relieved: what may be lost becomes a hole; or full
+paused       offer to a hole     the hole grows, if what tells of it mends it
 full         anything            refused until it is dropped
 ===========  ==================  ====================================================
 
@@ -207,6 +212,10 @@ class Outbox:
         if parcel.last:
             self._widen(parcel, parcel.last)
             return
+        if self._holes and self._is_mended(parcel):
+            self.lost += 1
+            self._widen(parcel, parcel.seq)
+            return
         replaced = self._waiting.pop(parcel.key, None) if parcel.key else None
         if replaced is not None:
             self.conflated += 1
@@ -232,11 +241,17 @@ class Outbox:
                     self._widen(parcel, parcel.seq)
         return not self._over
 
+    def _is_mended(self, parcel: ports.Parcel) -> bool:
+        """Whether it need not wait: what tells of the hole before it will have it."""
+        row = parcel.row
+        return parcel.seq != 0 and row is not None and row.mends and (row, parcel.epoch) in self._holes
+
     def _widen(self, parcel: ports.Parcel, last: int) -> None:
         """Let the hole of a parcel's stream begin with the parcel, or reach to ``last``."""
         assert parcel.row is not None
         hole = parcel.row, parcel.epoch
-        self._holes[hole] = self._holes.get(hole, (parcel.seq, last))[0], last
+        known = self._holes.get(hole, (parcel.seq, last))
+        self._holes[hole] = known[0], max(known[1], last)
 
     def _told(self) -> list[Parcel]:
         """The parcels that tell of the holes, in the order in which they began."""
@@ -253,12 +268,14 @@ class TopicRow:
 
     Args:
         gap: how a hole is told; None: the row's values may not be lost.
+        mends: whether what tells of a hole gives all anew.
     """
 
-    __slots__ = ("_outlets", "gap")
+    __slots__ = ("_outlets", "gap", "mends")
 
-    def __init__(self, gap: GapFrame | None = None) -> None:
+    def __init__(self, gap: GapFrame | None = None, mends: bool = False) -> None:
         self.gap = gap
+        self.mends = mends
         self._outlets: dict[Outlet, Subscriber] = {}
 
     def add(self, outlet: Outlet, subscriber: Subscriber, /) -> None:
@@ -276,9 +293,9 @@ class TopicRow:
         for outlet in self._outlets:
             outlet.offer(parcel)
 
-    def offer_to(self, outlet: Outlet, frame: bytes, /) -> None:
+    def offer_to(self, outlet: Outlet, frame: bytes, epoch: int = 0, seq: int = 0, /) -> None:
         """Offer a frame to one outlet only; nothing replaces it."""
-        outlet.offer(Parcel(frame, "", self))
+        outlet.offer(Parcel(frame, "", self, epoch, seq))
 
     def subscribers(self) -> Iterable[Subscriber]:
         """Who the outlets belong to, in any order."""

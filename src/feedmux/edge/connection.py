@@ -5,10 +5,15 @@ Theory of operation
 ========  =======================  ========================================================
 phase     event                    what happens
 ========  =======================  ========================================================
+made      room in the house        *open*; the session may have the first word
+made      none                     4003, *closing*
 open      a message                the session answers it
+open      the session closes       its code, *closing*
+open      the session cannot       1011, *closing*
+          even begin
 open      the protocol is broken   the close code that RFC 6455 names, *closing*
 open      a ping is not answered   1011, *closing*
-open      no streams, and silent   4000, *closing*
+open      idle, and silent         4000, *closing*
 open      stalled, or far behind,  4008, *closing*
           or outbox full
 open      too many answers wait    aborted, because a close would wait behind them
@@ -39,13 +44,12 @@ from feedmux._native.outbox import Outbox
 from feedmux.core.limits import RateWindow
 from feedmux.edge.assembly import Assembly, NotText, whole
 from feedmux.edge.deadlines import NEVER, Deadlines
+from feedmux.edge.dialogue import Dialogue, SessionMaker
 from feedmux.edge.ending import half_close
 from feedmux.edge.house import House
 from feedmux.edge.joined import send_joined
-from feedmux.edge.parser import Parser
-from feedmux.edge.session import Session
+from feedmux.edge.parser import Parser, Parsers
 from feedmux.edge.slowness import Pace, Slowness, taken_bytes
-from feedmux.wire import op
 from feedmux.wire.frame import ping_frame, text_frame
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,7 @@ log = logging.getLogger(__name__)
 GOING_AWAY: Final = 1001
 NOT_UTF8: Final = 1007
 KEEPALIVE: Final = 1011
+NOT_SERVED: Final = 1011
 IDLE: Final = 4000
 FULL_HOUSE: Final = 4003
 SLOW: Final = 4008
@@ -68,18 +73,20 @@ class Connection(Deadlines, asyncio.Protocol):
 
     Args:
         house: where it belongs; holds what all connections share.
+        parsers: of messages as long as this client's may be.
     """
 
     __slots__ = tuple(
         "_closing _control_bytes _deadline _frames _heard _house _in_line _message _parser"
-        " _pinged _reading_held _slow _transport _unread outbox session".split()
+        " _parsers _pinged _reading_held _slow _transport _unread outbox session".split()
     )
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, parsers: Parsers) -> None:
         super().__init__(house)
         self._house = house
-        self.session: Session | None = None
+        self.session: Dialogue | None = None
         self.outbox: Outbox | None = None
+        self._parsers = parsers
         self._parser: Parser | None = None
         self._message: Assembly | None = None
         self._closing = False
@@ -98,15 +105,6 @@ class Connection(Deadlines, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._house.come(self)
-        if not self._house.admit(self):
-            self.close(FULL_HOUSE, "Connection limit reached")
-            return
-        self.outbox = self._house.make_outbox(self)
-        self.outbox.lend(self._house.descriptor(self._transport))
-        if self._transport.get_write_buffer_size():
-            self.pause_writing()
-        self.session = self._house.make_session(self, self.outbox)
-        self.remind(self._next_check(self._heard))
 
     def data_received(self, data: bytes) -> None:
         self._unread += data
@@ -139,6 +137,25 @@ class Connection(Deadlines, asyncio.Protocol):
         self._house.gone(self)
         self.retire()
         self._unread, self._message, self._parser = b"", None, None
+
+    # The handshake calls
+
+    def welcome(self, make_session: SessionMaker) -> None:
+        """Let the client in, unless the house is full; nothing may have been fed before."""
+        if not self._house.admit(self):
+            self.close(FULL_HOUSE, "Connection limit reached")
+            return
+        self.outbox = self._house.make_outbox(self)
+        self.outbox.lend(self._house.descriptor(self._transport))
+        if self._transport.get_write_buffer_size():
+            self.pause_writing()
+        try:
+            self.session = make_session(self, self.outbox)
+            self.session.begin()
+        except Exception:
+            log.exception("a client cannot be served; this is a defect")
+            self.close(NOT_SERVED, "The server cannot serve this client")
+        self.remind(self._next_check(self._heard))
 
     @property
     def pace(self) -> Pace:
@@ -187,7 +204,7 @@ class Connection(Deadlines, asyncio.Protocol):
         """Start the closing handshake; the socket is aborted when the peer does not follow."""
         if not self._closing:
             self._house.count_close(code)
-            parser = self._parser = self._parser or self._house.parsers.take()
+            parser = self._parser = self._parser or self._parsers.take()
             parser.close(code, reason)
             self._begin_closing()
             self._say(parser)
@@ -203,7 +220,7 @@ class Connection(Deadlines, asyncio.Protocol):
                 return
             self._transport.resume_reading()
         data, self._unread = self._unread, b""
-        parser = self._parser = self._parser or self._house.parsers.take()
+        parser = self._parser = self._parser or self._parsers.take()
         for start in range(0, len(data), PIECE_BYTES):
             if self._reading_held:
                 self._unread = data[start:]
@@ -213,7 +230,7 @@ class Connection(Deadlines, asyncio.Protocol):
             self._say(parser)
         if parser.is_between:
             self._parser = None
-            self._house.parsers.give_back(parser)
+            self._parsers.give_back(parser)
 
     def _take(self, frame: Frame) -> None:
         now = self._house.clock.monotonic()
@@ -246,14 +263,14 @@ class Connection(Deadlines, asyncio.Protocol):
         if payload is not None and self.session is not None:
             self._deliver(self.session, payload)
 
-    def _deliver(self, session: Session, payload: bytes) -> None:
+    def _deliver(self, session: Dialogue, payload: bytes) -> None:
         try:
             session.take(payload)
-            if not session.subscriptions:
+            if session.is_idle:
                 self.remind(self._house.config.idle_timeout_s)
         except Exception:
             log.exception("a client's message could not be answered; this is a defect")
-            self.answer(op.error(op.Code.INTERNAL_ERROR, "The server could not answer this message"))
+            session.fail()
 
     def _control(self, frame: bytes) -> None:
         """Write through the transport: behind a frame under way, ahead of the outbox."""
@@ -297,8 +314,8 @@ class Connection(Deadlines, asyncio.Protocol):
         session, self.session = self.session, None
         if session is not None:
             session.end()
-            self._house.leave(self)
         if self.outbox is not None:
+            self._house.leave(self)
             self.outbox.drop()
         self._deadline = self._house.clock.monotonic() + self._house.config.close_timeout_s
         self.remind(self._house.config.close_timeout_s)
@@ -320,7 +337,7 @@ class Connection(Deadlines, asyncio.Protocol):
         config, session = self._house.config, self.session
         assert session is not None
         session.expire(now)
-        if session.subscriptions:
+        if not session.is_idle:
             self._heard = now  # who has streams need not say anything
         if self._closing:
             return
@@ -351,7 +368,7 @@ class Connection(Deadlines, asyncio.Protocol):
         waits = [self._slow.next_look(now) if self._slow is not None else self._next_ping(now)]
         if session is not None:
             waits.append(session.next_deadline - now)
-            if not session.subscriptions:
+            if session.is_idle:
                 waits.append(self._heard + config.idle_timeout_s - now)
         return max(0.0, min(waits))
 

@@ -6,12 +6,15 @@ Theory of operation
 phase       event                  what happens
 ==========  =====================  ==================================================
 reading     a whole request head   its turn is waited for, unless it is now: *queued*
-queued      its turn               an HTTP answer, and *closing*; or 101, and the
-                                   socket is handed to a :class:`Connection`
+queued      its turn               an HTTP answer, and *closing*; or its endpoint lets
+                                   it in: 101, and the socket is handed to a
+                                   :class:`Connection`
+queued      it is not let in       what the endpoint answers, and *closing*
+queued      route or endpoint      500, and *closing*; the traceback is logged once
+            raises
+queued      too late               that is our own doing: it waits on
 reading     this is no HTTP        400, and *closing*
 reading     too much, or too late  431 or 408, and *closing*
-reading     its route raises       500, and *closing*; the traceback is logged once
-queued      too late               that is our own doing: it waits on
 closing     more from the peer     read and dropped, so that it can read its answer
 closing     the peer closes        the socket is closed
 closing     too late               the socket is aborted
@@ -34,6 +37,7 @@ from feedmux.edge import http, upgrade
 from feedmux.edge.connection import Connection
 from feedmux.edge.deadlines import Deadlines
 from feedmux.edge.ending import half_close
+from feedmux.edge.endpoint import Endpoint, Entry, Opening
 from feedmux.edge.house import House
 from feedmux.edge.http import Reply
 
@@ -112,10 +116,12 @@ class Handshake(Deadlines, asyncio.Protocol):
             self._transport.resume_reading()
         end = self._end_of_head() + 4
         head, rest = bytes(self._buffer[:end]), bytes(self._buffer[end:])
-        if not self._house.draining and (ordinary := upgrade.answer(head, self._house.path)) is not None:
-            self._open(ordinary, rest)
-        else:
+        ordinary = upgrade.read(head) if not self._house.draining else None
+        endpoint = self._house.endpoint(ordinary.opening.path) if ordinary is not None else None
+        if ordinary is None or endpoint is None:
             self._take(head, rest)
+        elif (entry := self._admit(endpoint, ordinary.opening)) is not None:
+            self._open(entry, ordinary.answer, rest)
 
     def _take(self, head: bytes, rest: bytes) -> None:
         method = head.split(b" ", 1)[0]
@@ -124,8 +130,7 @@ class Handshake(Deadlines, asyncio.Protocol):
             self._reply(http.METHOD_NOT_ALLOWED if known else http.BAD_REQUEST)
             return
         self._is_head = method == b"HEAD"
-        config = self._house.config
-        protocol = ServerProtocol(max_size=config.max_message_bytes, logger=self._house.protocol_log)
+        protocol = ServerProtocol(logger=self._house.protocol_log)
         protocol.receive_data(head)
         events = protocol.events_received()
         if not events:
@@ -133,11 +138,14 @@ class Handshake(Deadlines, asyncio.Protocol):
             self._reply(http.HEAD_TOO_LARGE if too_large else http.BAD_REQUEST)
             return
         request = cast(Request, events[0])
-        path = request.path.partition("?")[0]
-        if path == config.path:
-            self._upgrade(protocol, request, rest)
+        opening = Opening.of(request.path, _lowered(request))
+        endpoint = self._house.endpoint(opening.path)
+        if endpoint is None:
+            self._serve(opening.path)
+        elif self._house.draining:
+            self._reply(http.GOING_AWAY)
         else:
-            self._serve(path)
+            self._upgrade(endpoint, opening, protocol.accept(request), rest)
 
     def _serve(self, path: str) -> None:
         """Answer a plain request; a route that raises must not take the socket, or the loop, with it."""
@@ -145,32 +153,50 @@ class Handshake(Deadlines, asyncio.Protocol):
         try:
             answer = http.encode(route(), head=self._is_head)
         except Exception:
-            times = self._house.count_failure(path)
-            level = logging.ERROR if times == 1 else logging.DEBUG  # a probe may ask every second
+            level = self._gravity(path)
             log.log(level, "GET %s could not be answered; this is a defect", path, exc_info=True)
             answer = http.encode(http.FAILED, head=self._is_head)
         self._finish(answer)
 
-    def _upgrade(self, protocol: ServerProtocol, request: Request, rest: bytes) -> None:
-        if self._house.draining:
-            self._reply(http.GOING_AWAY)
-            return
-        response = protocol.accept(request)
+    def _admit(self, endpoint: Endpoint, opening: Opening) -> Entry | None:
+        """What a client gets that is let in; None: it is not, and has been told why."""
+        try:
+            verdict = endpoint.admit(opening)
+        except Exception:
+            level = self._gravity("a WebSocket")  # without its path, which may be any
+            log.log(level, "A WebSocket could not be admitted; this is a defect", exc_info=True)
+            verdict = http.FAILED
+        if isinstance(verdict, Entry):
+            return verdict
+        self._house.count_refusal(verdict.status)
+        self._reply(verdict._replace(headers=(*verdict.headers, http.VERSION)))
+        return None
+
+    def _gravity(self, what: str) -> int:
+        """The level at which a defect is logged: a probe may ask every second."""
+        return logging.ERROR if self._house.count_failure(what) == 1 else logging.DEBUG
+
+    def _upgrade(self, endpoint: Endpoint, opening: Opening, response: Response, rest: bytes) -> None:
+        """Follow the protocol library's verdict on the request, then the endpoint's on the client."""
         if response.status_code != 101:
             self._reply(_refusal(response))
             return
-        protocol.send_response(response)
-        self._open(b"".join(protocol.data_to_send()), rest)
+        entry = self._admit(endpoint, opening)
+        if entry is not None:
+            if entry.subprotocol is not None:
+                response.headers["Sec-WebSocket-Protocol"] = entry.subprotocol
+            self._open(entry, response.serialize(), rest)
 
-    def _open(self, answer: bytes, rest: bytes) -> None:
+    def _open(self, entry: Entry, answer: bytes, rest: bytes) -> None:
         """Say yes, and hand the socket on."""
         self._transport.write(answer)
         self._closing = True
         self._buffer.clear()
         self.retire()
-        connection = Connection(self._house)
+        connection = Connection(self._house, self._house.parsers(entry.max_message_bytes))
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
+        connection.welcome(entry.make_session)
         self._house.gone(self)
         self._leave()
         if rest:
@@ -196,6 +222,10 @@ class Handshake(Deadlines, asyncio.Protocol):
 
 def _not_found() -> Reply:
     return http.NOT_FOUND
+
+
+def _lowered(request: Request) -> list[tuple[str, str]]:
+    return [(name.lower(), value) for name, value in request.headers.raw_items()]
 
 
 def _refusal(response: Response) -> Reply:

@@ -1,11 +1,11 @@
-"""What all sockets of a server share: bounds, deadlines, counters, the making of sessions."""
+"""What all sockets of a server share: paths, bounds, deadlines, counters."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 from weakref import ref
 
@@ -17,22 +17,21 @@ from feedmux.core.outbox import OutboxLimits
 from feedmux.core.stats import Histogram, Rule, Rules
 from feedmux.core.wheel import Wheel
 from feedmux.edge.deadlines import Deadlines
+from feedmux.edge.dialogue import Dialogue
 from feedmux.edge.door import Door, OwnDoor
 from feedmux.edge.doorway import Doorway
+from feedmux.edge.endpoint import Endpoint
 from feedmux.edge.http import Route
 from feedmux.edge.parser import Parsers
-from feedmux.edge.session import Peer, Session
 from feedmux.edge.slowness import Pace
 from feedmux.edge.turnstile import Turnstile
-from feedmux.model.ports import Clock, DirectWriter, Outlet, Statistics
+from feedmux.model.ports import Clock, DirectWriter, Statistics
 
 _TICK_S = 0.1
 _SLOTS = 1024
 
 RULES: Final[Rules] = {"draining": Rule.MOST, "loop_lag": Rule.HISTOGRAM}
 """Of :meth:`House.statistics`."""
-
-SessionMaker = Callable[[Peer, Outlet], Session]
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +40,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         host: address to listen on.
         port: port to listen on; 0 lets the system choose.
-        path: where WebSockets are served.
         max_clients: WebSocket clients at once; the next one is closed with 4003.
-        max_message_bytes: one message of a client; more is closed with 1009.
+        max_message_bytes: one message of a client, unless its endpoint says otherwise; more is closed
+            with 1009.
         max_control_bytes: answers that may wait in a client's transport.
         max_frames: frames of any kind that are read from a client in a second; then its socket
             is left unread until the second is over.
@@ -68,7 +67,6 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "0.0.0.0"  # noqa: S104 - a gateway serves the network; HOST restricts it
     port: int = 8000
-    path: str = "/ws"
     max_clients: int = 10_000
     max_message_bytes: int = 1_048_576
     max_control_bytes: int = 262_144
@@ -94,7 +92,7 @@ class Guest(Protocol):
     """A socket that may be a client."""
 
     outbox: Outbox | None
-    session: Session | None
+    session: Dialogue | None
 
     @property
     def pace(self) -> Pace:
@@ -109,7 +107,8 @@ class House:
 
     Args:
         config: see :class:`ServerConfig`.
-        make_session: makes the session of a client that has been admitted.
+        endpoints: what serves WebSockets, by its path.
+        catch_all: what serves them on every other path that is no route; None: nothing does.
         routes: what plain HTTP paths answer.
         clock: time.
         loop: the event loop that everything runs in.
@@ -121,7 +120,8 @@ class House:
         self,
         config: ServerConfig,
         *,
-        make_session: SessionMaker,
+        endpoints: Mapping[str, Endpoint],
+        catch_all: Endpoint | None = None,
         routes: Mapping[str, Route],
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
@@ -129,11 +129,9 @@ class House:
         door: Door | None = None,
     ) -> None:
         self.config = config
-        self.make_session = make_session
         self.routes = routes
         self.clock = clock
         self.loop = loop
-        self.path = config.path.encode()
         self.draining = False
         self.shut = False
         self.sockets: dict[Deadlines, None] = {}
@@ -145,19 +143,34 @@ class House:
         self.wheel: Wheel[ref[Deadlines]] = Wheel(_TICK_S, _SLOTS, clock.monotonic())
         self.protocol_log = logging.getLogger("feedmux.edge.protocol")
         self.protocol_log.setLevel(logging.CRITICAL)
-        self.parsers = Parsers(config.max_message_bytes, self.protocol_log)
+        self._endpoints = endpoints
+        self._catch_all = catch_all
+        self._parsers: dict[int, Parsers] = {}
         self._flush = Flush(loop.call_soon, config.drained_per_turn, self._flushed)
         self._lifetime = 0
         self._latency = latency or Latency()
         self._door = door or OwnDoor()
         self._lag = Histogram()
         self._failures: Counter[str] = Counter()
+        self._refusals: Counter[int] = Counter()
         self._closes: Counter[int] = Counter()
         self._sent = 0
         self._conflated = 0
         self._gaps = 0
         self._lost = 0
         self._tick: asyncio.TimerHandle | None = None
+
+    def endpoint(self, path: str) -> Endpoint | None:
+        """What serves WebSockets there; None: nothing does."""
+        found = self._endpoints.get(path)
+        return self._catch_all if found is None and path not in self.routes else found
+
+    def parsers(self, max_message_bytes: int) -> Parsers:
+        """The parsers of clients that have this bound; 0: the bound of all."""
+        bound = max_message_bytes or self.config.max_message_bytes
+        if bound not in self._parsers:
+            self._parsers[bound] = Parsers(bound, self.protocol_log)
+        return self._parsers[bound]
 
     def come(self, sock: Deadlines) -> None:
         """A socket is there."""
@@ -196,10 +209,14 @@ class House:
         """A client is closed by us."""
         self._closes[code] += 1
 
-    def count_failure(self, path: str) -> int:
-        """A route raised instead of answering; how often that one did."""
-        self._failures[path] += 1
-        return self._failures[path]
+    def count_refusal(self, status: int) -> None:
+        """A client was not let in by an endpoint."""
+        self._refusals[status] += 1
+
+    def count_failure(self, what: str) -> int:
+        """What was to answer a request raised instead; how often that one did."""
+        self._failures[what] += 1
+        return self._failures[what]
 
     def descriptor(self, transport: asyncio.Transport) -> int:
         """The descriptor that frames may be written to directly; -1 where only the transport may."""
@@ -256,6 +273,7 @@ class House:
             "slow": sum(1 for box in boxes if box.paused),
             "waiting_bytes": sum(box.waiting_bytes for box in boxes),
             "closed_by_code": {str(code): count for code, count in sorted(self._closes.items())},
+            "refused_by_status": {str(status): count for status, count in sorted(self._refusals.items())},
             "failed_requests": self._failures.total(),
             "loop_lag": self._lag.plain(),
             "draining": self.draining,

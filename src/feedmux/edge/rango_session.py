@@ -45,6 +45,8 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from feedmux.core.limits import RateWindow
+from feedmux.edge.dialogue import Peer, SessionMaker
+from feedmux.edge.endpoint import Opening
 from feedmux.edge.session import Rules, Switchboard
 from feedmux.model.access import ANONYMOUS, Identity
 from feedmux.model.errors import FeedmuxError
@@ -60,19 +62,6 @@ EXPIRED: Final = 4001
 
 _NEVER: Final = float("inf")
 _NOT_OPEN: Final = "the role of this client does not open it any more"
-
-
-class Peer(Protocol):
-    """The client's connection."""
-
-    def answer(self, payload: bytes, /) -> None:
-        """Send a message of the protocol, behind data that can leave, ahead of data that cannot."""
-
-    def remind(self, delay: float, /) -> None:
-        """Call :meth:`RangoSession.expire` in about ``delay`` seconds."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake; the session ends before this returns."""
 
 
 class Access(Protocol):
@@ -113,6 +102,16 @@ class _Wishes(NamedTuple):
     allowed: list[Topic]
     problems: list[str]
     closed: list[str]
+
+
+def serve(shared: Surroundings, opening: Opening, identity: Identity) -> SessionMaker:
+    """Serve who is let in, with the streams that its opening request names."""
+    streams = rango.query_streams(opening.target)
+
+    def make(peer: Peer, outlet: Outlet) -> RangoSession:
+        return RangoSession(peer, outlet=outlet, shared=shared, identity=identity, streams=streams)
+
+    return make
 
 
 class RangoSession:

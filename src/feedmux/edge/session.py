@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from feedmux.core.limits import RateWindow
+from feedmux.edge.dialogue import Peer
 from feedmux.model.options import DEFAULTS, Options
 from feedmux.model.ports import Clock, Format, Outlet, Subscriber
 from feedmux.model.topic import Topic
@@ -40,16 +41,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     max_rate: int = 100
     max_waiting: int = 16
     subscribe_timeout_s: float = 5.0
-
-
-class Peer(Protocol):
-    """The client's connection."""
-
-    def answer(self, payload: bytes, /) -> None:
-        """Send a message of the protocol, ahead of data that cannot leave yet."""
-
-    def remind(self, delay: float, /) -> None:
-        """Call :meth:`Session.expire` in about ``delay`` seconds."""
 
 
 class Switchboard(Protocol):
@@ -102,7 +93,10 @@ class _Subscribe:
 
 
 class Session:
-    """What one client has asked for (a :class:`feedmux.model.ports.Subscriber`).
+    """What one client has asked for.
+
+    It is a :class:`feedmux.model.ports.Subscriber` for the hub, and for the connection a
+    :class:`feedmux.edge.dialogue.Dialogue`.
 
     Args:
         peer: its connection.
@@ -155,10 +149,18 @@ class Session:
         return len(self._topics)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the client has no stream; then it has to say something now and then."""
+        return not self._topics
+
+    @property
     def next_deadline(self) -> float:
         """When :meth:`expire` has something to do, on the monotonic clock; infinite for never."""
         head = self._queue[0] if self._queue else None
         return head.deadline if isinstance(head, _Subscribe) else float("inf")
+
+    def begin(self) -> None:
+        """Say nothing: the client has the first word."""
 
     def take(self, payload: bytes) -> None:
         """Take one message of the client; every one gets an answer."""
@@ -178,6 +180,10 @@ class Session:
         else:
             self._enqueue(request)
             self._advance()
+
+    def fail(self) -> None:
+        """Tell the client that its message could not be answered."""
+        self._error(op.Code.INTERNAL_ERROR, "The server could not answer this message")
 
     def expire(self, now: float) -> None:
         """Answer what has waited long enough."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
-from feedmux.client.carrier import Carrier
 from feedmux.client.user import CarrierUser
 from feedmux.core.budget import single
 from feedmux.core.silence import SilenceWatch
@@ -31,11 +30,14 @@ from feedmux.model.venue import (
     Word,
 )
 
+if TYPE_CHECKING:
+    from feedmux.client.carrier import Carrier
+
 log = logging.getLogger(__name__)
 
 _DATA = (Merge, Value, Candle)
 
-LinkMaker = Callable[[CarrierUser], Carrier]
+LinkMaker: TypeAlias = "Callable[[CarrierUser], Carrier]"
 
 
 class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):

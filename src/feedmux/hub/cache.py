@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from feedmux.model.event import Envelope, EventKind, Position
@@ -17,10 +19,13 @@ class LastValue:
     """What a hub knows of one topic's data.
 
     Trades and raw bodies have no state, so nothing of them is kept: a late reader starts with
-    the next one. A book's update is a change, not the state: it starts with the next snapshot.
+    the next one. The update of an object is a change, not the state: :mod:`feedmux.hub.object`.
     """
 
     __slots__ = ("_epoch", "_keeps", "_seq", "_value")
+
+    fault: Final = ""
+    """A value is never lost by being kept."""
 
     def __init__(self, topic: Topic) -> None:
         self._keeps = topic.mode in _KEPT
@@ -55,3 +60,8 @@ class LastValue:
         if self._value is None or self._value.kind is EventKind.SNAPSHOT:
             return self._value
         return msgspec.structs.replace(self._value, kind=EventKind.SNAPSHOT)
+
+    def parts(self) -> tuple[Envelope, ...]:
+        """What makes the whole known state: the snapshot, or nothing."""
+        last = self.snapshot()
+        return () if last is None else (last,)

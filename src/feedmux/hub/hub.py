@@ -19,14 +19,20 @@ refused after clients joined it ends for them: they get the status, then it is r
 A member may *change* its options. What waits for it is kept, and what the throttle of its former lane
 held back is offered at once, so that it misses nothing and sees nothing twice; only a snapshot
 that it asks for repeats a position.
+
+An object (:mod:`feedmux.hub.object`) is offered in parts where other topics have one snapshot. Should a
+hub lose what its source still has, it makes a stale status of its own, and keeps the source's live
+one until it has the object again. So a writer that mends an object publishes the snapshot first and then
+that it is live: who hears that it is live has it.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from feedmux.core.increments import ObjectLimits
 from feedmux.core.latency import Latency
-from feedmux.hub.table import Entry, RowMaker
+from feedmux.hub.table import KEPT, Entry, RowMaker
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.options import DEFAULTS, Options
 from feedmux.model.ports import Bus, CallLater, Clock, Format, Statistics, Subscriber
@@ -36,6 +42,7 @@ from feedmux.model.topic import Topic
 _STATUS, _UPDATE = EventKind.STATUS, EventKind.UPDATE
 
 _decode_status = msgspec.json.Decoder(Status).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Hub:
@@ -46,15 +53,23 @@ class Hub:
         clock: time.
         call_later: sets timers, for clients that asked for a rate.
         latency: is told which value is the oldest that was offered and not sent.
+        limits: bounds of what is kept of each object; those of its writer.
     """
 
     def __init__(
-        self, make_row: RowMaker, clock: Clock, call_later: CallLater, latency: Latency | None = None
+        self,
+        make_row: RowMaker,
+        clock: Clock,
+        call_later: CallLater,
+        latency: Latency | None = None,
+        *,
+        limits: ObjectLimits = KEPT,
     ) -> None:
         self._make_row = make_row
         self._clock = clock
         self._call_later = call_later
         self._latency = latency or Latency()
+        self._limits = limits
         self._bus: Bus | None = None
         self._entries: dict[Topic, Entry] = {}
         self._formats: set[Format] = set()
@@ -76,7 +91,8 @@ class Hub:
         if entry is not None:
             entry.waiting[subscriber] = None
             return entry.settled
-        entry = self._entries[topic] = Entry(topic, self._make_row, self._clock, self._call_later)
+        entry = Entry(topic, self._make_row, self._clock, self._call_later, self._limits)
+        self._entries[topic] = entry
         entry.waiting[subscriber] = None
         assert self._bus is not None, "connect() comes first"
         self._bus.want(topic, asker)
@@ -97,9 +113,10 @@ class Hub:
         entry.join(subscriber, options)
         self._formats.add(subscriber.format)
         status = entry.status if entry.state not in (State.LIVE, State.PENDING) else None
-        for envelope in (status, entry.last.snapshot() if snapshot else None):
-            if envelope is not None:
-                entry.offer_to(subscriber, envelope)
+        if status is not None:
+            entry.offer_to(subscriber, status)
+        for part in entry.last.parts() if snapshot else ():
+            entry.offer_to(subscriber, part)
 
     def change(
         self, topic: Topic, subscriber: Subscriber, options: Options, *, snapshot: bool = False
@@ -114,12 +131,11 @@ class Hub:
         """
         entry = self._entries[topic]
         missing = entry.change(subscriber, options)
-        last = entry.last.snapshot() if snapshot else None
-        if last is not None:
+        parts = entry.last.parts() if snapshot else ()
+        if parts:
             entry.know(subscriber)
-            entry.offer_to(subscriber, last)
-        elif missing is not None:
-            entry.offer_to(subscriber, missing)
+        for part in parts or missing:
+            entry.offer_to(subscriber, part)
 
     def serves(self, topic: Topic, subscriber: Subscriber, options: Options) -> bool:
         """Whether ``subscriber`` would get just the fields that its options name, not whole messages."""
@@ -143,16 +159,26 @@ class Hub:
         self._received += 1
         if not entry.last.accept(envelope):
             self._old += 1
+            if entry.last.fault:
+                self._tell_fault(entry, envelope)
+        elif envelope.kind is _UPDATE:
+            latency = self._latency
+            if latency.oldest is None and entry.rows:
+                latency.oldest = envelope
+            entry.offer(envelope)
         elif envelope.kind is _STATUS:
             self._take_status(entry, envelope)
         else:
-            latency = self._latency
-            if latency.oldest is None and envelope.kind is _UPDATE and entry.rows:
-                latency.oldest = envelope
             entry.offer(envelope)
+            if entry.withheld is not None and not entry.last.fault:
+                self._take_status(entry, entry.withheld)
 
     def statistics(self) -> Statistics:
-        """Counters of the hub; ``subscriptions`` counts who has joined, over all topics."""
+        """Counters of the hub; ``subscriptions`` counts who has joined, over all topics.
+
+        ``ignored_old`` also has what is of no use for an object: snapshots that repeat it, and
+        increments without one.
+        """
         return {
             "topics": len(self._entries),
             "received": self._received,
@@ -160,12 +186,21 @@ class Hub:
             "subscriptions": sum(entry.joined for entry in self._entries.values()),
         }
 
+    def readers(self) -> dict[Topic, int]:
+        """How many have joined each topic."""
+        return {topic: entry.joined for topic, entry in self._entries.items()}
+
     def topics(self) -> dict[Topic, State | None]:
         """Every held topic and its state, as far as it is known."""
         return {topic: entry.state for topic, entry in self._entries.items()}
 
     def _take_status(self, entry: Entry, envelope: Envelope) -> None:
         status = _decode_status(envelope.payload)
+        entry.withheld = None
+        if entry.last.fault and status.state is State.LIVE:
+            self._tell_fault(entry, envelope)
+            entry.withheld = envelope
+            return
         known = entry.status
         news = status.state is not entry.state or known is None or envelope.epoch > known.epoch
         entry.state, entry.status = status.state, envelope
@@ -177,6 +212,18 @@ class Hub:
             for subscriber in list(entry.waiting):
                 if subscriber in entry.waiting:
                     subscriber.settled(entry.topic, refused=None)
+
+    def _tell_fault(self, entry: Entry, cause: Envelope) -> None:
+        """Say what nobody else knows: the object is lost here, however well its source is."""
+        if entry.state is State.STALE:
+            return
+        withheld = entry.status if entry.state is State.LIVE else None
+        payload = _encode(Status(State.STALE, entry.last.fault))
+        now_ns = self._clock.time_ns()
+        self._take_status(
+            entry, Envelope(entry.topic, cause.epoch, cause.seq, _STATUS, 0, now_ns, "", payload)
+        )
+        entry.withheld = withheld
 
     def _refuse(self, entry: Entry, reason: str) -> None:
         """The topic has ended: nobody holds it any more."""

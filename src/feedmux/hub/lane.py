@@ -126,9 +126,9 @@ class Lane:
         if self._newcomers.pop(outlet, None) is None:
             part(self.row, outlet)
 
-    def offer_to(self, outlet: Outlet, frame: bytes, /) -> None:
+    def offer_to(self, outlet: Outlet, frame: bytes, epoch: int = 0, seq: int = 0, /) -> None:
         """Offer a frame to one outlet only; nothing replaces it."""
-        self.row.offer_to(outlet, frame)
+        self.row.offer_to(outlet, frame, epoch, seq)
 
     def subscribers(self) -> Iterator[Subscriber]:
         """Who the outlets belong to, in any order."""

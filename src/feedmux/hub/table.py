@@ -9,25 +9,33 @@ remembered where they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
+from feedmux.core.increments import ObjectLimits
 from feedmux.hub.cache import LastValue
 from feedmux.hub.lane import Lane, Variant, part
+from feedmux.hub.object import LastObject
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State
 from feedmux.model.options import DEFAULTS, MAX_FIELD_SETS, Options
 from feedmux.model.ports import CallLater, Clock, Format, GapFrame, Row, Subscriber
 from feedmux.model.topic import Mode, Topic
 
-RowMaker = Callable[[GapFrame | None], Row]
-"""Make a row; it is given how a hole is told, unless its values may not be lost at all."""
+RowMaker = Callable[[GapFrame | None, bool], Row]
+"""Make a row; it is given how a hole is told, unless its values may not be lost at all, and whether that
+mends it."""
 
 Place = Format | Variant
 """Where a subscriber is: the row of a format, or the lane of a variant."""
 
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
-_SNAPSHOT, _UPDATE = EventKind.SNAPSHOT, EventKind.UPDATE
+_SNAPSHOT, _UPDATE, _GAP = EventKind.SNAPSHOT, EventKind.UPDATE, EventKind.GAP
+_VALUES = frozenset({_SNAPSHOT, _UPDATE})
 _LOSABLE = frozenset({Mode.DISTINCT, Mode.RAW, Mode.BOOK})
+
+KEPT: Final = ObjectLimits()
+"""What is kept of an object unless somebody says otherwise."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -40,12 +48,14 @@ class Entry:
         make_row: makes the rows, one for each format or variant in use.
         clock: time.
         call_later: sets timers.
+        limits: bounds of what is kept, should the topic be an object.
     """
 
     __slots__ = (
         "_call_later",
         "_clock",
         "_elsewhere",
+        "_is_object",
         "_make_row",
         "lanes",
         "last",
@@ -54,16 +64,26 @@ class Entry:
         "status",
         "topic",
         "waiting",
+        "withheld",
     )
 
-    def __init__(self, topic: Topic, make_row: RowMaker, clock: Clock, call_later: CallLater) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        make_row: RowMaker,
+        clock: Clock,
+        call_later: CallLater,
+        limits: ObjectLimits = KEPT,
+    ) -> None:
         self.topic = topic
-        self.last = LastValue(topic)
+        self._is_object = topic.mode is Mode.BOOK
+        self.last: LastValue | LastObject = LastObject(limits) if self._is_object else LastValue(topic)
         self.rows: dict[Format, Row] = {}
         self.lanes: dict[Variant, Lane] = {}
         self.waiting: dict[Subscriber, None] = {}
         self.state: State | None = None
         self.status: Envelope | None = None
+        self.withheld: Envelope | None = None
         self._elsewhere: dict[Subscriber, Place] = {}
         self._make_row = make_row
         self._clock = clock
@@ -119,18 +139,24 @@ class Entry:
             row.discard(subscriber.outlet)
             self._tidy(place, row)
 
-    def change(self, subscriber: Subscriber, options: Options) -> Envelope | None:
+    def change(self, subscriber: Subscriber, options: Options) -> tuple[Envelope, ...]:
         """Put a member where its new options belong; it loses nothing that waits for it.
 
         Returns:
-            The newest value, if it waited for the throttle of the former lane.
+            What it lacks there: the newest value, if it waited for the throttle of the former lane; of an
+            object all parts, for what mends a hole of one row would come behind the next values of another.
         """
         place, former = self._choose(subscriber, options), self._place_of(subscriber)
-        row, missing = self._row(former), None
+        row = self._row(former)
+        missing: tuple[Envelope, ...] = ()
         if place == former or row is None:
-            return None
-        if isinstance(row, Lane):
-            missing = row.lacks(subscriber.outlet)
+            return missing
+        if self._is_object:
+            missing = self.last.parts()
+            row.discard(subscriber.outlet)
+        elif isinstance(row, Lane):
+            held = row.lacks(subscriber.outlet)
+            missing = () if held is None else (held,)
             row.part(subscriber.outlet)
         else:
             part(row, subscriber.outlet)
@@ -147,9 +173,15 @@ class Entry:
             lane.add(subscriber.outlet, subscriber)
 
     def offer(self, envelope: Envelope) -> None:
-        """Build the frame of each format once and offer it to its row."""
+        """Build the frame of each format once and offer it to its row.
+
+        A gap of an object may be let go as its values may: behind what mends it, it would spoil it again.
+        """
         kind = envelope.kind
-        seq = envelope.seq if kind is _UPDATE or kind is _SNAPSHOT else 0
+        if kind is _UPDATE or kind is _SNAPSHOT:
+            seq = envelope.seq
+        else:
+            seq = max(envelope.seq, 1) if self._is_object and kind is _GAP else 0
         for layout, row in self.rows.items():
             frame = layout.frame(envelope)
             if frame is not None:
@@ -163,14 +195,18 @@ class Entry:
         place = self._place_of(subscriber)
         row, frame = self._row(place), self._layout(place).frame(envelope)
         assert row is not None, "it has joined"
-        if frame is not None:
-            row.offer_to(subscriber.outlet, frame)
+        if frame is None:
+            return
+        is_part = self._is_object and envelope.kind in _VALUES
+        row.offer_to(subscriber.outlet, frame, envelope.epoch, envelope.seq if is_part else 0)
 
     def _choose(self, subscriber: Subscriber, options: Options) -> Place:
         """Where options belong; those that only say what holds anyway belong with the others."""
         layout = subscriber.format
         if options.fields and self.serves(subscriber, options):
             layout = layout.only(options.fields)
+        if self._is_object:
+            return layout  # each change is needed by the next, so that no rate can be kept to
         mode = self.topic.mode
         conflate = options.conflates(mode)
         if options.rate or conflate != DEFAULTS.conflates(mode):
@@ -187,10 +223,11 @@ class Entry:
 
     def _open(self, place: Place) -> Row | Lane:
         if not isinstance(place, Variant):
-            row = self.rows[place] = self._make_row(self._gap(place, self.topic.mode in _LOSABLE))
+            tells = self._gap(place, self.topic.mode in _LOSABLE)
+            row = self.rows[place] = self._make_row(tells, self._is_object)
             return row
-        tells = self._gap(place.layout, not place.conflate)
-        lane = Lane(self.topic, place, self._make_row(tells), clock=self._clock, call_later=self._call_later)
+        row = self._make_row(self._gap(place.layout, not place.conflate), False)
+        lane = Lane(self.topic, place, row, clock=self._clock, call_later=self._call_later)
         self.lanes[place] = lane
         return lane
 
@@ -220,7 +257,10 @@ class Entry:
         return place.layout if isinstance(place, Variant) else place
 
     def _gap(self, layout: Format, may_lose: bool) -> GapFrame | None:
-        """How readers of a format are told that values were let go because they are slow."""
+        """How readers of a format are told that values were let go because they are slow.
+
+        Readers of an object are given it anew behind that, as it is when they are told.
+        """
         if not may_lose:
             return None
 
@@ -229,6 +269,9 @@ class Entry:
             hole = Envelope(self.topic, epoch, last, EventKind.GAP, 0, self._clock.time_ns(), "", payload)
             told = layout.frame(hole)
             assert told is not None, "every format tells of holes"
-            return told
+            if not self._is_object or epoch != self.last.position.epoch:
+                return told
+            frames = (layout.frame(part) for part in self.last.parts())
+            return told + b"".join(frame for frame in frames if frame is not None)
 
         return frame

@@ -89,7 +89,7 @@ class FeedmuxError(Exception):
     Any of them can be pickled and copied, with all that it carries.
     """
 
-    code: ClassVar[str] = "ERROR"
+    code: str = "ERROR"
     retry: Retry = NEVER
     close_code: ClassVar[int] = 4500
     category: Category = Category.APPLICATION

@@ -165,6 +165,13 @@ class Row(Protocol):
     def gap(self) -> GapFrame | None:
         """How a hole in this row is told; None: its values may not be lost at all."""
 
+    @property
+    def mends(self) -> bool:
+        """Whether :attr:`gap` also gives anew all that the hole is of, as it is when this is told.
+
+        So nothing of it has to wait behind a hole; what did would come a second time.
+        """
+
     def add(self, outlet: Outlet, subscriber: Subscriber, /) -> None: ...
     def discard(self, outlet: Outlet, /) -> None: ...
     def offer(self, frame: bytes, key: str, epoch: int, seq: int, /) -> None:
@@ -177,8 +184,15 @@ class Row(Protocol):
             seq: of the value's position; 0 for what is no value.
         """
 
-    def offer_to(self, outlet: Outlet, frame: bytes, /) -> None:
-        """Offer a frame to one outlet only; nothing replaces it."""
+    def offer_to(self, outlet: Outlet, frame: bytes, epoch: int = 0, seq: int = 0, /) -> None:
+        """Offer a frame to one outlet only; nothing replaces it.
+
+        Args:
+            outlet: who gets it.
+            frame: the bytes.
+            epoch: of the value's position.
+            seq: of the value's position; 0 for what may not be let go.
+        """
 
     def subscribers(self) -> Iterable[Subscriber]:
         """Who the outlets belong to."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from feedmux.model.errors import NOW, CapacityError, LocalError, PeerError, Retry
 
 
@@ -16,7 +14,7 @@ class InvalidRing(PeerError):
         expected: what ought to.
     """
 
-    code: ClassVar[str] = "INVALID_RING"
+    code = "INVALID_RING"
 
     def __init__(self, what: str, found: object, expected: object) -> None:
         super().__init__(what, found, expected)
@@ -33,7 +31,7 @@ class Lapped(CapacityError):
         size_bytes: how much of the ring it missed, record headers included.
     """
 
-    code: ClassVar[str] = "LAPPED"
+    code = "LAPPED"
     retry: Retry = NOW
 
     def __init__(self, size_bytes: int) -> None:
@@ -52,7 +50,7 @@ class RecordTooLarge(LocalError):
         max_bytes: the largest that fits.
     """
 
-    code: ClassVar[str] = "RECORD_TOO_LARGE"
+    code = "RECORD_TOO_LARGE"
 
     def __init__(self, size_bytes: int, max_bytes: int) -> None:
         super().__init__(size_bytes, max_bytes)
@@ -70,7 +68,7 @@ class NoMemory(CapacityError):
         reason: what the system said.
     """
 
-    code: ClassVar[str] = "NO_MEMORY"
+    code = "NO_MEMORY"
 
     def __init__(self, size_bytes: int, reason: str) -> None:
         super().__init__(size_bytes, reason)

@@ -18,6 +18,7 @@ KINDS: Final = ("kline", "ticker", "trade")
 MAX_ARG_CHARACTERS: Final = 128
 REMEMBERED: Final = 8192
 """Arguments whose topics are remembered."""
+NO_MARKETS: Final = "This server serves no markets"
 WILDCARDS: Final = (
     "Wildcards (e.g. tickers.*) are not supported. "
     "Use specific symbols like tickers.BTCUSDT or ticker:ETHUSDT."
@@ -51,12 +52,12 @@ class Places:
 
     Args:
         brand: the first word of every stream name, and ``source``.
-        places: at least one.
+        places: none: every argument is rejected.
     """
 
     def __init__(self, brand: str, places: Sequence[Place]) -> None:
         self.brand = brand
-        self._default = places[0]
+        self._default = places[0] if places else None
         self._by_name = {place.name: place for place in places}
         self._by_market = {(place.venue, place.market): place for place in places}
         self._read = lru_cache(REMEMBERED)(self._parse)
@@ -81,6 +82,8 @@ class Places:
             raise Rejected(WILDCARDS)
         name, at, place = arg.partition("@")
         home = self._place(place) if at else self._default
+        if home is None:
+            raise Rejected(NO_MARKETS)
         kind, param, instrument = _split(name)
         if not instrument.strip():
             raise Rejected(WILDCARDS)

@@ -6,9 +6,11 @@ cdef class TopicRow:
 
     cdef list _outlets
     cdef readonly object gap
+    cdef readonly bint mends
 
-    def __cinit__(self, object gap=None):
+    def __cinit__(self, object gap=None, bint mends=False):
         self.gap = gap
+        self.mends = mends
         self._outlets = []
 
     def add(self, Outbox outlet not None, object subscriber, /):
@@ -37,8 +39,8 @@ cdef class TopicRow:
             (<Outbox>PyList_GET_ITEM(self._outlets, index))._offer(parcel, size)
             index += 1
 
-    def offer_to(self, Outbox outlet not None, bytes frame not None, /):
-        outlet._offer(new_parcel(frame, "", self, 0, 0, 0), PyBytes_GET_SIZE(frame))
+    def offer_to(self, Outbox outlet not None, bytes frame not None, long long epoch=0, long long seq=0, /):
+        outlet._offer(new_parcel(frame, "", self, epoch, seq, 0), PyBytes_GET_SIZE(frame))
 
     def subscribers(self):
         cdef Py_ssize_t index
@@ -49,3 +51,10 @@ cdef class TopicRow:
 
     def __len__(self):
         return PyList_GET_SIZE(self._outlets)
+
+
+cdef bint is_mended(Parcel parcel, dict holes) except -1:
+    """Whether a parcel need not wait: what tells of the hole before it will have it."""
+    if not parcel.seq or parcel.row is None or not parcel.row.mends:
+        return False
+    return (parcel.row, parcel.epoch) in holes

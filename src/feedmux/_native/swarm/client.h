@@ -34,7 +34,7 @@ static uint64_t dice;
 
 static uint64_t read_at, first_data_at, measure_from, credit_due, usual_bytes, others;
 static double warmup_seconds;
-static bool ready, measuring, slow_on, in_path;
+static bool ready, measuring, slow_on, in_path, keyed;
 static struct tally tallies[2]; /* of the usual clients and of the slow ones */
 
 /* ---- messages ---------------------------------------------------------------------------------------------- */
@@ -50,16 +50,17 @@ static bool begins(const char *text, size_t length, const char *with, size_t siz
     return length >= size && !memcmp(text, with, size);
 }
 
-static void data_message(struct client *c, const char *text, size_t length)
+/* A data message; the name of its stream begins behind so many bytes. */
+static void data_message(struct client *c, const char *text, size_t length, size_t at)
 {
     struct tally *t = &tallies[c->kind != USUAL];
     size_t name;
-    int stream = stream_at(text + 11, length - 11, &name);
+    int stream = stream_at(text + at, length - at, &name);
     if (stream < 0) {
         others++;
         return;
     }
-    const char *rest = text + 11 + name;
+    const char *rest = text + at + name;
     size_t left = (size_t)(text + length - rest);
     if (begins(rest, left, "\",\"type\":\"gap\"", 14)) {
         take_gap(t, &c->last[stream], text, length);
@@ -240,10 +241,21 @@ static int is_success(const char *text, size_t length)
     return success && !says(text, length, "\"rejected\":[") && !says(text, length, "\"rejected\": [");
 }
 
+/* Whether it is {"<stream>":<body>}, and no message about streams. */
+static bool is_keyed(const char *text, size_t length)
+{
+    return keyed && length > 32 && !memcmp(text, "{\"", 2) && !begins(text, length, "{\"success\"", 10) &&
+           !begins(text, length, "{\"error\"", 8) && !begins(text, length, "{\"system.", 9);
+}
+
 static void text_message(struct client *c, const char *text, size_t length)
 {
     if (length > 32 && !memcmp(text, "{\"stream\":\"", 11)) {
-        data_message(c, text, length);
+        data_message(c, text, length, 11);
+        return;
+    }
+    if (is_keyed(text, length)) {
+        data_message(c, text, length, 2);
         return;
     }
     others++;

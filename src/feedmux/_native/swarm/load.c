@@ -3,7 +3,7 @@
  *   load --port P [--host 127.0.0.1] [--path /ws] [--clients 1] [--topics LIST] [--each K] [--seed N]
  *        [--sources N] [--parallel 200] [--deadline 60] [--warmup 1] [--seconds 5] [--idle]
  *        [--credit-fd FD] [--stop-reading SHARE] [--slow SHARE] [--slow-factor 0.1]
- *        [--slow-rcvbuf 16384] [--slow-return 10] [--slow-waits] [--no-subscribe] [--address A]
+ *        [--slow-rcvbuf 16384] [--slow-return 10] [--slow-waits] [--no-subscribe] [--keyed] [--address A]
  *        [--times intended|timestamp] [--histogram]
  *
  *   --topics LIST   what each client subscribes to, comma-separated (default trade:BTCUSDT)
@@ -22,6 +22,7 @@
  *   --slow-waits    they read like the others until the command `slow on`
  *   --no-subscribe  for a server that takes the topics from the path: they are put behind --path, separated by
  *                   commas, and no request is sent; the upgrade is the acknowledgement
+ *   --keyed         data messages are {"<stream>":<body>}, with a "seq" and an "id" in the body
  *   --address A     the IPv4 address of --host, which then is only named in the request
  *   --times timestamp  a message is as old as its "timestamp" says: right only where its clock is ours
  *   --histogram     the result has the latencies too, as pairs of bucket (histogram.h) and count
@@ -224,7 +225,7 @@ int load_main(int argc, char **argv)
     check_options(argc, argv,
                   " --port --host --path --clients --topics --each --seed --sources --parallel --deadline --warmup"
                   " --seconds --idle --credit-fd --stop-reading --slow --slow-factor --slow-rcvbuf --slow-waits"
-                  " --no-subscribe --slow-return --address --times --histogram ");
+                  " --no-subscribe --keyed --slow-return --address --times --histogram ");
     raise_descriptor_limit();
     host = option(argc, argv, "--host", "127.0.0.1");
     path = option(argc, argv, "--path", "/ws");
@@ -243,6 +244,7 @@ int load_main(int argc, char **argv)
     slow_return = number(argc, argv, "--slow-return", 10);
     slow_on = !flag(argc, argv, "--slow-waits");
     in_path = flag(argc, argv, "--no-subscribe");
+    keyed = flag(argc, argv, "--keyed");
     double deadline = number(argc, argv, "--deadline", 60);
     take_topics(strdup(option(argc, argv, "--topics", "trade:BTCUSDT")));
     server = address_of(option(argc, argv, "--address", host), port);

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from feedmux.app.config import Layer, build, notices, origin, parse_pairs, read_layers
-from feedmux.app.config_text import as_env, as_markdown, as_toml, shown
+from feedmux.app.config_text import as_env, as_markdown, as_toml, shown, title
 from feedmux.app.options import ConfigFile, Pairs
 from feedmux.app.section import note
 from feedmux.app.settings import SECTIONS, Settings
-from feedmux.app.wiring import tls
+from feedmux.app.wiring import authenticator, tls
 
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True, add_completion=False)
 
@@ -52,6 +52,7 @@ def check(config: ConfigFile = None, pairs: Pairs = None) -> None:
     layers = read_layers(pairs=parse_pairs(pairs or []), config=config)
     settings = build(layers)
     tls(settings)
+    authenticator(settings)
     for line in notices(settings):
         sys.stdout.write(f"note: {line}\n")
     origins = ", ".join(layer.origin for layer in layers if layer.values) or "defaults only"
@@ -73,7 +74,7 @@ def _print_table(settings: Settings, layers: Sequence[Layer]) -> None:
         table.add_row(f"[bold]{section.__doc__}[/bold]")
         for name, field in section.model_fields.items():
             layer = origin(layers, name)
-            cells = [name.upper(), shown(name, settings), note(field, "unit"), layer.origin if layer else ""]
+            cells = [title(name), shown(name, settings), note(field, "unit"), layer.origin if layer else ""]
             about = [field.description or ""] if wide else []
             table.add_row(*cells, *about, style="" if layer else "dim")
     console.print(table, markup=True)

@@ -1,0 +1,230 @@
+"""What the settings say, in the terms of the stages: each is passed on to the stage's own configuration.
+
+Only :mod:`feedmux.app.wiring` knows the stages, so these are dictionaries; a wrong name is found by the
+type checker.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+from urllib.parse import unquote, urlsplit
+
+from feedmux.core.outbox import OutboxLimits
+from feedmux.core.reconnect import Backoff
+from feedmux.model.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
+
+
+class LinkTerms(TypedDict):
+    """Of :class:`feedmux.client.settings.LinkConfig`."""
+
+    connect_timeout_s: float
+    retry_delay_s: float
+    retry_multiplier: float
+    max_backoff_s: float
+    ping_interval_s: float
+    ping_timeout_s: float
+    breaker_failures: int
+
+
+class ShardTerms(TypedDict):
+    """Of :class:`feedmux.feed.shard.ShardConfig`."""
+
+    batch: int
+    request_rate: float
+    request_burst: NotRequired[float]
+    silence_s: dict[str, float]
+
+
+class SessionTerms(TypedDict):
+    """Of :class:`feedmux.edge.session.Rules`."""
+
+    max_subscriptions: int
+    max_rate: int
+    subscribe_timeout_s: float
+
+
+class BrokerTerms(TypedDict):
+    """Of :class:`feedmux.feed.broker.BrokerConfig`."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    vhost: str
+    tls: ssl.SSLContext | None
+    exchange: str
+    exchange_type: str
+    durable: bool
+    auto_delete: bool
+    queue_messages: int
+    heartbeat_s: int
+    backoff: Backoff
+
+
+class RelayTerms(TypedDict):
+    """Of :class:`feedmux.feed.relay.RelayLimits`."""
+
+    body_bytes: int
+    objects: int
+
+
+class ServerTerms(TypedDict):
+    """Of :class:`feedmux.edge.house.ServerConfig`."""
+
+    host: str
+    port: int
+    max_clients: int
+    max_message_bytes: int
+    max_frames: int
+    handshake_timeout_s: float
+    max_half_open: int
+    backlog: int
+    close_timeout_s: float
+    ping_interval_s: float
+    pong_timeout_s: float
+    idle_timeout_s: float
+    stall_timeout_s: float
+    max_lag_s: float
+    send_buffer_bytes: int
+    unsent_bytes: int
+    outbox: OutboxLimits
+
+
+def bybit_link(settings: Settings) -> LinkTerms:
+    """How connections to Bybit behave."""
+    return {
+        "connect_timeout_s": settings.bybit_connect_timeout,
+        "retry_delay_s": settings.bybit_reconnect_delay_initial,
+        "retry_multiplier": settings.bybit_reconnect_delay_multiplier,
+        "max_backoff_s": settings.bybit_reconnect_delay_max,
+        "ping_interval_s": settings.bybit_ping_interval,
+        "ping_timeout_s": settings.bybit_ping_timeout,
+        "breaker_failures": 0,  # the backoff is enough: everybody waits for this feed
+    }
+
+
+def deribit_link(settings: Settings) -> LinkTerms:
+    """How connections to Deribit behave."""
+    return {
+        "connect_timeout_s": settings.deribit_connect_timeout,
+        "retry_delay_s": settings.deribit_reconnect_delay_initial,
+        "retry_multiplier": settings.deribit_reconnect_delay_multiplier,
+        "max_backoff_s": settings.deribit_reconnect_delay_max,
+        "ping_interval_s": settings.deribit_ping_interval,
+        "ping_timeout_s": settings.deribit_ping_timeout,
+        "breaker_failures": 0,  # the backoff is enough: everybody waits for this feed
+    }
+
+
+def bybit_shard(settings: Settings) -> ShardTerms:
+    """What is expected of a connection to Bybit."""
+    return {
+        "batch": settings.bybit_max_symbols_per_subscription,
+        "request_rate": settings.bybit_request_rate,
+        "request_burst": max(1.0, settings.bybit_request_rate),
+        "silence_s": _silence(settings),
+    }
+
+
+def deribit_shard(settings: Settings) -> ShardTerms:
+    """What is expected of a connection to Deribit."""
+    return {
+        "batch": settings.deribit_max_channels_per_subscription,
+        "request_rate": settings.deribit_request_rate,
+        "silence_s": _silence(settings),
+    }
+
+
+def session(settings: Settings) -> SessionTerms:
+    """What every client of ``/ws`` may do."""
+    return {
+        "max_subscriptions": settings.max_subscriptions_per_client,
+        "max_rate": settings.max_message_rate_per_client,
+        "subscribe_timeout_s": settings.subscribe_timeout,
+    }
+
+
+def server(settings: Settings) -> ServerTerms:
+    """What the listener and its clients are bound to."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "max_clients": settings.max_clients_total,
+        "max_message_bytes": settings.client_max_message_bytes,
+        "max_frames": 2 * settings.max_message_rate_per_client,
+        "handshake_timeout_s": settings.handshake_timeout,
+        "max_half_open": settings.max_half_open,
+        "backlog": settings.accept_backlog,
+        "close_timeout_s": settings.close_timeout,
+        "ping_interval_s": settings.client_ping_interval,
+        "pong_timeout_s": settings.client_ping_timeout,
+        "idle_timeout_s": settings.client_idle_timeout,
+        "stall_timeout_s": settings.fanout_callback_timeout,
+        "max_lag_s": settings.client_max_lag,
+        "send_buffer_bytes": settings.send_buffer_bytes,
+        "unsent_bytes": settings.unsent_bytes,
+        "outbox": OutboxLimits(
+            settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
+        ),
+    }
+
+
+def broker(settings: Settings) -> BrokerTerms:
+    """Where RabbitMQ is; a URL says it in the place of the other settings.
+
+    Raises:
+        InvalidSetting: the file of authorities cannot be used.
+    """
+    url = urlsplit(settings.rabbitmq_url.reveal())
+    is_url, is_secure = bool(url.scheme), url.scheme == "amqps"
+    password = settings.rabbitmq_password.reveal()
+    return {
+        "host": url.hostname or settings.rabbitmq_host,
+        "port": (url.port or (5671 if is_secure else 5672)) if is_url else settings.rabbitmq_port,
+        "user": unquote(url.username or "guest") if is_url else settings.rabbitmq_user,
+        "password": unquote(url.password or "guest") if is_url else password,
+        "vhost": unquote(url.path[1:]) or "/" if is_url else settings.rabbitmq_vhost,
+        "tls": _authorities(settings.rabbitmq_ca) if is_secure else None,
+        "exchange": settings.rabbitmq_exchange,
+        "exchange_type": settings.rabbitmq_exchange_type,
+        "durable": settings.rabbitmq_exchange_durable,
+        "auto_delete": settings.rabbitmq_exchange_auto_delete,
+        "queue_messages": settings.rabbitmq_queue_messages,
+        "heartbeat_s": settings.rabbitmq_heartbeat,
+        "backoff": Backoff(
+            initial=min(0.5, settings.rabbitmq_reconnect_delay_max),
+            multiplier=2.0,
+            ceiling=settings.rabbitmq_reconnect_delay_max,
+        ),
+    }
+
+
+def relay(settings: Settings) -> RelayTerms:
+    """What is taken of RabbitMQ, and kept."""
+    return {"body_bytes": settings.rabbitmq_max_body_bytes, "objects": settings.objects_max}
+
+
+def _authorities(path: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=path or None)
+    except OSError as error:  # ssl.SSLError is one
+        expected = f"a readable PEM file of certificates ({error.strerror or error})"
+        raise InvalidSetting("RABBITMQ_CA", path, expected) from None
+
+
+def asks_broker(settings: Settings) -> bool:
+    """Whether there is a RabbitMQ to ask."""
+    return bool(settings.rabbitmq_host or settings.rabbitmq_url)
+
+
+def has_keys(settings: Settings) -> bool:
+    """Whether there are, or will be, keys to check tokens with."""
+    return bool(settings.jwt_public_key or settings.jwt_public_key_file or settings.jwt_jwks)
+
+
+def _silence(settings: Settings) -> dict[str, float]:
+    return {"ticker": settings.ticker_silence, "kline": settings.kline_silence}
