@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -11,10 +10,6 @@ from feedmux.model.event import State
 from feedmux.model.topic import Topic
 from feedmux.wire.rango_topic import stream_topic
 from support.rango import ADMIN, ALICE, Roles, Scene
-
-keeps_objects = pytest.mark.skipif(
-    find_spec("feedmux.hub.object") is None, reason="the hub does not keep objects yet"
-)
 
 
 def subscribed(*streams: str) -> dict[str, Any]:
@@ -135,7 +130,6 @@ def test_how_a_stream_is_comes_before_the_answer_that_lists_it() -> None:
     assert first.told == [{"system.status": {"state": "live", "stream": "eurusd.trades"}}]
 
 
-@keeps_objects
 def test_a_late_client_gets_an_object_whole_before_the_answer_and_what_follows_after_it() -> None:
     scene = Scene()
     late = scene.client()
@@ -148,7 +142,6 @@ def test_a_late_client_gets_an_object_whole_before_the_answer_and_what_follows_a
     assert late.told == [{"eurusd.ob-inc": 4}]
 
 
-@keeps_objects
 def test_who_subscribes_to_an_object_again_gets_it_again() -> None:
     scene = Scene()
     for key, sequence in (("snap", 1), ("inc", 2)):
@@ -166,7 +159,6 @@ def test_who_subscribes_to_an_object_again_gets_it_again() -> None:
     assert client.told == [{"eurusd.ob-inc": 4}]
 
 
-@keeps_objects
 def test_objects_of_two_scopes_that_are_called_the_same_do_not_mix() -> None:
     scene = Scene()
     scene.exchange.publish("public.eurusd.ob-snap", "public")
