@@ -291,12 +291,10 @@ class _Session:
         if not found.consumer_count:
             self._end(ConsumerLost("RabbitMQ has no consumer for us"))
             return
-        if not self._broker.tells_spills and (found.message_count or 0) >= self._broker.queue_messages:
-            self._relay.spilled(self._side)
         self._owner.looked(found.consumer_count)
 
     async def _answered(self, asking: asyncio.Future[Any]) -> None:
-        """Wait for an answer; it comes behind all messages that are under way, so for as long as those come."""
+        """Wait for an answer. It comes behind all messages that are under way, so as long as those come."""
         waiting = {asking, self._over}
         timeout_s = self._broker.answer_timeout_s
         while not any(future.done() for future in waiting):
@@ -331,20 +329,22 @@ class _Session:
 
     def _named(self, error: BaseException, connection: AbstractConnection | None) -> FeedmuxError:
         """The error of ours for one of aio-pika's."""
+        if self._is_open:
+            return self._over.result() if self._over.done() else LinkLost(_words(error))
         address = self._broker.address
-        if self._is_open and self._over.done():
-            return self._over.result()
         if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
             return AuthenticationFailed(f"RabbitMQ at {address}", _words(error))
+        if isinstance(error, amqp.InvalidFrameError) and connection is None:
+            # aiormq says so of the only request whose answer it checks: to open the virtual host.
+            reason = "it does not exist, or the user may not use it"
+            return Refused(f"the virtual host {self._broker.vhost!r} of RabbitMQ at {address}", reason)
+        is_shutdown = _SHUTDOWN in str(error)
+        if isinstance(error, amqp.ConnectionClosed | amqp.ChannelClosed) and not is_shutdown:
+            return Refused(f"what we need of RabbitMQ at {address}", _words(error))
         if isinstance(error, TimeoutError):
             reason = f"not set up within {self._broker.connect_timeout_s:g} s"
             return ConnectFailed(address, reason, cause=Cause.TIMEOUT)
-        is_refusal = isinstance(error, amqp.ConnectionClosed) and _SHUTDOWN not in str(error)
-        if is_refusal or isinstance(error, amqp.ChannelClosed):
-            return Refused(f"what we need of RabbitMQ at {address}", _words(error))
-        if connection is None:
-            return ConnectFailed(address, _words(error))
-        return LinkLost(_words(error))
+        return ConnectFailed(address, _words(error))
 
 
 def _words(error: BaseException | None) -> str:

@@ -140,7 +140,7 @@ class Relay:
         self._kept_bytes = 0
         self._sides = {side: _Condition() for side in Side}
         self._complaints = Complaints(log, clock)
-        self._consumed = {"public": 0, "private": 0, "role": 0}
+        self._consumed = {"public": 0, "private": 0, "role": 0, "unknown": 0}
         self._tally: Counter[str] = Counter()
         self._dropped = dict.fromkeys(DROPS, 0)
         self._last_ns = 0
@@ -183,7 +183,7 @@ class Relay:
         now_ns = self._last_ns = self._clock.time_ns()
         routed = self._route(routing_key)
         if routed is None:
-            self._consumed["public"] += 1
+            self._consumed["unknown"] += 1
             self._drop("routing_key", routing_key, "nothing is called so")
             return
         topic = routed.topic
