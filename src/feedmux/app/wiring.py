@@ -28,9 +28,8 @@ from feedmux.core import latency as latency_figures
 from feedmux.core import stats
 from feedmux.core.latency import Latency
 from feedmux.core.outbox import OutboxLimits
-from feedmux.edge import house, keys
+from feedmux.edge import claims, house, keys
 from feedmux.edge.auth import Authenticator
-from feedmux.edge.claims import TokenRules
 from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
@@ -257,15 +256,12 @@ def authenticator(settings: Settings) -> Authenticator:
     Raises:
         InvalidKey: the keys cannot be used.
     """
-    asked = (
-        settings.jwt_leeway,
-        settings.jwt_audience,
-        settings.jwt_issuer,
-        settings.jwt_expiry == "enforce",
+    rules = claims.TokenRules(
+        settings.jwt_leeway, settings.jwt_audience, settings.jwt_issuer, settings.jwt_expiry == "enforce"
     )
     found = local_keys(settings)
     known = keys.KeySet() if found is None else keys.read(found.content, found.source, is_jwks=found.is_jwks)
-    return Authenticator(known, TokenRules(*asked), clock=SystemClock(), in_url=settings.jwt_query_token)
+    return Authenticator(known, rules, clock=SystemClock(), in_url=settings.jwt_query_token)
 
 
 def _driver(settings: Settings, served: Served, publisher: Publisher, clock: Clock) -> Driver:
@@ -400,6 +396,5 @@ def _routes(server: Server, figures: Callable[[], Figures], settings: Settings) 
     if settings.health_check_enabled:
         routes["/health"] = lambda: Reply(*metrics.health(now()))
     if settings.metrics_enabled:
-        text = metrics.CONTENT_TYPE
-        routes["/metrics"] = lambda: Reply(200, metrics.prometheus(now()), content_type=text)
+        routes["/metrics"] = lambda: Reply(200, metrics.prometheus(now()), (), metrics.CONTENT_TYPE)
     return routes
