@@ -137,7 +137,8 @@ class KeyFetch:
             return self._ask()
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = f"it took longer than {self._timeout_s:g} s"
-            reason = late if self._is_cut or isinstance(error, TimeoutError) else str(error)
+            said = getattr(error, "strerror", None) or str(error)
+            reason = late if self._is_cut or isinstance(error, TimeoutError) else said
             raise KeysNotFetched(self._url, reason or type(error).__name__) from None
         finally:
             timer.cancel()
