@@ -373,5 +373,5 @@ def test_who_asks_for_other_fields_begins_anew(twin: Twin) -> None:
     bus.hub.change(BOOK, client, DEFAULTS)
     bus.say(ask(12, "2@5"))
     assert reader.read(client.shown()) == [
-        "GAP 1:12", "SNAPSHOT 1:1", *(f"UPDATE 1:{seq}" for seq in range(2, 13)),
+        "GAP 1:12", "SNAPSHOT 1:1", *(f"UPDATE 1:{seq}" for seq in range(2, 13)), "live",
     ]  # fmt: skip

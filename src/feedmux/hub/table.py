@@ -163,6 +163,8 @@ class Entry:
         self._elsewhere.pop(subscriber, None)
         self._tidy(former, row)
         self._enter(subscriber, place)
+        if self._is_object and self.status is not None and self.state is not State.PENDING:
+            self.offer_to(subscriber, self.status)  # a status that waited was let go with the rest
         return missing
 
     def know(self, subscriber: Subscriber) -> None:
