@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from feedmux.app.metrics import Snapshot
 from feedmux.core.stats import Rules, add_up
+from feedmux.model.errors import MalformedMessage
 
 Figures = Mapping[str, Any]
 
@@ -17,6 +18,36 @@ _PASSES: Final = frozenset(
     }
 )  # fmt: skip
 """What a server has only while it lives; everything else of it is counted since the start."""
+
+
+OF_FEED: Final = frozenset({"feeds"})
+"""What a feed process counts, at least."""
+OF_EDGE: Final = frozenset({"server", "hub", "latency", "states"})
+"""What a worker does."""
+
+
+def check(figures: Figures, like: Figures, needed: frozenset[str], rules: Rules) -> None:
+    """Make sure that a part can be added up with another one of its kind, and read afterwards.
+
+    Args:
+        figures: the part.
+        like: the other one; there may be no other than itself.
+        needed: what it must have.
+        rules: see :func:`whole`.
+
+    Raises:
+        NoSum: it has a figure that does not add up with the other one's.
+        MalformedMessage: it lacks something, or a histogram is none.
+    """
+    missing = needed - set(figures)
+    if missing:
+        raise MalformedMessage("figures", f"there is no {min(missing)}")
+    whole([like, figures], rules)
+    try:
+        blind({"feeds": figures.get("feeds", [])}, 0.0)
+        remains({"server": {}, "latency": {}, **figures})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise MalformedMessage("figures", f"they are of another kind: {error!r}") from error
 
 
 def whole(parts: Sequence[Figures], rules: Rules) -> Figures:
