@@ -137,10 +137,8 @@ class Member:
         try:
             self._begin(self)
             code = await self._process.wait()
-        except BaseException:
-            self._kill()
-            raise
         finally:
+            self._kill()
             was_ready, self.is_ready = self.is_ready, False
             self._control.cut("it ended")
             self._control = None
