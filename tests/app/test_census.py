@@ -15,7 +15,15 @@ EDGE: dict[str, Any] = {
     "latency": {"receive_to_send": [0], "venue_to_send": [0]},
     "states": {"live": 2},
 }
-FEED: dict[str, Any] = {"feeds": [{"venue": "bybit", "links": [{"connected": True, "down_for": 0.0}]}]}
+FEED: dict[str, Any] = {
+    "feeds": [
+        {
+            "venue": "bybit",
+            "states": {"live": 2, "stale": 1},
+            "links": [{"connected": True, "down_for": 0.0}],
+        },
+    ]
+}
 
 
 def test_parts_of_one_kind_are_let_through() -> None:
@@ -44,7 +52,17 @@ def test_figures_of_a_worker_that_do_not_add_up_are_refused(wrong: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "wrong", [5, {"a": 1}, [5], [{"venue": "bybit"}], [{"links": 5}], [{"links": [5]}]], ids=str
+    "wrong",
+    [
+        5,
+        {"a": 1},
+        [5],
+        [{"venue": "bybit"}],
+        [{"links": 5}],
+        [{"links": [5]}],
+        [{"links": [], "states": {"a": ""}}],
+    ],
+    ids=str,
 )
 def test_figures_of_a_feed_that_cannot_be_read_are_refused(wrong: object) -> None:
     with pytest.raises((NoSum, MalformedMessage)):
@@ -54,3 +72,20 @@ def test_figures_of_a_feed_that_cannot_be_read_are_refused(wrong: object) -> Non
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(MalformedMessage, match="there is no hub"):
         census.check({"server": {}, "latency": {}, "states": {}}, EDGE, census.OF_EDGE, RULES)
+
+
+def test_topics_are_counted_by_the_feed_and_not_once_for_each_worker() -> None:
+    total = census.once(census.whole([EDGE, EDGE, FEED], RULES))
+    assert total["hub"]["topics"] == 3
+    assert total["states"] == {"live": 2, "stale": 1}
+    assert total["server"]["clients"] == 6
+
+
+def test_of_a_feed_that_is_away_all_topics_wait_for_the_next() -> None:
+    total = census.once(census.whole([EDGE, EDGE, census.blind(FEED, 2.5)], RULES))
+    assert (total["hub"]["topics"], total["states"]) == (3, {"reconnecting": 3})
+    assert total["feeds"][0]["links"] == [{"connected": False, "down_for": 2.5}]
+
+
+def test_before_a_feed_has_counted_anything_the_workers_count() -> None:
+    assert census.once(EDGE) is EDGE

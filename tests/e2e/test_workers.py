@@ -144,6 +144,11 @@ async def test_what_all_workers_counted_is_what_clients_count(stage: Stage) -> N
     by_worker = await crowd(stage, gateway)
     clients = [client for some in by_worker.values() for client in some]
     await asyncio.gather(*(client.unsubscribe("ticker:BTCUSDT", "trade:BTCUSDT") for client in clients))
+    holders = [some[0] for some in by_worker.values()]
+    await asyncio.gather(*(client.subscribe("kline:1m:BTCUSDT", "trade:ETHUSDT") for client in holders))
+    counted = ({"total_subscriptions": 2 * len(holders), "active_channels": 2}, {"live": 2})
+    await gateway.shows(lambda body: (body["pubsub"], body["topics_by_state"]) == counted, "each counts once")
+    await asyncio.gather(*(client.unsubscribe("kline:1m:BTCUSDT", "trade:ETHUSDT") for client in holders))
     received = sum("seq" in message for client in clients for message in client.messages)
 
     def agrees(body: dict[str, dict[str, int]]) -> bool:

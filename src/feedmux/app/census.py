@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from feedmux.app.metrics import Snapshot
 from feedmux.core.stats import Rules, add_up
 from feedmux.model.errors import MalformedMessage
+from feedmux.model.event import State
 
 Figures = Mapping[str, Any]
 
@@ -18,8 +20,6 @@ _PASSES: Final = frozenset(
     }
 )  # fmt: skip
 """What a server has only while it lives; everything else of it is counted since the start."""
-
-
 OF_FEED: Final = frozenset({"feeds"})
 """What a feed process counts, at least."""
 OF_EDGE: Final = frozenset({"server", "hub", "latency", "states"})
@@ -45,7 +45,8 @@ def check(figures: Figures, like: Figures, needed: frozenset[str], rules: Rules)
     whole([like, figures], rules)
     try:
         blind({"feeds": figures.get("feeds", [])}, 0.0)
-        remains({"server": {}, "latency": {}, **figures})
+        if "server" in figures:
+            remains(figures)
     except (AttributeError, KeyError, TypeError) as error:
         raise MalformedMessage("figures", f"they are of another kind: {error!r}") from error
 
@@ -61,6 +62,16 @@ def whole(parts: Sequence[Figures], rules: Rules) -> Figures:
     for part in parts:
         total = add_up(total, part, rules)
     return total
+
+
+def once(figures: Figures) -> Figures:
+    """Count each topic once, as the feed does: every worker that holds it has counted it too."""
+    if not {"hub", "feeds"} <= set(figures):
+        return figures
+    states: Counter[str] = Counter()
+    for feed in figures["feeds"]:
+        states.update(feed.get("states", {}))
+    return {**figures, "hub": {**figures["hub"], "topics": states.total()}, "states": dict(states)}
 
 
 def snapshot(figures: Figures) -> Snapshot:
@@ -82,8 +93,9 @@ def remains(part: Figures) -> Figures:
 
 def blind(part: Figures, for_s: float) -> Figures:
     """What is known of a feed process that has been away for so long: none of its links is there."""
-    feeds = [
-        {**feed, "links": [{**link, "connected": False, "down_for": for_s} for link in feed["links"]]}
-        for feed in part["feeds"]
-    ]
+    feeds = []
+    for feed in part["feeds"]:
+        links = [{**link, "connected": False, "down_for": for_s} for link in feed["links"]]
+        topics = sum(feed.get("states", {}).values())
+        feeds.append({**feed, "links": links, "states": {str(State.RECONNECTING): topics} if topics else {}})
     return {"feeds": feeds}

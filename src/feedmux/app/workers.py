@@ -125,7 +125,7 @@ class Workers:
         parts = [*self._parts.values(), self._past]
         if self._blind_since:
             parts.append(census.blind(self._last_feed, time.monotonic() - self._blind_since))
-        return census.whole(parts, RULES)
+        return census.once(census.whole(parts, RULES))
 
     # Children.
 
