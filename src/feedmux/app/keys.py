@@ -32,15 +32,16 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from feedmux.app.authentication import is_url
-from feedmux.app.settings import Settings
 from feedmux.model.access_errors import InvalidKey
 from feedmux.model.errors import LocalError
 from feedmux.model.link_errors import LinkError
 from feedmux.model.ports import Statistics
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
 
 log = logging.getLogger("feedmux.keys")
 
@@ -78,6 +79,11 @@ class KeyText(NamedTuple):
     source: str
     content: str
     is_jwks: bool
+
+
+def is_url(place: str) -> bool:
+    """Whether keys have to be fetched from there; else it is a path."""
+    return "://" in place
 
 
 def local_keys(settings: Settings) -> KeyText | None:

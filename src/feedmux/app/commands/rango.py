@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -55,20 +56,19 @@ def rango(
 ) -> None:
     """Serve RabbitMQ's streams as Rango does: its environment, its flags, its protocol, its port."""
     host, port = _address(ws_addr) if ws_addr is not None else (None, None)
-    flags = {
-        "host": host,
-        "port": port,
-        "rabbitmq_url": amqp_addr,
-        "rabbitmq_exchange": exchange,
-        "workers": workers,
-    }
+    flags = {"host": host, "port": port, "rabbitmq_url": amqp_addr, "rabbitmq_exchange": exchange}
 
     def read() -> Settings:
-        return load(flags, pairs=parse_pairs(pairs or []), config=config, defaults=DEFAULTS)
+        given = parse_pairs(pairs or [])
+        return load({**flags, "workers": workers}, pairs=given, config=config, defaults=DEFAULTS)
 
+    _run(read, listens_elsewhere=ws_addr is not None, public_key=public_key)
+
+
+def _run(read: Callable[[], Settings], *, listens_elsewhere: bool, public_key: Path | None) -> None:
     settings = read()
-    listens = {} if ws_addr is not None else _place(settings)
-    settings = settings.model_copy(update={**listens, **_key(settings, public_key)})
+    place = {} if listens_elsewhere else _place(settings)
+    settings = settings.model_copy(update={**place, **_key(settings, public_key)})
     log.configure(settings)
     for line in notices(settings):
         _LOG.warning(line)

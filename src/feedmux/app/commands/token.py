@@ -15,9 +15,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from feedmux.app.authentication import is_url
 from feedmux.app.config import load, parse_pairs
-from feedmux.app.keys import PACE, KeyFetch
+from feedmux.app.keys import PACE, KeyFetch, is_url
 from feedmux.app.minting import Algorithm, barong_claims, new_key, store
 from feedmux.app.minting import load as load_key
 from feedmux.app.options import ConfigFile, Pairs
