@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, model_validator
 from pydantic_settings import NoDecode
 
-from feedmux.app.keys import is_url
 from feedmux.app.rbac import Roles
 from feedmux.app.secret import Secret
 from feedmux.app.section import Section, key
+from feedmux.app.urls import is_url
 
 _ONE_SOURCE: Final = "nothing, because another of JWT_PUBLIC_KEY, JWT_PUBLIC_KEY_FILE and JWT_JWKS is set"
 TOGETHER: Final = {"jwt_public_key_file": _ONE_SOURCE, "jwt_jwks": _ONE_SOURCE}

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from feedmux.app.urls import is_url
 from feedmux.model.access_errors import InvalidKey
 from feedmux.model.errors import LocalError
 from feedmux.model.link_errors import LinkError
@@ -79,11 +80,6 @@ class KeyText(NamedTuple):
     source: str
     content: str
     is_jwks: bool
-
-
-def is_url(place: str) -> bool:
-    """Whether keys have to be fetched from there; else it is a path."""
-    return "://" in place
 
 
 def local_keys(settings: Settings) -> KeyText | None:

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.text import Text
 
 from feedmux.app.config import load, parse_pairs
-from feedmux.app.keys import PACE, KeyFetch, is_url
+from feedmux.app.keys import PACE, KeyFetch
 from feedmux.app.minting import Algorithm, barong_claims, new_key, store
 from feedmux.app.minting import load as load_key
 from feedmux.app.options import ConfigFile, Pairs
 from feedmux.app.secret import Secret
 from feedmux.app.settings import Settings
+from feedmux.app.urls import is_url
 from feedmux.app.wiring import authenticator
 from feedmux.core.access import Access
 from feedmux.core.span import span
