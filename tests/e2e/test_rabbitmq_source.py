@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from feedmux.core.increments import sequence_of
 from feedmux.feed.relay import RelayLimits
-from feedmux.feed.stream import ObjectRules
 from feedmux.model.event import EventKind, State
 from feedmux.sim.faults import FaultProxy
 from support.rabbit_feed import PATIENCE_S, rabbit_feed
-from support.rabbit_streams import Kept, body, sequence_of, stream
+from support.rabbit_streams import body, rules, stream
 from support.rabbitmq import PASSWORD, Publisher, RabbitServer
 from support.waiting import until
 
@@ -142,8 +142,7 @@ async def test_ten_thousand_increments_come_in_order_and_what_is_kept_is_bounded
     rabbitmq: RabbitServer, exchange: str
 ) -> None:
     most = 256
-    rules = ObjectRules(make=lambda: Kept(most), sequence_of=sequence_of)
-    async with rabbit_feed(rabbitmq, exchange, rules=rules) as feed:
+    async with rabbit_feed(rabbitmq, exchange, rules=rules(increments=most)) as feed:
         feed.reader.want(BOOK)
         await feed.connects()
         with Publisher(rabbitmq.port, exchange) as publisher:
