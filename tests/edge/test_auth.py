@@ -236,6 +236,15 @@ def test_a_key_that_is_missing_is_told_and_the_token_may_come_again() -> None:
     assert refusal(NEW.token(), authenticator(keys)).retry == "never"
 
 
+@pytest.mark.parametrize("alg", ["none", "HS256", "PS512"])
+def test_an_algorithm_that_is_never_taken_makes_nobody_look_for_keys(alg: str) -> None:
+    asked: list[None] = []
+    keys = read_jwks(jwks(OLD), "x")
+    by = Authenticator(keys, TokenRules(), clock=TokenClock(), key_missing=lambda: asked.append(None))
+    assert refusal(NEW.token(header={"alg": alg}), by).code == TokenCode.WRONG_ALGORITHM
+    assert not asked
+
+
 def test_without_any_key_every_token_is_refused() -> None:
     assert refusal(ED.token(), authenticator(KeySet())).code == TokenCode.NO_KEYS
 
