@@ -75,12 +75,9 @@ def _rango(
 ) -> Iterator[RangoGateway]:
     """A gateway in the place of Rango, configured as Rango is; nobody may stop it."""
     key = b64encode(signer.raw_pem.encode()).decode()
-    roles = {
-        "RANGO_RBAC_ADMIN": "admin,superadmin",
-        "RANGO_RBAC_SYS": "admin, operator",
-        "RANGO_RBAC_PRIVATEER": "admin",
-    }
-    with rango_gateway(tmp_path_factory.mktemp("rango"), rabbitmq, JWT_PUBLIC_KEY=key, **roles) as gateway:
+    roles = {"ADMIN": "admin,superadmin", "SYS": "admin, operator", "PRIVATEER": "admin"}
+    rbac = {f"RANGO_RBAC_{prefix}": names for prefix, names in roles.items()}
+    with rango_gateway(tmp_path_factory.mktemp("rango"), rabbitmq, JWT_PUBLIC_KEY=key, **rbac) as gateway:
         yield gateway
 
 
