@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from feedmux.app.authentication import is_url
+from feedmux.app.urls import is_url
 from feedmux.app.config import InvalidConfiguration, load
 from feedmux.app.config_text import as_env, as_toml, shown
 from feedmux.app.settings import Settings

@@ -26,13 +26,6 @@ OLD, NEW = ed25519("old"), p256("new")
 QUICK = Pace(refresh_s=3600, at_most_every_s=0.01, timeout_s=5)
 
 
-def checking(settings: Settings) -> Authenticator:
-    """What checks tokens, where there are keys."""
-    found = authenticator(settings)
-    assert found is not None
-    return found
-
-
 def url(server: KeyServer, path: str = "/jwks", *, scheme: str = "http") -> str:
     return f"{scheme}://127.0.0.1:{server.port}{path}"
 
@@ -46,7 +39,7 @@ def test_keys_of_a_setting_and_of_files_check_tokens(tmp_path: Path) -> None:
     many.write_text(jwks(OLD, NEW))
     given = ({"jwt_public_key": OLD.pem}, {"jwt_public_key_file": str(pem)}, {"jwt_jwks": str(many)})
     for one in given:
-        by = checking(Settings.model_validate(one | {"jwt_leeway": 300}))
+        by = authenticator(Settings.model_validate(one | {"jwt_leeway": 300}))
         assert by.identify(OLD.token({"uid": "ID1"})).uid == "ID1"
 
 
@@ -55,21 +48,21 @@ def test_without_keys_or_with_keys_at_a_url_there_are_none_yet() -> None:
         settings = Settings.model_validate(given)
         assert local_keys(settings) is None
         with pytest.raises(TokenRefused) as refused:
-            checking(settings).identify(OLD.token())
+            authenticator(settings).identify(OLD.token())
         assert refused.value.code == TokenCode.NO_KEYS
 
 
 def test_every_rule_of_the_settings_counts() -> None:
     base = {"jwt_public_key": OLD.pem}
     rules = {"jwt_audience": "a", "jwt_issuer": "i", "jwt_query_token": True, "jwt_expiry": "connect"}
-    by = checking(Settings.model_validate(base | rules))
+    by = authenticator(Settings.model_validate(base | rules))
     content = {"uid": "ID1", "aud": "a", "iss": "i", "exp": 99_999_999_999}
     assert by.identify(OLD.token(content)).expires_s == float("inf")
     for wrong in ({"aud": "b"}, {"iss": "b"}):
         with pytest.raises(TokenRefused):
             by.identify(OLD.token(content | wrong))
     assert by.credentials([], "token=x") is not None
-    enforcing = checking(Settings.model_validate(base | {"jwt_leeway": 5}))
+    enforcing = authenticator(Settings.model_validate(base | {"jwt_leeway": 5}))
     assert enforcing.identify(OLD.token(content)).expires_s == 100_000_000_004
 
 
@@ -290,7 +283,7 @@ async def test_keys_are_kept_fresh_until_the_gateway_stops() -> None:
     async with key_server() as server:
         server.give(jwks(OLD))
         settings = Settings.model_validate({"jwt_jwks": url(server)})
-        by, stop = checking(settings), asyncio.Event()
+        by, stop = authenticator(settings), asyncio.Event()
         keeping = asyncio.create_task(keep(settings, by, stop))
         await until(lambda: len(by.keys) == 1)
         assert by.key_missing is not None

@@ -185,6 +185,23 @@ async def test_parts_that_are_none_are_named_and_nothing_is_left_open() -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.parametrize(("place", "value", "what"), [(8, 2, "its version"), (16, 1 << 40, "its size")])
+async def test_a_ring_of_another_version_or_size_is_named_and_nothing_is_left_open(
+    place: int, value: int, what: str
+) -> None:
+    before = open_descriptors()
+    wiring = ShmWiring(SMALL)
+    struct.pack_into("<I" if place == 8 else "<Q", wiring.writer._memory, place, value)
+    ours, theirs = socket.socketpair()
+    page, seat = make_page()
+    page.close()
+    with ours, pytest.raises(InvalidRing, match=what):
+        parts = RingParts(os.dup(wiring.writer.descriptor), seat, make_bell())
+        await ShmReader(Collector()).attach(theirs, parts)
+    await wiring.close()
+    assert open_descriptors() == before
+
+
 async def test_a_socket_that_is_none_is_named_and_nothing_is_left_open() -> None:
     before = open_descriptors()
     wiring = ShmWiring(SMALL)

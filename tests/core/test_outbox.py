@@ -240,6 +240,46 @@ def test_where_losses_are_not_wished_a_bound_makes_the_outbox_full(twin: Twin) -
     assert (socket.outbox.full, socket.overflows, socket.outbox.lost) == (True, 1, 0)
 
 
+def test_behind_a_hole_that_will_be_mended_nothing_of_its_stream_waits(twin: Twin) -> None:
+    socket = ScriptedSocket(twin, OutboxLimits(frames=2), mends=True)
+    socket.outbox.pause()
+    socket.trade(1, 2)
+    socket.row.offer(b"status", "", 1, 0)
+    socket.trade(3, 4)
+    socket.losable.offer_to(socket.outbox, b"given anew", 1, 2)
+    socket.losable.offer_to(socket.outbox, b"may not be lost")
+    socket.trade(1, epoch=2)
+    socket.open()
+    socket.trade(5)
+    socket.flush()
+    assert socket.texts() == ["hole 1:1-4", "hole 2:1-1", "status", "may not be lost", "1:5"]
+    assert socket.outbox.statistics()["lost"] == 6
+
+
+def test_a_hole_that_could_not_leave_has_what_came_behind_it(twin: Twin) -> None:
+    socket = ScriptedSocket(twin, OutboxLimits(frames=2), mends=True)
+    socket.outbox.pause()
+    socket.trade(1, 2, 3)
+    socket.open(room=0)
+    socket.trade(4)
+    socket.flush()
+    assert socket.written == []
+    socket.trade(5)
+    socket.open()
+    socket.flush()
+    assert socket.texts() == ["hole 1:1-5"]
+
+
+def test_a_value_for_one_outlet_may_be_lost_if_it_has_a_position(twin: Twin) -> None:
+    socket = ScriptedSocket(twin, OutboxLimits(frames=2))
+    socket.outbox.pause()
+    socket.losable.offer_to(socket.outbox, b"first", 1, 7)
+    socket.trade(8, 9)
+    socket.open()
+    socket.flush()
+    assert socket.texts() == ["hole 1:7-9"]
+
+
 def test_what_may_not_be_lost_fills_the_outbox_when_losses_do_not_help(twin: Twin) -> None:
     socket = ScriptedSocket(twin, OutboxLimits(frames=2))
     socket.outbox.pause()

@@ -30,10 +30,13 @@ class OutboxModel(RuleBasedStateMachine):
 
     twin: Twin
 
-    @initialize(frames=st.integers(1, 9), size_bytes=st.integers(10, 100), gaps=st.booleans())
-    def begin(self, frames: int, size_bytes: int, gaps: bool) -> None:
+    @initialize(
+        frames=st.integers(1, 9), size_bytes=st.integers(10, 100), gaps=st.booleans(), mends=st.booleans()
+    )
+    def begin(self, frames: int, size_bytes: int, gaps: bool, mends: bool) -> None:
         self.limits = OutboxLimits(frames, size_bytes, gaps)
-        self.socket = ScriptedSocket(self.twin, self.limits)
+        self.mends = mends
+        self.socket = ScriptedSocket(self.twin, self.limits, mends=mends)
         self.room = float("inf")
         self.offered: list[Offered] = []
         self.waiting: list[Offered] = []
@@ -61,6 +64,10 @@ class OutboxModel(RuleBasedStateMachine):
         if self.full:
             return
         if one.last:
+            self.hide(one)
+            return
+        if self.mends and one.row == TRADES and any(hole.epoch == one.epoch for hole in self.holes):
+            self.lost += 1
             self.hide(one)
             return
         left = [other for other in self.waiting if not one.key or other.key != one.key]
@@ -220,6 +227,12 @@ class OutboxModel(RuleBasedStateMachine):
             if one.row == TRADES and not self.has_left:
                 assert (one.epoch, one.seq) > at
                 at = (one.epoch, one.last or one.seq)
+
+    @invariant()
+    def nothing_waits_behind_a_hole_that_will_be_mended(self) -> None:
+        if self.mends and self.paused:
+            epochs = {hole.epoch for hole in self.holes}
+            assert not [one for one in self.waiting if one.row == TRADES and one.epoch in epochs]
 
     @invariant()
     def the_last_value_of_a_key_is_never_lost_unless_the_outbox_is_full(self) -> None:

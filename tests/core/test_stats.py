@@ -126,6 +126,21 @@ def test_what_must_be_the_same_and_is_not_has_no_sum() -> None:
         add_up({"venue": "bybit"}, {"venue": "deribit"}, RULES)
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("links", [1], 2),
+        ("links", {"a": 1}, [1]),
+        ("down_for", 1, "2"),
+        ("age", [1], 2),
+        ("connected", "", True),
+    ],
+)
+def test_what_does_not_fit_its_rule_has_no_sum(name: str, one: object, other: object) -> None:
+    with pytest.raises(NoSum, match="expected two "):
+        add_up({name: one}, {name: other}, RULES)
+
+
 def test_a_figure_that_should_be_a_histogram_and_is_none_is_malformed() -> None:
     with pytest.raises(MalformedMessage, match="malformed histogram"):
         add_up({"lag": [0]}, {"lag": [1, 2]}, RULES)

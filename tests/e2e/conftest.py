@@ -14,7 +14,7 @@ import pytest_asyncio
 from support.debian import DebianProgram
 from support.processes import Stage, stage
 from support.rabbitmq import EXCHANGE, Publisher, RabbitServer, rabbitmq_program, shared_server
-from support.rango import RangoGateway, Scene, rango_gateway, token
+from support.rango_gateway import RangoGateway, Scene, rango_gateway, token
 from support.tokens import Signer, ed25519
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from support.rango import RangoClient, Scene, token
+from support.rango_gateway import RangoClient, Scene, token
 from support.rawsocket import BINARY, TEXT
 from support.tokens import Signer
 

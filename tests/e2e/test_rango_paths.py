@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from support.rango import DEADLINE_S, Scene, token
+from support.rango_gateway import DEADLINE_S, Scene, token
 from support.tokens import Signer, ed25519
 
 SUBSCRIBED = '{"success":{"message":"subscribed","streams":[]}}'

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.rabbitmq import Publisher, RabbitServer
-from support.rango import RangoClient, RangoGateway, Scene, rango_gateway, token
+from support.rango_gateway import RangoClient, RangoGateway, Scene, rango_gateway, token
 from support.raw import Raw
 from support.tokens import Signer
 

@@ -3,78 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from support.processes import Client, Gateway, Message, Stage
+from support.family import LIVELY, QUICK, TICKER, TRADES, children, crowd, served_by
+from support.processes import Message, Stage
 from support.streams import judge
 from support.waiting import eventually, until
-
-TICKER = "mudrex.futures.ticker.BTCUSDT"
-TRADES = "mudrex.futures.trade.BTCUSDT"
-LIVELY = ("--rate", "25", "--trade-rate", "25")
-QUICK = {"WORKERS": 2, "UNSUBSCRIBE_LINGER": 0.2, "SHM_RING_BYTES": 1 << 20, "DRAIN_GRACE": 0}
-
-
-class Child:
-    """A child process of a gateway."""
-
-    def __init__(self, pid: int, name: str) -> None:
-        self.pid, self.name = pid, name
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-
-    @property
-    def is_there(self) -> bool:
-        try:
-            return "Z" not in Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return False
-
-
-def children(gateway: Gateway) -> dict[str, Child]:
-    """The processes under a gateway's parent, by name."""
-    parent = gateway.running.process.pid
-    found = {}
-    for pid in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
-        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        if "feedmux.app.child" in words:
-            found[words[-2]] = Child(pid, words[-2])
-    return found
-
-
-def served_by(gateway: Gateway, clients: list[Client]) -> dict[str, list[Client]]:
-    """The clients of each worker, by who has the other end of their socket."""
-    ports = {client.local_port: client for client in clients}
-    by_inode = {}
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        local, remote, inode = (line.split()[place] for place in (1, 2, 9))
-        if int(local.rpartition(":")[2], 16) == gateway.port:
-            by_inode[f"socket:[{inode}]"] = int(remote.rpartition(":")[2], 16)
-    found: dict[str, list[Client]] = {}
-    for name, child in children(gateway).items():
-        for link in Path(f"/proc/{child.pid}/fd").iterdir():
-            port = by_inode.get(str(link.readlink()))
-            if port in ports:
-                found.setdefault(name, []).append(ports[port])
-    return found
-
-
-async def crowd(stage: Stage, gateway: Gateway, count: int = 12) -> dict[str, list[Client]]:
-    """So many clients that read everything, by worker; every worker has some."""
-    clients: list[Client] = []
-    while True:
-        clients += await asyncio.gather(*(stage.client(gateway) for _ in range(count)))
-        by_worker = served_by(gateway, clients)
-        if len(by_worker) == 2:
-            break
-    await asyncio.gather(*(client.subscribe("ticker:BTCUSDT", "trade:BTCUSDT") for client in clients))
-    await asyncio.gather(*(client.data(TICKER, count=3) for client in clients))
-    return by_worker
 
 
 async def test_all_workers_serve_one_subscription_and_the_same_values(stage: Stage) -> None:
@@ -208,6 +144,11 @@ async def test_what_all_workers_counted_is_what_clients_count(stage: Stage) -> N
     by_worker = await crowd(stage, gateway)
     clients = [client for some in by_worker.values() for client in some]
     await asyncio.gather(*(client.unsubscribe("ticker:BTCUSDT", "trade:BTCUSDT") for client in clients))
+    holders = [some[0] for some in by_worker.values()]
+    await asyncio.gather(*(client.subscribe("kline:1m:BTCUSDT", "trade:ETHUSDT") for client in holders))
+    counted = ({"total_subscriptions": 2 * len(holders), "active_channels": 2}, {"live": 2})
+    await gateway.shows(lambda body: (body["pubsub"], body["topics_by_state"]) == counted, "each counts once")
+    await asyncio.gather(*(client.unsubscribe("kline:1m:BTCUSDT", "trade:ETHUSDT") for client in holders))
     received = sum("seq" in message for client in clients for message in client.messages)
 
     def agrees(body: dict[str, dict[str, int]]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from feedmux.edge.claims import TokenRules, identify, span
+from feedmux.edge.claims import TokenRules, identify
 from feedmux.model.access import Identity
 from feedmux.model.access_errors import TokenCode, TokenRefused
 from support.tokens import NOW, claims
@@ -150,19 +150,3 @@ def test_claims_that_are_no_object_are_refused(payload: bytes, code: TokenCode) 
     with pytest.raises(TokenRefused) as failed:
         identify(payload, TokenRules(), NOW)
     assert failed.value.code == code
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "less than 1 s"),
-        (1, "1 s"),
-        (119, "119 s"),
-        (120, "2 min"),
-        (7199, "120 min"),
-        (7200, "2 h"),
-        (172_800, "2 days"),
-    ],
-)
-def test_a_span_is_said_as_people_say_it(seconds: float, text: str) -> None:
-    assert span(seconds) == text

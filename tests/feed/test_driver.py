@@ -298,8 +298,11 @@ async def test_statistics_count_what_happened() -> None:
         await until(lambda: len(feed.values(BTC)) >= 2)
         statistics = feed.statistics()
         assert statistics["topics"] == 1
+        assert statistics["states"] == {"live": 1}
         assert statistics["published"] >= 2
         assert statistics["links"][0]["connected"]
+        feed.driver.drop(BTC, "me")
+        assert (feed.statistics()["lingering"], feed.statistics()["states"]) == (1, {})
 
 
 async def test_what_is_not_ours_is_counted_apart_and_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -51,7 +51,7 @@ class ObjectModel(RuleBasedStateMachine):
     def begin(self, increments: int, hub_increments: int, frames: int, is_book: bool) -> None:
         self.bus = ScriptedBus(self.twin.row, limits=ObjectLimits(increments=hub_increments))
         self.stored = Stored(ObjectLimits(increments=increments))
-        self.other = {} if is_book else {"rows": []}
+        self.other: dict[str, list[int]] = {} if is_book else {"rows": []}
         self.truth = Copy()
         self.epoch, self.seq, self.sequence = 1, 0, 0
         self.state = State.LIVE

@@ -14,6 +14,7 @@ from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.stream import StreamReader, StreamWriter
 from feedmux.client.segment import make_bell, make_page
 from feedmux.core.demand import Demand
+from feedmux.core.increments import Stored
 from feedmux.model.event import Envelope, EventKind, Gap, Position, State, Status
 from feedmux.model.ports import Bus, Publisher, Sink
 from feedmux.model.topic import Topic
@@ -25,13 +26,14 @@ Call = tuple[str, Topic | None, str]
 
 
 class ScriptedSource:
-    """A writer of topics that answers every want at once: a live status and a snapshot."""
+    """A writer that answers every want at once: a live status; a snapshot, or all parts of an object."""
 
     def __init__(self, publisher: Publisher, epoch: int = 1) -> None:
         self.publisher = publisher
         self.epoch = epoch
         self.seqs: dict[Topic, int] = {}
         self.values: dict[Topic, bytes] = {}
+        self.objects: dict[Topic, Stored] = {}
         self.calls: list[Call] = []
         self.askers: list[int] = []
         self.demand: Demand[Topic, str] = Demand()
@@ -41,6 +43,10 @@ class ScriptedSource:
         self.askers.append(asker)
         self.demand.add(topic, holder)
         self.status(topic, Status(State.LIVE))
+        if topic in self.objects:
+            for part in self.objects[topic].parts():
+                self.publisher.publish(part)
+            return
         self.publisher.publish(self._envelope(topic, EventKind.SNAPSHOT, self.values.get(topic, b"{}")))
 
     def drop(self, topic: Topic, holder: str) -> None:
@@ -59,6 +65,16 @@ class ScriptedSource:
         self.seqs[topic] = self.seqs.get(topic, 0) + 1
         self.values[topic] = payload
         self.publisher.publish(update(topic, self.seqs[topic], payload, self.epoch))
+
+    def say(self, part: Envelope) -> None:
+        """Publish the next part of an object, and keep it."""
+        self.seqs[part.topic] = part.seq
+        stored = self.objects[part.topic]
+        if part.kind is EventKind.SNAPSHOT:
+            stored.start(part)
+        else:
+            assert stored.add(part)
+        self.publisher.publish(part)
 
     def _envelope(self, topic: Topic, kind: EventKind, payload: bytes) -> Envelope:
         return Envelope(topic, self.epoch, self.seqs.get(topic, 0), kind, 0, 0, "", payload)

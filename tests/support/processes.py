@@ -148,6 +148,10 @@ class Stage:
         self._running.append(running)
         return running
 
+    def owns(self, running: Running) -> None:
+        """End it with the others."""
+        self._running.append(running)
+
     async def terminal(self, *args: str, cwd: str | None = None) -> Terminal:
         """Run any command of ``feedmux`` in a terminal."""
         terminal = await Terminal.run(*args, cwd=cwd)

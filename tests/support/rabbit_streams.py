@@ -93,10 +93,11 @@ class Heard(Published):
     def take(self) -> list[str]:
         """What was published since the last time: states, and bodies with ``S`` (snapshot) or ``U`` ahead."""
         events, self.events = self.events, []
-        return [_short(event) for event in events]
+        return [short(event) for event in events]
 
 
-def _short(event: Envelope) -> str:
+def short(event: Envelope) -> str:
+    """An event in a word: its state, or the number or the text of its body."""
     if event.kind is EventKind.STATUS:
         return str(json.loads(event.payload)["state"])
     if event.kind is EventKind.GAP:

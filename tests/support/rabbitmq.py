@@ -202,6 +202,16 @@ class RabbitServer:
             'rabbit_amqqueue:delete(Q, false, false, <<"test">>), Answer = true'
         )
 
+    def forget_consumers(self, name: str) -> None:
+        """Let a queue lose its consumers and tell nobody, as a fault in the server would."""
+        self.evaluate(
+            f"{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r({_binary('/')}, queue, {_binary(name)})),"
+            "Forget = fun(Whole) -> [erase(Key) || {{ch, _} = Key, _} <- get()],"
+            " State = setelement(7, element(4, Whole), rabbit_queue_consumers:new()),"
+            " setelement(4, Whole, State) end,"
+            "sys:replace_state(amqqueue:get_pid(Q), Forget), Answer = true"
+        )
+
     def close_connections(self, reason: str = "enough") -> int:
         """End every connection, as an administrator does; how many there were."""
         closed: int = self.evaluate(
@@ -348,12 +358,13 @@ class Publisher:
     Args:
         port: of the server.
         exchange: where to; declared as Peatio declares it.
+        exchange_type: of the exchange, if it is to be another one.
 
     Raises:
         NotReached: there is no server.
     """
 
-    def __init__(self, port: int, exchange: str = EXCHANGE) -> None:
+    def __init__(self, port: int, exchange: str = EXCHANGE, exchange_type: str = "topic") -> None:
         self._exchange = exchange
         credentials = pika.PlainCredentials(USER, PASSWORD)
         parameters = pika.ConnectionParameters(HOST, port, credentials=credentials, heartbeat=0)
@@ -362,7 +373,7 @@ class Publisher:
         except AMQPConnectionError as error:
             raise NotReached(str(error)) from error
         self.channel = self._connection.channel()
-        self.channel.exchange_declare(exchange, "topic", durable=False)
+        self.channel.exchange_declare(exchange, exchange_type, durable=False)
 
     def say(self, routing_key: str, body: bytes | str) -> None:
         """Publish one message."""

@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any, Final
 
-from support.rango import Scene
+from support.rango_gateway import Scene
 
 SIDES: Final = ("asks", "bids")
 _MIDDLE: Final = 1000

@@ -40,9 +40,10 @@ class ScriptedSocket:
     Args:
         twin: which outbox.
         limits: its bounds.
+        mends: whether what tells of a hole of :attr:`losable` gives all anew.
     """
 
-    def __init__(self, twin: Twin, limits: OutboxLimits | None = None) -> None:
+    def __init__(self, twin: Twin, limits: OutboxLimits | None = None, *, mends: bool = False) -> None:
         self.room: float = float("inf")
         self.written: list[bytes] = []
         self.writes = 0
@@ -50,7 +51,7 @@ class ScriptedSocket:
         self.dirty: list[object] = []
         self.outbox = twin.outbox(self, self.dirty.append, limits or OutboxLimits())
         self.row: Row = twin.row()
-        self.losable: Row = twin.row(told)
+        self.losable: Row = twin.row(told, mends)
         for row in (self.row, self.losable):
             row.add(self.outbox, Reader())
 

@@ -12,15 +12,11 @@ from pydantic_settings import NoDecode
 from feedmux.app.rbac import Roles
 from feedmux.app.secret import Secret
 from feedmux.app.section import Section, key
+from feedmux.app.urls import is_url
 
 _ONE_SOURCE: Final = "nothing, because another of JWT_PUBLIC_KEY, JWT_PUBLIC_KEY_FILE and JWT_JWKS is set"
 TOGETHER: Final = {"jwt_public_key_file": _ONE_SOURCE, "jwt_jwks": _ONE_SOURCE}
 """What is expected of a setting that is right by itself, and wrong beside another one."""
-
-
-def is_url(place: str) -> bool:
-    """Whether keys have to be fetched from there; else it is a path."""
-    return "://" in place
 
 
 def _place_of_keys(place: str) -> str:

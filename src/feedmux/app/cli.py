@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "tail": Entry("feedmux.app.commands.tail", "Follow streams of a gateway in the terminal."),
     "sim": Entry("feedmux.app.commands.sim", "Run a simulated venue."),
     "bench": Entry("feedmux.app.commands.bench", "Load a gateway with clients and measure it."),
+    "token": Entry("feedmux.app.commands.token", "Make tokens for tests, and look into tokens."),
     "config": Entry("feedmux.app.commands.config", "Show and check the settings."),
 }
 

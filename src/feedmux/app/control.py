@@ -119,7 +119,9 @@ class Control:
             self._loop.remove_writer(self._sock)
 
     def _readable(self) -> None:
-        while not self._is_over:
+        for _ in range(MAX_WAITING):  # others have their turn then
+            if self._is_over:
+                return
             try:
                 data, descriptors, flags = _receive(self._sock)
             except BlockingIOError:

@@ -32,15 +32,17 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from feedmux.app.authentication import is_url
-from feedmux.app.settings import Settings
+from feedmux.app.urls import is_url
 from feedmux.model.access_errors import InvalidKey
 from feedmux.model.errors import LocalError
 from feedmux.model.link_errors import LinkError
 from feedmux.model.ports import Statistics
+
+if TYPE_CHECKING:
+    from feedmux.app.settings import Settings
 
 log = logging.getLogger("feedmux.keys")
 
@@ -137,7 +139,8 @@ class KeyFetch:
             return self._ask()
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = f"it took longer than {self._timeout_s:g} s"
-            reason = late if self._is_cut or isinstance(error, TimeoutError) else str(error)
+            said = getattr(error, "strerror", None) or str(error)
+            reason = late if self._is_cut or isinstance(error, TimeoutError) else said
             raise KeysNotFetched(self._url, reason or type(error).__name__) from None
         finally:
             timer.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
 import sys
 import time
@@ -39,9 +40,13 @@ class CannotBegin(LocalError):
         self.name, self.exit_code = name, exit_code
 
     def __str__(self) -> str:
-        return (
-            f"{self.name} ended with {self.exit_code} before it was ready; its last line in the log says why"
-        )
+        if self.exit_code == -signal.SIGKILL:
+            why = (
+                "the system kills what takes more memory than there is, or than it may have (SHM_RING_BYTES)"
+            )
+        else:
+            why = "its last line in the log says why"
+        return f"{self.name} ended with {self.exit_code} before it was ready; {why}"
 
 
 class Member:
@@ -132,10 +137,8 @@ class Member:
         try:
             self._begin(self)
             code = await self._process.wait()
-        except BaseException:
-            self._kill()
-            raise
         finally:
+            self._kill()
             was_ready, self.is_ready = self.is_ready, False
             self._control.cut("it ended")
             self._control = None

@@ -70,7 +70,7 @@ class Source(msgspec.Struct, tag=True):
 class Part(msgspec.Struct, tag=True):
     """What a child has counted; see :mod:`feedmux.app.census`."""
 
-    figures: dict[str, Any]
+    figures: dict[str, dict[str, Any] | list[dict[str, Any]]]
 
 
 class Whole(msgspec.Struct, tag=True):

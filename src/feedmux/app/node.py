@@ -14,37 +14,48 @@ import uvloop
 
 from feedmux.app import keys, memory
 from feedmux.app.descriptors import make_room
+from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
 from feedmux.app.workers import Workers
+from feedmux.model.errors import FeedmuxError
 
 log = logging.getLogger("feedmux.node")
 
+Again = Callable[[], Settings]
+"""Reads all settings again, as they are written now."""
 Beside = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, again: Again | None = None) -> None:
     """Serve until a signal says to stop; returns when everybody has been sent away.
+
+    Args:
+        settings: all of them.
+        again: reads them again, on SIGHUP.
 
     Raises:
         CannotListen: the address is taken, or not ours.
         InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
-    work = serve(settings) if settings.workers == 1 else serve_with_workers(settings)
+    several = settings.workers > 1
+    work = serve_with_workers(settings, again) if several else serve(settings, again=again)
     factory = uvloop.new_event_loop if settings.uvloop else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(work)
 
 
-async def serve(settings: Settings, beside: Beside | None = None) -> None:
+async def serve(settings: Settings, beside: Beside | None = None, *, again: Again | None = None) -> None:
     """Serve until SIGTERM or SIGINT: then drain the clients, close the port, end the feeds.
 
-    A second signal ends the process at once. SIGHUP reads the certificate again; with something
-    ``beside``, which has a terminal, it keeps its meaning that the terminal is gone.
+    A second signal ends the process at once. SIGHUP reads the certificate again, and which roles open
+    which streams; with something ``beside``, which has a terminal, it keeps its meaning that the
+    terminal is gone.
 
     Args:
         settings: all of them.
         beside: runs while the gateway serves; is given the event that ends everything.
+        again: reads the settings again.
     """
     stop = asyncio.Event()
     memory.calm_collector()
@@ -52,7 +63,7 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
     gateway = build(settings, loop=asyncio.get_running_loop())
     await gateway.edge.server.start()
     scheme = "ws" if gateway.edge.server.tls is None else "wss"
-    with _signals_set(stop, None if beside is not None else partial(_reload, gateway)):
+    with _signals_set(stop, None if beside is not None else partial(_reload, gateway, again)):
         async with asyncio.TaskGroup() as tasks:
             for feed in gateway.feeds.all:
                 tasks.create_task(feed.run())
@@ -67,11 +78,11 @@ async def serve(settings: Settings, beside: Beside | None = None) -> None:
     log.info("Ended")
 
 
-async def serve_with_workers(settings: Settings) -> None:
+async def serve_with_workers(settings: Settings, again: Again | None = None) -> None:
     """Do the same with several processes; see :mod:`feedmux.app.workers`."""
     stop = asyncio.Event()
     workers = Workers(settings)
-    with _signals_set(stop, workers.reload):
+    with _signals_set(stop, lambda: workers.reload(_roles(again))):
         await workers.run(stop)
     log.info("Ended")
 
@@ -105,8 +116,23 @@ def _signalled(stop: asyncio.Event, number: int) -> None:
     stop.set()
 
 
-def _reload(gateway: Gateway) -> None:
-    if gateway.edge.server.tls is None:
-        log.info("SIGHUP changes nothing: there is no TLS certificate to read again")
-    else:
+def _reload(gateway: Gateway, again: Again | None) -> None:
+    if gateway.edge.server.tls is not None:
         gateway.edge.server.tls.reload()
+    elif gateway.edge.rango is None:
+        log.info("SIGHUP changes nothing: there is no TLS certificate to read again, and no RabbitMQ")
+    roles = _roles(again) if gateway.edge.rango is not None else None
+    if roles is not None:
+        gateway.edge.grant(roles)
+        log.info("SIGHUP: roles open %s", ", ".join(roles) or "no prefix")
+
+
+def _roles(again: Again | None) -> Roles | None:
+    """Which roles open which prefixes, as it is written now; None if that cannot be read."""
+    if again is None:
+        return None
+    try:
+        return again().rango_rbac
+    except FeedmuxError as error:
+        log.error("SIGHUP leaves the roles as they are: %s", error)  # noqa: TRY400 - one line says it
+        return None

@@ -276,7 +276,7 @@ def _edge(
     """The edge of a hub; ``figures`` are those of the whole gateway."""
     clock = SystemClock()
     routes: dict[str, Route] = {}
-    auth = authenticator(settings)
+    auth = authenticator(settings) if terms.has_keys(settings) else None
     shared = _surroundings(settings, hub, auth, clock) if terms.asks_broker(settings) else None
     paths = _paths(settings, hub, clock, auth, shared)
     house = House(
@@ -351,17 +351,12 @@ def tls(settings: Settings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
-def authenticator(settings: Settings) -> Authenticator | None:
+def authenticator(settings: Settings) -> Authenticator:
     """Return what says who clients are; keys that are at a URL come later (:mod:`feedmux.app.keys`).
-
-    Returns:
-        None where there are no keys.
 
     Raises:
         InvalidKey: the keys cannot be used.
     """
-    if not terms.has_keys(settings):
-        return None
     from feedmux.edge import keys
     from feedmux.edge.auth import Authenticator
     from feedmux.edge.claims import TokenRules

@@ -30,6 +30,7 @@ from typing import Final
 
 from feedmux.app import census
 from feedmux.app.census import Figures
+from feedmux.app.control import exactly
 from feedmux.app.member import Member
 from feedmux.app.messages import (
     BeginEdge,
@@ -45,6 +46,7 @@ from feedmux.app.messages import (
     Whole,
 )
 from feedmux.app.packed import pack
+from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import RULES, listen_for, make_counts, make_road, server_config
 from feedmux.model.errors import FeedmuxError
@@ -74,6 +76,7 @@ class Workers:
         ]
         self._ring = -1
         self._parts: dict[Member, Figures] = {}
+        self._likes: dict[frozenset[str], Figures] = {}
         self._past: Figures = {}
         self._last_feed: Figures = {"feeds": []}
         self._blind_since = 0.0
@@ -113,17 +116,24 @@ class Workers:
         if self._failed is not None:
             raise self._failed
 
-    def reload(self) -> None:
-        """Have every worker read its certificate again."""
+    def reload(self, roles: Roles | None) -> None:
+        """Have every worker read its certificate again, and let other roles open prefixes.
+
+        Args:
+            roles: of every prefix; None: they stay as they are.
+        """
+        if roles is not None:
+            self._settings = self._settings.model_copy(update={"rango_rbac": roles})
+            log.info("SIGHUP: roles open %s", ", ".join(roles) or "no prefix")
         for edge in self._edges:
-            edge.send(Reload())
+            edge.send(Reload(self._settings.rango_rbac))
 
     def statistics(self) -> Figures:
         """What all have counted, as of the last second."""
         parts = [*self._parts.values(), self._past]
         if self._blind_since:
             parts.append(census.blind(self._last_feed, time.monotonic() - self._blind_since))
-        return census.whole(parts, RULES)
+        return census.once(census.whole(parts, RULES))
 
     # Children.
 
@@ -147,6 +157,10 @@ class Workers:
         await asyncio.gather(*(edge.leave(Leave(), patience_s) for edge in self._edges))
         await self._feed.leave(Leave(), _PATIENCE_S)
 
+    def _mark_ready(self) -> None:
+        if all(member.is_ready for member in (self._feed, *self._edges)):
+            self._ready.set()
+
     # The feed.
 
     def _begin_feed(self, member: Member) -> None:
@@ -154,14 +168,16 @@ class Workers:
 
     def _hear_feed(self, member: Member, message: FromFeed, descriptors: list[int]) -> None:
         if isinstance(message, Part):
-            self._parts[member] = message.figures
+            exactly(descriptors, 0)
+            self._count(member, message.figures, census.OF_FEED)
             self._blind_since = 0.0
             return
-        (ring,) = descriptors
+        (ring,) = exactly(descriptors, 1)
         if self._ring >= 0:
             os.close(self._ring)
         self._ring = ring
         member.is_ready = True
+        self._mark_ready()
         for edge in self._edges:
             self._join(edge)
 
@@ -180,16 +196,15 @@ class Workers:
         member.send(BeginEdge(pack(self._settings), place), [self._counts.descriptor, *lent])
 
     def _hear_edge(self, member: Member, message: FromEdge, descriptors: list[int]) -> None:
-        del descriptors
+        exactly(descriptors, 0)
         if isinstance(message, Ready):
             member.is_ready = True
             self._join(member)
             if self._ready.is_set():
                 log.info("%s serves again", member.name)
-            if all(edge.is_ready for edge in self._edges):
-                self._ready.set()
+            self._mark_ready()
         else:
-            self._parts[member] = message.figures
+            self._count(member, message.figures, census.OF_EDGE)
 
     def _edge_ended(self, member: Member) -> None:
         self._counts.tally.clear(self._edges.index(member))
@@ -206,6 +221,12 @@ class Workers:
         socket_, page, bell = road.readers
         edge.send(Source(), [socket_, self._ring, page, bell])
         road.close()
+
+    def _count(self, member: Member, figures: Figures, needed: frozenset[str]) -> None:
+        """Believe what a child has counted, if it is of the kind that the first one of its kind was."""
+        census.check(figures, self._likes.get(needed, figures), needed, RULES)
+        self._likes.setdefault(needed, figures)
+        self._parts[member] = figures
 
     async def _add_up(self) -> None:
         while True:

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from feedmux._native.ring import RingReader, Seat
@@ -56,17 +57,14 @@ class ShmReader(ReaderEnd):
             InvalidRing: the memory is no ring.
             NoMemory: there is no room for it.
         """
-        try:
+        with ExitStack() as undo:
+            undo.callback(sock.close)
+            undo.callback(os.close, parts.bell)
             tap = _Tap(self, parts)
-        except BaseException:
-            sock.close()
-            raise
-        road = _RingRoad(self, tap)
-        try:
-            await road.begin(sock)
-        except BaseException:
-            tap.close()
-            raise
+            undo.pop_all()
+            undo.callback(tap.close)
+            await _RingRoad(self, tap).begin(sock)
+            undo.pop_all()
 
     def want(self, topic: Topic, asker: int = 0) -> None:
         """Ask for ``topic``; see :meth:`ReaderEnd.want`."""
@@ -146,7 +144,7 @@ class _Tap:
 
     Args:
         reader: who gets it.
-        parts: the descriptors.
+        parts: the descriptors; of the bell it is the owner once it is made, the others it closes in any case.
     """
 
     def __init__(self, reader: ShmReader, parts: RingParts) -> None:
@@ -157,9 +155,6 @@ class _Tap:
         try:
             self._seat = Seat(open_page(parts.seat), parts.bell)
             self._ring = RingReader(open_ring(parts.ring), self._seat)
-        except BaseException:
-            os.close(parts.bell)
-            raise
         finally:
             os.close(parts.seat)
             os.close(parts.ring)

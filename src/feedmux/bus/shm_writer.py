@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import ExitStack
 from typing import Final
 
 from feedmux._native.ring import RingWriter, Seat
@@ -55,15 +56,18 @@ class ShmWriter(WriterEnd["_SeatedRoad"]):
             ConnectFailed: the socket is none.
             InvalidRing: the page is none.
         """
-        try:
-            page = open_page(seat)
-        except BaseException:
-            sock.close()
-            os.close(bell)
-            raise
-        finally:
-            os.close(seat)
-        await _SeatedRoad(self, holder, Seat(page, bell)).begin(sock)
+        with ExitStack() as undo:
+            undo.callback(sock.close)
+            undo.callback(os.close, bell)
+            try:
+                page = open_page(seat)
+            finally:
+                os.close(seat)
+            road = _SeatedRoad(self, holder, Seat(page, bell))
+            undo.pop_all()
+            undo.callback(road.leave_seat)
+            await road.begin(sock)
+            undo.pop_all()
 
     def publish(self, envelope: Envelope, /) -> None:
         """Write one event if anybody holds its topic; it is shown when this loop turn ends.
@@ -119,13 +123,6 @@ class _SeatedRoad(ReaderRoad):
         self._shm, self._seat, self._bell = writer, seat, seat.descriptor
         self._is_seated = False
 
-    async def begin(self, sock: socket.socket) -> None:
-        try:
-            await super().begin(sock)
-        except BaseException:
-            self._leave_seat()
-            raise
-
     def statistics(self) -> Statistics:
         return {"is_asleep": self._seat.is_asleep}
 
@@ -135,10 +132,11 @@ class _SeatedRoad(ReaderRoad):
         super().on_begin()
 
     def on_end(self, reason: str) -> None:
-        self._leave_seat()
+        self.leave_seat()
         super().on_end(reason)
 
-    def _leave_seat(self) -> None:
+    def leave_seat(self) -> None:
+        """Give the seat and its bell back; twice is allowed."""
         if self._is_seated:
             self._is_seated = False
             self._shm.unseated(self._seat)

@@ -230,11 +230,15 @@ def _by_rule(name: str, one: Any, other: Any, rule: Rule) -> Any:
         total.add(Histogram.from_plain(other))
         return total.plain()
     if rule is Rule.JOIN:
+        if not (isinstance(one, list) and isinstance(other, list)):
+            raise NoSum(name, one, other, "two lists")
         return [*one, *other]
     if rule is Rule.SAME:
         if one != other:
             raise NoSum(name, one, other, "the same value twice")
         return one
+    if not (isinstance(one, int | float) and isinstance(other, int | float)):
+        raise NoSum(name, one, other, "two numbers, or two truths")
     return max(one, other) if rule is Rule.MOST else min(one, other)
 
 

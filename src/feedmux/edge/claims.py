@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from feedmux.core.span import span
 from feedmux.model.access import Identity
 from feedmux.model.access_errors import TokenCode, TokenRefused
 
@@ -108,11 +109,3 @@ def _check_uid(uid: str | None) -> str:
 
 def _is_name(text: str) -> bool:
     return len(text) <= MAX_NAME and text.isprintable()
-
-
-def span(seconds: float) -> str:
-    """Write a time span as people say it: ``90 s``, ``12 min``, ``5 h``, ``3 days``."""
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"

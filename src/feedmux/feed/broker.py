@@ -66,7 +66,7 @@ class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True):
         auto_delete: whether it goes with its last queue.
         queue_messages: how many messages RabbitMQ keeps for us at most; the oldest go first.
         tells_spills: whether RabbitMQ tells us at once when they go. It takes the right to write to the
-            default exchange; without it a full queue is seen only when it is looked at.
+            default exchange; without it they go without a word.
         heartbeat_s: whole seconds; three times as long without a sign, and the connection is lost.
         connect_timeout_s: how long it may take until we consume.
         check_interval_s: how often the queue is looked at.

@@ -24,7 +24,7 @@ from feedmux.feed.broker import ConsumerLost, ExchangeDiffers
 from feedmux.feed.complaints import Complaints
 from feedmux.feed.relay import Relay, Side
 from feedmux.model.errors import AuthenticationFailed, FeedmuxError, Refused
-from feedmux.model.link_errors import ConnectFailed
+from feedmux.model.link_errors import ConnectFailed, LinkLost
 from feedmux.model.ports import Clock, Dice
 
 log = logging.getLogger(__name__)
@@ -117,6 +117,11 @@ class Consumer:
         """End: the session says goodbye, :meth:`run` returns."""
         self._closed.set()
 
+    @property
+    def wait_s(self) -> float:
+        """How long the latest wait lasts, in seconds; 0 before the first."""
+        return self._machine.wait_s
+
     # What a session tells its owner
 
     def opened(self) -> None:
@@ -133,7 +138,7 @@ class Consumer:
             self._machine.apply(Event.PROVED)
         self.consumers = consumers
 
-    async def _one_session(self) -> BaseException | None:
+    async def _one_session(self) -> BaseException:
         """Run a session to its end or ours; why it ended."""
         session = asyncio.ensure_future(self._make_session(self).run())
         closing = asyncio.ensure_future(self._closed.wait())
@@ -144,9 +149,11 @@ class Consumer:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        return None if session.cancelled() else session.exception()
+        # A library that closes may cancel who waits for it.
+        error = None if session.cancelled() else session.exception()
+        return error or LinkLost("it was ended from within")
 
-    def _tell(self, error: BaseException | None) -> None:
+    def _tell(self, error: BaseException) -> None:
         """Log why a session ended, and tell the readers of its streams."""
         kind = type(error).__name__
         text = f"RabbitMQ, {self._side} side: {error}; trying again in {self._machine.wait_s:.2f} s"
@@ -159,7 +166,7 @@ class Consumer:
         self._relay.lost(self._side, reason_of(error))
 
 
-def reason_of(error: BaseException | None) -> str:
+def reason_of(error: BaseException) -> str:
     """Say to readers why nothing comes; nothing of what they need not know."""
     for kind, reason in _REASONS:
         if isinstance(error, kind):

@@ -33,6 +33,7 @@ A name that cannot be an instrument never goes upstream.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import partial
 from typing import Any, Final, cast
 
@@ -242,11 +243,13 @@ class Driver:
         counts = self._ended
         for shard in self._shards:
             counts = add_up(counts, shard.counts)
+        held = [writer for topic, writer in self._writers.items() if topic not in self._lingering]
         return {
             "venue": self._venue.name,
             "market": self._venue.market,
             "topics": len(self._writers),
             "lingering": len(self._lingering),
+            "states": dict(Counter(str(writer.state) for writer in held)),
             "remembered_refusals": len(self._refused),
             "published": self._published,
             **self._counts,

@@ -36,6 +36,8 @@ import aio_pika
 from aio_pika import exceptions as amqp
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
+from feedmux.core.stats import Rule, Rules
+from feedmux.feed import relay
 from feedmux.feed.broker import BrokerConfig, ConsumerLost, ExchangeDiffers
 from feedmux.feed.consumer import Consumer, Owner
 from feedmux.feed.relay import Relay, RelayLimits, Route, Side
@@ -49,10 +51,12 @@ log = logging.getLogger(__name__)
 
 NAME: Final = "rabbitmq"
 """The venue of every topic of this source."""
+RULES: Final[Rules] = {**relay.RULES, "venue": Rule.SAME, "market": Rule.SAME}
+"""Of :meth:`RabbitMq.statistics`."""
 _PRIVATE: Final = "private"
 _BINDINGS: Final[Mapping[Side, str]] = {Side.PUBLIC: "#", Side.PRIVATE: f"{_PRIVATE}.#"}
 _LIBRARIES: Final = ("aio_pika", "aiormq")
-_SHUTDOWN: Final = "CONNECTION_FORCED"
+_OPENING, _SHUTDOWN = "Connection.OpenOk", "CONNECTION_FORCED"
 _SPILL_REST_S: Final = 1.0
 
 # What aio-pika and all below it raise when something is wrong with the other side or the way to it.
@@ -140,14 +144,14 @@ class _Session:
     Args:
         side: which messages it is for.
         broker: where RabbitMQ is.
-        relay: takes the messages.
+        taker: takes the messages.
         owner: is told how it goes.
     """
 
-    def __init__(self, side: Side, broker: BrokerConfig, relay: Relay, owner: Owner) -> None:
+    def __init__(self, side: Side, broker: BrokerConfig, taker: Relay, owner: Owner) -> None:
         self._side = side
         self._broker = broker
-        self._relay = relay
+        self._relay = taker
         self._owner = owner
         self._queue = f"feedmux.{side}.{uuid4().hex}"
         self._over: asyncio.Future[FeedmuxError] = asyncio.get_running_loop().create_future()
@@ -169,7 +173,7 @@ class _Session:
                 channel = await self._consume(connection)
             await self._watch(channel)
         except _TROUBLE as error:
-            raise self._named(error, connection) from error
+            raise self._named(error) from error
         finally:
             self._end(LinkLost("we ended it"))
             if self._spill_timer is not None:
@@ -291,12 +295,10 @@ class _Session:
         if not found.consumer_count:
             self._end(ConsumerLost("RabbitMQ has no consumer for us"))
             return
-        if not self._broker.tells_spills and (found.message_count or 0) >= self._broker.queue_messages:
-            self._relay.spilled(self._side)
         self._owner.looked(found.consumer_count)
 
     async def _answered(self, asking: asyncio.Future[Any]) -> None:
-        """Wait for an answer; it comes behind all messages that are under way, so for as long as those come."""
+        """Wait for an answer. It comes behind all messages that are under way, so as long as those come."""
         waiting = {asking, self._over}
         timeout_s = self._broker.answer_timeout_s
         while not any(future.done() for future in waiting):
@@ -329,22 +331,24 @@ class _Session:
             async with asyncio.timeout(self._broker.close_timeout_s):
                 await connection.close()
 
-    def _named(self, error: BaseException, connection: AbstractConnection | None) -> FeedmuxError:
+    def _named(self, error: BaseException) -> FeedmuxError:
         """The error of ours for one of aio-pika's."""
+        if self._is_open:
+            return self._over.result() if self._over.done() else LinkLost(_words(error))
         address = self._broker.address
-        if self._is_open and self._over.done():
-            return self._over.result()
         if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
             return AuthenticationFailed(f"RabbitMQ at {address}", _words(error))
+        if isinstance(error, amqp.InvalidFrameError) and _OPENING in str(error):
+            # aiormq does not read what RabbitMQ says instead of opening the virtual host.
+            reason = "it does not exist, or the user may not use it"
+            return Refused(f"the virtual host {self._broker.vhost!r} of RabbitMQ at {address}", reason)
+        is_shutdown = _SHUTDOWN in str(error)
+        if isinstance(error, amqp.ConnectionClosed | amqp.ChannelClosed) and not is_shutdown:
+            return Refused(f"what we need of RabbitMQ at {address}", _words(error))
         if isinstance(error, TimeoutError):
             reason = f"not set up within {self._broker.connect_timeout_s:g} s"
             return ConnectFailed(address, reason, cause=Cause.TIMEOUT)
-        is_refusal = isinstance(error, amqp.ConnectionClosed) and _SHUTDOWN not in str(error)
-        if is_refusal or isinstance(error, amqp.ChannelClosed):
-            return Refused(f"what we need of RabbitMQ at {address}", _words(error))
-        if connection is None:
-            return ConnectFailed(address, _words(error))
-        return LinkLost(_words(error))
+        return ConnectFailed(address, _words(error))
 
 
 def _words(error: BaseException | None) -> str:

@@ -39,6 +39,7 @@ import msgspec
 
 from feedmux.core.demand import Demand
 from feedmux.core.sequence import Epochs
+from feedmux.core.stats import Rule, Rules
 from feedmux.feed.body import Flaw, flaw_of
 from feedmux.feed.complaints import Complaints
 from feedmux.feed.stream import ObjectRules, StreamWriter
@@ -55,6 +56,8 @@ SPILLED: Final = "RabbitMQ dropped messages that waited for us; the next snapsho
 _EVICTED: Final = "there was no room to keep it; it begins again with the next snapshot"
 DROPS: Final = ("unwanted", "no_snapshot", "routing_key", "failed", *(flaw.value for flaw in Flaw))
 """Why a message is not passed on."""
+RULES: Final[Rules] = {"last_message_age_s": Rule.LEAST}
+"""Of :meth:`Relay.statistics`."""
 _UID: Final = "uid="
 _SHOWN: Final = 80
 
@@ -140,7 +143,7 @@ class Relay:
         self._kept_bytes = 0
         self._sides = {side: _Condition() for side in Side}
         self._complaints = Complaints(log, clock)
-        self._consumed = {"public": 0, "private": 0, "role": 0}
+        self._consumed = {"public": 0, "private": 0, "role": 0, "unknown": 0}
         self._tally: Counter[str] = Counter()
         self._dropped = dict.fromkeys(DROPS, 0)
         self._last_ns = 0
@@ -183,7 +186,7 @@ class Relay:
         now_ns = self._last_ns = self._clock.time_ns()
         routed = self._route(routing_key)
         if routed is None:
-            self._consumed["public"] += 1
+            self._consumed["unknown"] += 1
             self._drop("routing_key", routing_key, "nothing is called so")
             return
         topic = routed.topic
@@ -251,6 +254,7 @@ class Relay:
         age_s = (self._clock.time_ns() - self._last_ns) / 1e9 if self._last_ns else None
         return {
             "topics": len(self._demand),
+            "streams": len(self._streams),
             "published": self._tally["published"],
             "consumed": dict(self._consumed),
             "dropped": dict(self._dropped),
@@ -303,7 +307,7 @@ class Relay:
             topic, size = self._kept.popitem(last=False)
             self._kept_bytes -= size
             event = self._streams[topic].lose(_EVICTED, now_ns)
-            self._complaints.note("evicted", f"no more room for objects: the one of {topic.text} was let go")
+            self._complaints.note("evicted", f"no more room for objects: one of {topic.instrument!r} goes")
             if topic in self._demand:
                 self._publish(event)
             else:

@@ -63,12 +63,12 @@ class RangoFormat:
             prefix = self._updates.get(topic)
             if prefix is None:
                 prefix = self._updates[topic] = _prefix(topic, is_snapshot=False)
-            return text_frame(b"%b%b}" % (prefix, envelope.payload))
+            return text_frame(prefix + envelope.payload + b"}")
         if kind is _SNAPSHOT:
             prefix = self._snapshots.get(topic)
             if prefix is None:
                 prefix = self._snapshots[topic] = _prefix(topic, is_snapshot=True)
-            return text_frame(b"%b%b}" % (prefix, envelope.payload))
+            return text_frame(prefix + envelope.payload + b"}")
         return self._gap(envelope) if kind is _GAP else self._status(envelope)
 
     def only(self, fields: frozenset[str], /) -> Format:

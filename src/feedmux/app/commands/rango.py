@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -62,16 +63,19 @@ def rango(
 ) -> None:
     """Serve RabbitMQ's streams as Rango does: its environment, its flags, its protocol, its port."""
     host, port = _address(ws_addr) if ws_addr is not None else (None, None)
-    flags = {
-        "host": host,
-        "port": port,
-        "rabbitmq_url": amqp_addr,
-        "rabbitmq_exchange": exchange,
-        "workers": workers,
-    }
-    settings = load(flags, pairs=parse_pairs(pairs or []), config=config, defaults=DEFAULTS)
-    listens = {} if ws_addr is not None else _place(settings)
-    settings = settings.model_copy(update={**listens, **_key(settings, public_key)})
+    flags = {"host": host, "port": port, "rabbitmq_url": amqp_addr, "rabbitmq_exchange": exchange}
+
+    def read() -> Settings:
+        given = parse_pairs(pairs or [])
+        return load({**flags, "workers": workers}, pairs=given, config=config, defaults=DEFAULTS)
+
+    _run(read, listens_elsewhere=ws_addr is not None, public_key=public_key)
+
+
+def _run(read: Callable[[], Settings], *, listens_elsewhere: bool, public_key: Path | None) -> None:
+    settings = read()
+    place = {} if listens_elsewhere else _place(settings)
+    settings = settings.model_copy(update={**place, **_key(settings, public_key)})
     log.configure(settings)
     for line in notices(settings):
         _LOG.warning(line)
@@ -80,7 +84,7 @@ def rango(
             "There is no key to check tokens with: private streams are served to nobody; JWT_PUBLIC_KEY "
             "or -pubKey names one"
         )
-    node.run(settings)
+    node.run(settings, read)
 
 
 def _place(settings: Settings) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 from feedmux.app import log, node
 from feedmux.app.config import load, notices, parse_pairs
 from feedmux.app.options import ConfigFile, Pairs
+from feedmux.app.settings import Settings
 
 _LOG = logging.getLogger("feedmux.serve")
 
@@ -30,8 +31,12 @@ def serve(
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C; then clients are sent away before it ends."""
     flags = {"host": host, "port": port, "venues": ",".join(venue or ()) or None, "workers": workers}
-    settings = load(flags, pairs=parse_pairs(pairs or []), config=config)
+
+    def read() -> Settings:
+        return load(flags, pairs=parse_pairs(pairs or []), config=config)
+
+    settings = read()
     log.configure(settings)
     for line in notices(settings):
         _LOG.warning(line)
-    node.run(settings)
+    node.run(settings, read)
