@@ -12,7 +12,7 @@ from functools import partial
 
 import uvloop
 
-from feedmux.app import keys, memory
+from feedmux.app import keys, memory, metrics_port
 from feedmux.app.descriptors import make_room
 from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
@@ -64,7 +64,7 @@ async def serve(settings: Settings, beside: Beside | None = None, *, again: Agai
     await gateway.edge.server.start()
     scheme = "ws" if gateway.edge.server.tls is None else "wss"
     with _signals_set(stop, None if beside is not None else partial(_reload, gateway, again)):
-        async with asyncio.TaskGroup() as tasks:
+        async with metrics_port.served(settings, gateway.edge.scrapes.page), asyncio.TaskGroup() as tasks:
             for feed in gateway.feeds.all:
                 tasks.create_task(feed.run())
             tasks.create_task(memory.keep(stop))
