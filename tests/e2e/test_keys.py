@@ -36,8 +36,9 @@ async def test_a_server_that_does_not_answer_holds_nobody_up(stage: Stage, worke
     assert "hunter2" not in gateway.running.text
 
 
-async def test_keys_that_cannot_be_used_end_it_with_one_sentence(stage: Stage) -> None:
-    running = await stage.run("serve", "--port", "0", env={"JWT_JWKS": "/none/such"})
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_keys_that_cannot_be_used_end_it_with_one_sentence(stage: Stage, workers: str) -> None:
+    running = await stage.run("serve", "--port", "0", "--workers", workers, env={"JWT_JWKS": "/none/such"})
     assert await running.end() == 2
     said = "JWT_JWKS: /none/such cannot be used: No such file or directory"
     assert running.text.splitlines() == [f"feedmux: {said}"]

@@ -342,6 +342,19 @@ def tls(settings: Settings) -> Tls | None:
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
 
 
+def check_files(settings: Settings) -> None:
+    """Read the files that settings name, and forget them.
+
+    Raises:
+        InvalidCertificate, InvalidKey, InvalidSetting: one of them cannot be used.
+    """
+    tls(settings)
+    if terms.has_keys(settings):
+        authenticator(settings)
+    if terms.asks_broker(settings):
+        terms.broker(settings)
+
+
 def authenticator(settings: Settings) -> Authenticator:
     """Return what says who clients are; keys that are at a URL come later (:mod:`feedmux.app.keys`).
 
