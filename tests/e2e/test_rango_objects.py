@@ -7,8 +7,8 @@ import json
 import pytest
 
 from support.rabbitmq import RabbitServer
-from support.rango_gateway import RangoClient, RangoGateway, Scene, token
 from support.rango_book import Copy, Engine
+from support.rango_gateway import RangoClient, RangoGateway, Scene, token
 from support.tokens import Signer
 
 
