@@ -107,6 +107,18 @@ def test_a_dropped_stream_gets_nothing_more_and_takes_no_memory() -> None:
     assert scene.figure("streams") == 0
 
 
+def test_wanted_streams_are_counted_by_how_they_are() -> None:
+    scene = Scene()
+    scene.snapshot(1)
+    scene.want(TRADES, BOOK, ORDERS)
+    scene.relay.spilled(Side.PUBLIC)
+    scene.relay.lost(Side.PRIVATE, "cut")
+    assert scene.figure("states") == {"live": 1, "stale": 1, "reconnecting": 1}
+    scene.relay.drop(ORDERS, "me")
+    scene.relay.drop(BOOK, "me")
+    assert scene.figure("states") == {"live": 1}
+
+
 def test_a_stream_that_is_wanted_again_begins_above_where_it_was() -> None:
     scene = Scene()
     scene.relay.want(TRADES, "me")
