@@ -25,6 +25,7 @@ def test_parts_are_the_snapshot_and_what_came_since_in_order() -> None:
     stored.start(parts[0])
     assert [stored.add(increment) for increment in parts[1:]] == [True, True]
     assert stored.parts() == parts
+    assert stored.parts() is stored.parts()
     assert stored.size_bytes == sum(len(one.payload) for one in parts)
     assert not stored.is_empty
 
@@ -109,6 +110,17 @@ def test_a_book_that_leaves_no_room_for_increments_is_let_go() -> None:
     assert kept[0] is True
     assert kept[-1] is False
     assert kept == sorted(kept, reverse=True), "only a snapshot begins it again"
+
+
+def test_a_book_that_would_be_folded_again_and_again_is_let_go() -> None:
+    """It is below the bound, but so near that few increments have room beside it."""
+    levels = ",".join(f'["{price}","1"]' for price in range(1, 50))
+    large = part(1, f'{{"asks":[{levels}],"bids":[]}}'.encode(), EventKind.SNAPSHOT)
+    limits = ObjectLimits(bytes=len(large.payload) + 50)
+    stored = Stored(limits)
+    stored.start(large)
+    kept = [stored.add(ask(seq, "1@2")) for seq in range(2, 9)]
+    assert kept == [True, False, False, False, False, False, False]
 
 
 def test_ten_thousand_increments_keep_memory_bounded() -> None:

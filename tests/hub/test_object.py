@@ -174,6 +174,17 @@ def test_who_joins_gets_the_snapshot_and_the_increments_since_in_order(bus: Scri
     assert early.got(ask(4, "5@1"))
 
 
+def test_frames_of_an_object_are_built_once_for_all_who_join(bus: ScriptedBus) -> None:
+    joined(bus.hub)
+    bus.say(LIVE, *OBJECT)
+    first, second = joined(bus.hub), joined(bus.hub)
+    assert [id(frame) for frame in first.frames] == [id(frame) for frame in second.frames]
+    bus.say(ask(4, "5@1"))
+    assert joined(bus.hub).got(*OBJECT, ask(4, "5@1"))
+    bus.hub.detach(BOOK, first)
+    assert joined(bus.hub).got(*OBJECT, ask(4, "5@1"))
+
+
 def test_who_joins_an_object_that_is_not_live_is_told_first(bus: ScriptedBus) -> None:
     joined(bus.hub)
     bus.say(LIVE, *OBJECT, STALE)

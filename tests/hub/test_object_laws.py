@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -53,7 +51,7 @@ class ObjectModel(RuleBasedStateMachine):
     def begin(self, increments: int, hub_increments: int, frames: int, is_book: bool) -> None:
         self.bus = ScriptedBus(self.twin.row, limits=ObjectLimits(increments=hub_increments))
         self.stored = Stored(ObjectLimits(increments=increments))
-        self.other: dict[str, Any] = {} if is_book else {"rows": []}
+        self.other: dict[str, list[int]] = {} if is_book else {"rows": []}
         self.truth = Copy()
         self.epoch, self.seq, self.sequence = 1, 0, 0
         self.state = State.LIVE

@@ -16,7 +16,7 @@ from feedmux.app import keys, memory, metrics_port
 from feedmux.app.descriptors import make_room
 from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
-from feedmux.app.wiring import Gateway, build
+from feedmux.app.wiring import Gateway, build, check_files
 from feedmux.app.workers import Workers
 from feedmux.model.errors import FeedmuxError
 
@@ -80,6 +80,7 @@ async def serve(settings: Settings, beside: Beside | None = None, *, again: Agai
 
 async def serve_with_workers(settings: Settings, again: Again | None = None) -> None:
     """Do the same with several processes; see :mod:`feedmux.app.workers`."""
+    check_files(settings)  # a child that could not begin with them would say so in the log alone
     stop = asyncio.Event()
     workers = Workers(settings)
     with _signals_set(stop, lambda: workers.reload(_roles(again))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -235,6 +235,13 @@ def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
     )
 
 
+async def publish(settings: Settings, messages: AsyncIterable[tuple[str, bytes]]) -> None:
+    """Publish messages to RabbitMQ; a FeedmuxError says that it is not there, or refuses something."""
+    from feedmux.feed import broker, rabbitmq
+
+    await rabbitmq.publish(broker.BrokerConfig(**terms.broker(settings)), messages)
+
+
 def _edge_figures(settings: Settings, edge: Edge, hub: Hub, latency: Latency) -> Figures:
     states = Counter(str(state or "pending") for state in hub.topics().values())
     figures = {
@@ -340,6 +347,19 @@ def tls(settings: Settings) -> Tls | None:
     if not settings.tls_cert:
         return None
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
+
+
+def check_files(settings: Settings) -> None:
+    """Read the files that settings name, and forget them.
+
+    Raises:
+        InvalidCertificate, InvalidKey, InvalidSetting: one of them cannot be used.
+    """
+    tls(settings)
+    if terms.has_keys(settings):
+        authenticator(settings)
+    if terms.asks_broker(settings):
+        terms.broker(settings)
 
 
 def authenticator(settings: Settings) -> Authenticator:

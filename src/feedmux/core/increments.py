@@ -68,12 +68,13 @@ class Stored:
         limits: its bounds.
     """
 
-    __slots__ = ("_base", "_increments", "_limits", "_size_bytes")
+    __slots__ = ("_base", "_increments", "_limits", "_parts", "_size_bytes")
 
     def __init__(self, limits: ObjectLimits) -> None:
         self._limits = limits
         self._base: Envelope | None = None
         self._increments: list[Envelope] = []
+        self._parts: tuple[Envelope, ...] | None = ()
         self._size_bytes = 0
 
     @property
@@ -90,7 +91,7 @@ class Stored:
         """Keep a snapshot in place of all before; one that is above the bound makes the object empty."""
         self.clear()
         if len(envelope.payload) <= self._limits.bytes:
-            self._base = envelope
+            self._base, self._parts = envelope, None
             self._size_bytes = len(envelope.payload)
 
     def add(self, envelope: Envelope) -> bool:
@@ -104,6 +105,7 @@ class Stored:
         if self._base is None:
             return False
         self._increments.append(envelope)
+        self._parts = None
         self._size_bytes += len(envelope.payload)
         limits = self._limits
         if self._size_bytes <= limits.bytes and len(self._increments) <= limits.increments:
@@ -111,12 +113,17 @@ class Stored:
         return self._compact(self._base)
 
     def parts(self) -> tuple[Envelope, ...]:
-        """The snapshot, then the increments since, in order; nothing when the object is empty."""
-        return () if self._base is None else (self._base, *self._increments)
+        """The snapshot, then the increments since, in order; nothing when the object is empty.
+
+        The same tuple as long as it has the same parts.
+        """
+        if self._parts is None:
+            self._parts = () if self._base is None else (self._base, *self._increments)
+        return self._parts
 
     def clear(self) -> None:
         """Forget everything."""
-        self._base = None
+        self._base, self._parts = None, ()
         self._increments.clear()
         self._size_bytes = 0
 

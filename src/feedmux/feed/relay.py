@@ -163,8 +163,6 @@ class Relay:
         if side.state is State.LIVE:
             self._publish(stream.standing(now_ns))
         else:
-            # It is held from now on, whatever the connection does: that is what "live" confirms.
-            self._publish(stream.say(State.LIVE, "", now_ns))
             self._publish(stream.say(side.state, side.reason, now_ns))
         for part in stream.parts():
             self._publish(part)

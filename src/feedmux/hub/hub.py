@@ -115,8 +115,8 @@ class Hub:
         status = entry.status if entry.state not in (State.LIVE, State.PENDING) else None
         if status is not None:
             entry.offer_to(subscriber, status)
-        for part in entry.last.parts() if snapshot else ():
-            entry.offer_to(subscriber, part)
+        if snapshot:
+            entry.give(subscriber, entry.last.parts())
 
     def change(
         self, topic: Topic, subscriber: Subscriber, options: Options, *, snapshot: bool = False
@@ -134,8 +134,7 @@ class Hub:
         parts = entry.last.parts() if snapshot else ()
         if parts:
             entry.know(subscriber)
-        for part in parts or missing:
-            entry.offer_to(subscriber, part)
+        entry.give(subscriber, parts or missing)
 
     def serves(self, topic: Topic, subscriber: Subscriber, options: Options) -> bool:
         """Whether ``subscriber`` would get just the fields that its options name, not whole messages."""

@@ -31,11 +31,13 @@ Place = Format | Variant
 
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
 _SNAPSHOT, _UPDATE, _GAP = EventKind.SNAPSHOT, EventKind.UPDATE, EventKind.GAP
-_VALUES = frozenset({_SNAPSHOT, _UPDATE})
 _LOSABLE = frozenset({Mode.DISTINCT, Mode.RAW, Mode.BOOK})
 
 KEPT: Final = ObjectLimits()
 """What is kept of an object unless somebody says otherwise."""
+
+Written = list[tuple[Envelope, bytes]]
+_NOTHING: Final[tuple[tuple[Envelope, ...], Written]] = ((), [])
 
 _encode = msgspec.json.Encoder().encode
 
@@ -57,6 +59,7 @@ class Entry:
         "_elsewhere",
         "_is_object",
         "_make_row",
+        "_openings",
         "lanes",
         "last",
         "rows",
@@ -85,6 +88,7 @@ class Entry:
         self.status: Envelope | None = None
         self.withheld: Envelope | None = None
         self._elsewhere: dict[Subscriber, Place] = {}
+        self._openings: dict[Format, tuple[tuple[Envelope, ...], Written]] = {}
         self._make_row = make_row
         self._clock = clock
         self._call_later = call_later
@@ -197,10 +201,23 @@ class Entry:
         place = self._place_of(subscriber)
         row, frame = self._row(place), self._layout(place).frame(envelope)
         assert row is not None, "it has joined"
-        if frame is None:
+        if frame is not None:
+            row.offer_to(subscriber.outlet, frame)
+
+    def give(self, subscriber: Subscriber, parts: tuple[Envelope, ...]) -> None:
+        """Offer the parts of the last value to one subscriber that has joined; nothing replaces them.
+
+        Those of an object may be let go, for what tells of the hole gives them anew.
+        """
+        if not self._is_object:
+            for part in parts:
+                self.offer_to(subscriber, part)
             return
-        is_part = self._is_object and envelope.kind in _VALUES
-        row.offer_to(subscriber.outlet, frame, envelope.epoch, envelope.seq if is_part else 0)
+        place = self._place_of(subscriber)
+        row = self._row(place)
+        assert row is not None, "it has joined"
+        for part, frame in self._written(self._layout(place), parts):
+            row.offer_to(subscriber.outlet, frame, part.epoch, part.seq)
 
     def _choose(self, subscriber: Subscriber, options: Options) -> Place:
         """Where options belong; those that only say what holds anyway belong with the others."""
@@ -241,6 +258,7 @@ class Entry:
             self.lanes.pop(place).close()
         else:
             del self.rows[place]
+            self._openings.pop(place, None)
 
     def _all(self) -> list[Row | Lane]:
         return [*self.rows.values(), *self.lanes.values()]
@@ -253,6 +271,15 @@ class Entry:
 
     def _row(self, place: Place) -> Row | Lane | None:
         return self.lanes.get(place) if isinstance(place, Variant) else self.rows.get(place)
+
+    def _written(self, layout: Format, parts: tuple[Envelope, ...]) -> Written:
+        """The frames of an object's parts, built once for all who come before the next one."""
+        known, written = self._openings.get(layout, _NOTHING)
+        if known is not parts:
+            frames = [(part, layout.frame(part)) for part in parts]
+            written = [(part, frame) for part, frame in frames if frame is not None]
+            self._openings[layout] = parts, written
+        return written
 
     @staticmethod
     def _layout(place: Place) -> Format:
@@ -273,7 +300,6 @@ class Entry:
             assert told is not None, "every format tells of holes"
             if not self._is_object or epoch != self.last.position.epoch:
                 return told
-            frames = (layout.frame(part) for part in self.last.parts())
-            return told + b"".join(frame for frame in frames if frame is not None)
+            return told + b"".join([frame for _, frame in self._written(layout, self.last.parts())])
 
         return frame
