@@ -143,7 +143,8 @@ def _command(text: str) -> Command:
 
 
 DATA_KEYED = {
-    "brokers", "clients", "closed_by_code", "refused", "refused_by_status", "states", "topics_by_state", "venues",
+    "brokers", "clients", "closed_by_code", "refused", "refused_by_status", "states", "topics_by_state",
+    "venues",
 }  # fmt: skip
 """Objects whose keys are data: their values are alike, their keys are not promised."""
 
