@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,7 +13,9 @@ import pytest_asyncio
 
 from support.debian import DebianProgram
 from support.processes import Stage, stage
-from support.rabbitmq import EXCHANGE, RabbitServer, rabbitmq_program, shared_server
+from support.rabbitmq import EXCHANGE, Publisher, RabbitServer, rabbitmq_program, shared_server
+from support.rango_gateway import RangoGateway, Scene, rango_gateway, token
+from support.tokens import Signer, ed25519
 
 
 @pytest_asyncio.fixture(name="stage")
@@ -58,3 +61,31 @@ def own_rabbitmq(rabbitmq_program: DebianProgram, tmp_path: Path) -> Iterator[Ra
 def exchange() -> str:
     """The name of an exchange that nobody else uses."""
     return f"{EXCHANGE}.{uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def signer() -> Signer:
+    """Who gives tokens to the users of :func:`rango`."""
+    return ed25519()
+
+
+@pytest.fixture(scope="session", name="rango")
+def _rango(
+    rabbitmq: RabbitServer, signer: Signer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RangoGateway]:
+    """A gateway in the place of Rango, configured as Rango is; nobody may stop it."""
+    key = b64encode(signer.raw_pem.encode()).decode()
+    roles = {"ADMIN": "admin,superadmin", "SYS": "admin, operator", "PRIVATEER": "admin"}
+    rbac = {f"RANGO_RBAC_{prefix}": names for prefix, names in roles.items()}
+    with rango_gateway(tmp_path_factory.mktemp("rango"), rabbitmq, JWT_PUBLIC_KEY=key, **rbac) as gateway:
+        yield gateway
+
+
+@pytest_asyncio.fixture(name="scene")
+async def _scene(rango: RangoGateway, rabbitmq: RabbitServer, signer: Signer) -> AsyncIterator[Scene]:
+    """That gateway, a market that nobody else knows, and who publishes."""
+    with Publisher(rabbitmq.port) as publisher:
+        scene = Scene(rango, publisher, f"m{uuid4().hex[:8]}")
+        await scene.is_ready(token(signer, "READY"), "READY")
+        yield scene
+        await scene.end()

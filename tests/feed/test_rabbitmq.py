@@ -20,9 +20,10 @@ from feedmux.feed.broker import BrokerConfig
 from feedmux.feed.rabbitmq import RULES, RabbitMq
 from feedmux.feed.relay import RelayLimits
 from feedmux.model.event import State
+from feedmux.wire.rango_topic import route
 from support import rabbit_streams
 from support.published import Published
-from support.rabbit_streams import route, stream
+from support.rabbit_streams import stream
 from support.waiting import until
 
 TRADES = stream("eurusd.trades")

@@ -45,10 +45,10 @@ class Raw:
         return cls(sock)
 
     @classmethod
-    async def upgraded(cls, port: int, *, receive_buffer: int = 0) -> Self:
+    async def upgraded(cls, port: int, *, path: str = "/ws", receive_buffer: int = 0) -> Self:
         """Connect and become a WebSocket."""
         raw = await cls.connect(port, receive_buffer=receive_buffer)
-        await raw.send(UPGRADE)
+        await raw.send(UPGRADE.replace(b"/ws", path.encode(), 1))
         head = await raw.upgrade_answer()
         assert head.startswith(b"HTTP/1.1 101 "), head
         return raw

@@ -51,7 +51,12 @@ log = logging.getLogger(__name__)
 
 NAME: Final = "rabbitmq"
 """The venue of every topic of this source."""
-RULES: Final[Rules] = {**relay.RULES, "venue": Rule.SAME, "market": Rule.SAME}
+RULES: Final[Rules] = {
+    **relay.RULES,
+    "venue": Rule.SAME,
+    "market": Rule.SAME,
+    "links": Rule.JOIN,
+}
 """Of :meth:`RabbitMq.statistics`."""
 _PRIVATE: Final = "private"
 _BINDINGS: Final[Mapping[Side, str]] = {Side.PUBLIC: "#", Side.PRIVATE: f"{_PRIVATE}.#"}
@@ -127,7 +132,10 @@ class RabbitMq:
         self._relay.forget(holder)
 
     def statistics(self) -> Statistics:
-        """Counters and gauges of the connections and of what came; ``connected`` is at most 2."""
+        """Counters and gauges of the connections and of what came; ``connected`` is at most 2.
+
+        ``links`` has one of each side, see :meth:`feedmux.feed.consumer.Consumer.statistics`.
+        """
         return {
             "venue": NAME,
             "market": "",
@@ -135,6 +143,7 @@ class RabbitMq:
             "consumers": sum(consumer.consumers for consumer in self._consumers),
             "reconnects": sum(max(0, consumer.opens - 1) for consumer in self._consumers),
             **self._relay.statistics(),
+            "links": [consumer.statistics() for consumer in self._consumers],
         }
 
 

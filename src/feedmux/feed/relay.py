@@ -254,6 +254,7 @@ class Relay:
         age_s = (self._clock.time_ns() - self._last_ns) / 1e9 if self._last_ns else None
         return {
             "topics": len(self._demand),
+            "states": self._states(),
             "streams": len(self._streams),
             "published": self._tally["published"],
             "consumed": dict(self._consumed),
@@ -330,6 +331,16 @@ class Relay:
             for topic, stream in self._streams.items()
             if topic in self._demand and side_of(topic) is side
         ]
+
+    def _states(self) -> dict[str, int]:
+        """How many of the wanted streams are how: as their connection is, unless that is live."""
+        sides = {side: condition.state for side, condition in self._sides.items()}
+        states: Counter[str] = Counter()
+        for topic, stream in self._streams.items():
+            if topic in self._demand:
+                side = sides[side_of(topic)]
+                states[str(stream.state if side is State.LIVE else side)] += 1
+        return dict(states)
 
     def _new_stream(self, topic: Topic, now_ns: int) -> StreamWriter:
         return StreamWriter(topic, self._epochs.begin(now_ns), self._rules, self._tally)

@@ -21,7 +21,14 @@ KEY_FILE: Final = Path("config/ed25519-key.pub")
 """Where Rango looks for its key."""
 DEFAULTS: Final = Layer(
     "feedmux rango",
-    {"dialect": "rango", "venues": (), "rabbitmq_host": "localhost", "metrics_port": 4242, "brand": "rango"},
+    {
+        "dialect": "rango",
+        "venues": (),
+        "rabbitmq_host": "localhost",
+        "metrics_port": 4242,
+        "brand": "rango",
+        "max_subscriptions_per_client": 1000,
+    },
 )
 
 
