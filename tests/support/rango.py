@@ -13,7 +13,7 @@ from feedmux.bus.inproc import InprocBus
 from feedmux.core.outbox import Outbox, OutboxLimits, TopicRow
 from feedmux.edge.login import Rights
 from feedmux.edge.rango_session import RangoSession, Surroundings
-from feedmux.edge.session import Rules
+from feedmux.edge.session import Rules, Session
 from feedmux.hub.hub import Hub
 from feedmux.model.access import ANONYMOUS, Identity
 from feedmux.model.errors import Refused
@@ -96,7 +96,7 @@ class Client:
         self.outbox = Outbox(self, lambda _: None, OutboxLimits())
         self.reminders: list[float] = []
         self.closed: tuple[int, str] | None = None
-        self.session: RangoSession
+        self.session: RangoSession | Session
         self.when_told: Callable[[], None] | None = None
         self._reader = FrameReader()
         self._told: list[str] = []
