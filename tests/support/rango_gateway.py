@@ -259,7 +259,7 @@ class Scene:
             )
         client = RangoClient(socket)
         self._clients.append(client)
-        while greeted and "success" not in await client.answer():
+        while greeted and "streams" not in (await client.answer()).get("success", {}):
             pass
         return client
 
