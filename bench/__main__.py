@@ -21,7 +21,7 @@ from bench.results import RESULTS, store
 from bench.rivals import NAMES as RIVALS
 from bench.rivals import hops
 from bench.rivals import run as rivals
-from bench.system import p1, p2, p3, p5, p6, p7, p8, p10, p12, p13, soak
+from bench.system import p1, p2, p3, p5, p6, p7, p8, p10, p12, p13, rango, soak
 from bench.system.gateway import interpreter_finds_gateway
 from bench.system.native import LOAD_CORE, BenchError, pinned
 from bench.system.rivals import USUAL, Rival, installed
@@ -65,10 +65,11 @@ BENCHES: dict[str, Bench] = {
     "p10": Bench(p10.run, 2.0, needs_gateway=False, takes_hops=True, needs_tools=False),
     "p12": Bench(p12.run, 5.0),
     "p13": Bench(p13.run, 0.0),
+    "rango": Bench(rango.run, 5.0),
     "floor": Bench(floor_alone, 5.0, needs_gateway=False),
     "rivals": Bench(rivals.run, 5.0, needs_gateway=False),
 }
-_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9", "p10", "p12", "p13")
+_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9", "p10", "p12", "p13", "rango")
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from bench.system.native import SERVER_CORE, BenchError, pinned, server_cores
 
 _START_S = 20.0
+_VENUE_PATH = "/v5/public/linear"
 _SETTINGS = {
     "HOST": "127.0.0.1",
     "MAX_CLIENTS_TOTAL": "20000",
@@ -27,29 +28,34 @@ _SETTINGS = {
 
 
 class Gateway:
-    """``feedmux serve`` in front of a venue; a context manager.
+    """``feedmux serve`` in front of a venue, or ``feedmux rango``; a context manager.
 
     Args:
-        venue_port: where the venue listens.
+        venue_port: where the venue listens; None: there is none, and RabbitMQ is served.
         settings: further environment, e.g. ``{"STATUS_MESSAGES": "off"}``.
         workers: with more than one, a feed process and so many workers, on every core but the load's.
     """
 
     path = "/ws"
 
-    def __init__(self, venue_port: int, settings: dict[str, str] | None = None, *, workers: int = 1) -> None:
+    def __init__(
+        self, venue_port: int | None, settings: dict[str, str] | None = None, *, workers: int = 1
+    ) -> None:
         self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         environment = {
             **os.environ,
             **_SETTINGS,
             "PORT": str(self.port),
-            "BYBIT_WS_URL": f"ws://127.0.0.1:{venue_port}/v5/public/linear",
+            "RANGER_PORT": str(self.port),
+            "METRICS_PORT": "0",
+            **({} if venue_port is None else {"BYBIT_WS_URL": f"ws://127.0.0.1:{venue_port}{_VENUE_PATH}"}),
             **(settings or {}),
         }
+        command = "rango" if venue_port is None else "serve"
         with pinned(*(server_cores() if workers > 1 else [SERVER_CORE])):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "feedmux", "serve", "--workers", str(workers)],
+                [sys.executable, "-m", "feedmux", command, "--workers", str(workers)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from feedmux.app.urls import is_url
 from feedmux.app.config import InvalidConfiguration, load
 from feedmux.app.config_text import as_env, as_toml, shown
 from feedmux.app.settings import Settings
+from feedmux.app.urls import is_url
 
 
 @pytest.fixture(autouse=True)

@@ -243,6 +243,7 @@ async def test_strange_tokens_do_not_make_it_ask_more_often_than_it_may() -> Non
         ('{"keys":[]}', "JWT_JWKS: http://127.0.0.1:{port}/jwks cannot be used: it holds no key for tokens"),
         (json.dumps({"keys": [OLD.jwk | {"d": "hunter2"}]}), "JWT_JWKS: http://127.0.0.1:{port}/jwks, key 1"),
     ],
+    ids=["no JSON", "no keys", "a private key"],
 )
 async def test_keys_that_cannot_be_used_leave_the_old_ones_and_one_line(
     body: str, said: str, caplog: pytest.LogCaptureFixture

@@ -6,58 +6,24 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from feedmux.app import census
 from feedmux.app.exposition import prometheus
 from feedmux.app.metrics import BOUNDS_NS, Snapshot, health, stats
-from feedmux.core.stats import Histogram, greatest
+from feedmux.core.stats import greatest
+from feedmux.model.access_errors import TokenCode
+from support.census import FEED, LINK, SERVER, broker, histogram, whole_figures
 
-SERVER: dict[str, Any] = {
-    "clients": 3,
-    "clients_lifetime": 10,
-    "streams": 6,
-    "messages_sent": 1000,
-    "conflated": 7,
-    "gaps_sent": 2,
-    "lost": 30,
-    "slow": 1,
-    "clients_by_pace": {"ok": 2, "conflating": 1, "stalled": 0},
-    "waiting_bytes": 4096,
-    "closed_by_code": {"1001": 2, "4008": 4},
-    "failed_requests": 0,
-    "half_open": 5,
-    "refused_half_open": 2,
-    "handshakes_timed_out": 8,
-    "refused_by_status": {"401": 6},
-    "tls_failed": 1,
-    "draining": False,
-}
+NO_VENUE = "bybit.linear: no connection for 70 s"
 HUB = {"subscriptions": 6, "topics": 2}
-LINK = {"connected": True, "down_for": 0.0, "subscribed_count": 2, "last_message_ago": 0.25}
-FEED: dict[str, Any] = {
-    "venue": "bybit",
-    "market": "linear",
-    "published": 500,
-    "messages": 600,
-    "malformed": 5,
-    "foreign": 2,
-    "cuts": 1,
-    "links": [LINK],
-}
-
-
-def plain(*values_ns: int) -> list[int]:
-    histogram = Histogram()
-    for value in values_ns:
-        histogram.record(value)
-    return histogram.plain()
 
 
 def snapshot(
     *feeds: dict[str, Any], server: dict[str, Any] | None = None, sent_ns: tuple[int, ...] = ()
 ) -> Snapshot:
     return Snapshot(
-        server=SERVER | {"loop_lag": plain()} | (server or {}),
+        server=SERVER | {"loop_lag": histogram()} | (server or {}),
         hub=HUB,
-        latency={"receive_to_send": plain(*sent_ns), "venue_to_send": plain()},
+        latency={"receive_to_send": histogram(*sent_ns), "venue_to_send": histogram()},
         feeds=feeds or (FEED,),
         states={"live": 2},
     )
@@ -221,3 +187,91 @@ def test_a_label_of_any_text_stays_one_line() -> None:
     odd = 'a"b\\c\nd'
     read = families(snapshot(server={"closed_by_code": {odd: 1}}))["feedmux_closed"]
     assert [sample.labels["code"] for sample in read.samples] == [odd]
+
+
+BROKER = {
+    "feedmux_amqp_up public": 1,
+    "feedmux_amqp_up private": 0,
+    "feedmux_amqp_consumers public": 1,
+    "feedmux_amqp_consumers private": 0,
+    "feedmux_amqp_messages_total public": 80,
+    "feedmux_amqp_messages_total private": 20,
+    "feedmux_amqp_messages_total role": 2,
+    "feedmux_amqp_messages_total unknown": 1,
+    "feedmux_amqp_dropped_total unwanted": 25,
+    "feedmux_amqp_dropped_total no_snapshot": 5,
+    "feedmux_amqp_reconnects_total": 4,
+    "feedmux_amqp_published_total": 70,
+    "feedmux_amqp_holes_total": 6,
+    "feedmux_amqp_spills_total": 7,
+    "feedmux_amqp_evicted_total": 8,
+    "feedmux_amqp_stored_objects": 9,
+    "feedmux_amqp_stored_bytes": 1024,
+    "feedmux_amqp_last_message_age_seconds": 0.75,
+}
+
+
+def with_broker(**figures: Any) -> Snapshot:
+    return census.snapshot(whole_figures(**figures))
+
+
+def test_every_figure_of_rabbitmq_is_shown_and_nothing_where_there_is_none() -> None:
+    shown = samples(with_broker(brokers=[broker(private_down=3.0)]))
+    assert {name: value for name, value in shown.items() if "_amqp_" in name} == BROKER
+    assert not [name for name in samples(snapshot()) if "_amqp_" in name or name.startswith("rango_")]
+
+
+def test_before_the_first_message_of_rabbitmq_nobody_knows_its_age() -> None:
+    silent = broker() | {"last_message_age_s": None}
+    assert "feedmux_amqp_last_message_age_seconds" not in samples(with_broker(brokers=[silent]))
+    assert health(with_broker(brokers=[silent]))[1]["brokers"]["rabbitmq"]["last_message_ago"] is None
+
+
+def test_tokens_are_counted_by_every_code_there_is() -> None:
+    shown = samples(with_broker())
+    assert (shown["feedmux_token_keys"], shown["feedmux_tokens_accepted_total"]) == (2, 11)
+    refused = {name: value for name, value in shown.items() if name.startswith("feedmux_tokens_refused")}
+    assert len(refused) == len(TokenCode)
+    assert {value for name, value in refused.items() if "EXPIRED" in name} == {12}
+    assert sum(refused.values()) == 12
+    assert not [name for name in samples(with_broker(tokens=None)) if "token" in name]
+
+
+@pytest.mark.parametrize(
+    ("public", "private", "down_for", "status", "reasons"),
+    [
+        (0.0, 0.0, 0.0, 200, []),
+        (12.4, 0.0, 0.0, 200, ["rabbitmq: the public side has not been consumed for 12 s"]),
+        (0.0, 900.0, 0.0, 200, ["rabbitmq: the private side has not been consumed for 900 s"]),
+        (13.0, 12.0, 0.0, 200, ["rabbitmq: nothing has been consumed for 12 s"]),
+        (99.0, 60.0, 0.0, 200, ["rabbitmq: nothing has been consumed for 60 s"]),
+        (99.0, 59.0, 70.0, 200, [NO_VENUE, "rabbitmq: nothing has been consumed for 59 s"]),
+        (99.0, 60.0, 70.0, 503, [NO_VENUE, "rabbitmq: nothing has been consumed for 60 s"]),
+    ],
+)
+def test_health_calls_for_help_only_when_neither_a_venue_nor_rabbitmq_is_there(
+    public: float, private: float, down_for: float, status: int, reasons: list[str]
+) -> None:
+    feed = FEED | {"links": [LINK | {"connected": down_for == 0, "down_for": down_for}]}
+    found, body = health(with_broker(feeds=[feed], brokers=[broker(public, private)]))
+    assert (found, body["reasons"]) == (status, reasons)
+    assert body["status"] == ("degraded" if reasons else "healthy")
+    consumed = [side for side, down in (("public", public), ("private", private)) if not down]
+    state = "connected" if len(consumed) == 2 else "disconnected"
+    assert body["brokers"] == {"rabbitmq": {"state": state, "consumed": consumed, "last_message_ago": 0.75}}
+
+
+@pytest.mark.parametrize(("down_for", "status"), [(59.0, 200), (60.0, 503)])
+def test_rabbitmq_alone_decides_where_there_are_no_venues(down_for: float, status: int) -> None:
+    assert health(with_broker(feeds=[], brokers=[broker(down_for, down_for)]))[0] == status
+    assert health(with_broker(feeds=[], brokers=[broker(down_for, 0.0)]))[0] == 200
+
+
+def test_stats_show_rabbitmq_and_tokens_whole() -> None:
+    body = stats(with_broker(), max_clients=9)
+    assert body["brokers"] == [broker()]
+    assert body["tokens"] == {"keys": 2, "accepted": 11, "refused": {"TOKEN_EXPIRED": 12}}
+    assert (stats(snapshot(), max_clients=9)["brokers"], stats(snapshot(), max_clients=9)["tokens"]) == (
+        [],
+        None,
+    )

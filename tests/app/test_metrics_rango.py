@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedmux.app.metrics_rango import families
-from feedmux.app.subscriptions import MOST_TOPICS, OTHER, Subscriptions, count
+from feedmux.app.subscriptions import LONGEST, MOST_TOPICS, OTHER, Subscriptions, count
 from feedmux.core.stats import add_up
 from feedmux.model.topic import MESSAGE, OBJECT, PUBLIC, Topic
 
@@ -59,6 +59,12 @@ def test_more_topics_than_there_is_room_for_are_counted_together() -> None:
     assert sum(public.values()) == sum(readers.values())
     assert f"m{3 * MOST_TOPICS - 1}.trades" in public
     assert OTHER in public
+
+
+def test_a_name_that_is_no_label_counts_among_the_others() -> None:
+    readers = {topic(PUBLIC, "a." + "x" * length): 1 for length in (LONGEST - 2, LONGEST - 1, LONGEST)}
+    public = count(readers, "rabbitmq")["public"]
+    assert public == {"a." + "x" * (LONGEST - 2): 1, OTHER: 2}
 
 
 def test_several_processes_add_up_within_the_bound() -> None:

@@ -87,6 +87,7 @@ def pem(
         (pem(ed448.Ed448PrivateKey.generate()), "expected a key of"),
         (pem(ec.generate_private_key(ec.SECP256R1()), "sesame"), "it is encrypted"),
     ],
+    ids=range(7),
 )  # fmt: skip
 def test_what_does_not_sign_tokens_is_named(content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(content)

@@ -142,19 +142,19 @@ async def test_entries_come_no_earlier_than_they_came_then(tmp_path: Path) -> No
     file = recording(
         tmp_path, message(0, -9e6, Direction.OUT), message(1), message(2, 30.0), message(3, 40.0)
     )
-    player = Player()
+    player, began = Player(), asyncio.get_running_loop().time()
     assert await replay(file, player) == 3
-    first, second, third = player.times
-    assert second - first >= 0.029
-    assert third - first >= 0.039
+    _, second, third = player.times
+    assert second - began >= 0.029
+    assert third - began >= 0.039
 
 
 async def test_speed_shortens_the_waits_and_none_has_none(tmp_path: Path) -> None:
     file = recording(tmp_path, message(1), message(2, 3_600_000.0))
-    player = Player()
+    player, began = Player(), asyncio.get_running_loop().time()
     async with asyncio.timeout(5):
         assert await replay(file, player, speed=360_000.0) == 2
-        assert player.times[1] - player.times[0] >= 0.009
+        assert player.times[1] - began >= 0.009
         assert await replay(file, player, speed=None) == 2
 
 

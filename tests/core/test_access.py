@@ -19,6 +19,8 @@ ADMIN = Identity("ID2", "admin")
         (USER, "uid=ID2", False),
         (USER, "uid=id1", False),
         (USER, "uid=ID", False),
+        (USER, "uid=ID10", False),
+        (USER, "uid=ID1=", False),
         (ADMIN, "uid=ID1", False),
         (ANONYMOUS, "uid=ID1", False),
         (ANONYMOUS, "uid=", False),

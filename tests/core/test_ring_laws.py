@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
@@ -124,10 +124,14 @@ def test_any_memory_is_read_or_refused(data: bytes) -> None:
     ),
     sizes=st.lists(st.integers(0, 400), max_size=12),
 )
+@example(damage=[(64, bytes(8))], sizes=[0, 0])
 def test_damaged_memory_reads_the_same_on_both_and_nothing_outside(
     damage: list[tuple[int, bytes]], sizes: list[int]
 ) -> None:
-    """The native reader's answer is the specification's, which cannot leave its buffer."""
+    """The native reader's answer is the specification's, which cannot leave its buffer.
+
+    The example: ``reserved`` is set back behind the reader, which is as good as a lap.
+    """
     segment = bytearray(segment_bytes(CAPACITY))
     writer = pure.RingWriter(segment)
     readers = [native.RingReader(segment), pure.RingReader(segment)]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from feedmux.core.increments import sequence_of
 from feedmux.feed.relay import RelayLimits
-from feedmux.feed.stream import ObjectRules
 from feedmux.model.event import EventKind, State
 from feedmux.sim.faults import FaultProxy
 from support.rabbit_feed import PATIENCE_S, rabbit_feed
-from support.rabbit_streams import Kept, body, sequence_of, stream
+from support.rabbit_streams import body, rules, stream
 from support.rabbitmq import PASSWORD, Publisher, RabbitServer
 from support.waiting import until
 
@@ -24,6 +25,15 @@ TRADES = stream("eurusd.trades")
 BOOK = stream("eurusd.ob-inc")
 ORDERS = stream("order", "uid=U1")
 ADMIN = stream("eurusd.sys", "role=admin")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No task of a library was forgotten with its error, or died while it was under way."""
+    yield
+    gc.collect()
+    left = [record.getMessage() for record in caplog.get_records("call") if record.name == "asyncio"]
+    assert left == []
 
 
 @pytest.mark.parametrize(
@@ -118,6 +128,49 @@ async def test_a_body_that_cannot_be_passed_on_is_dropped_counted_and_said_once(
         assert "price" not in said[0]
 
 
+@pytest.mark.parametrize("key", [b"\x00.\n.\x7f", b"..", b"\xc3\xa9.a.b", b"x" * 255])
+async def test_no_routing_key_ends_the_connection(rabbitmq: RabbitServer, exchange: str, key: bytes) -> None:
+    async with rabbit_feed(rabbitmq, exchange) as feed:
+        feed.reader.want(TRADES)
+        await feed.connects()
+        with Publisher(rabbitmq.port, exchange) as publisher:
+            publisher.say(key, b"{}")
+            publisher.say("public.eurusd.trades", b"{}")
+            await until(lambda: feed.ears.values(TRADES))
+        assert feed.statistics()["reconnects"] == 0
+
+
+async def test_a_routing_key_that_is_no_text_ends_the_connection_and_is_survived(
+    rabbitmq: RabbitServer, exchange: str
+) -> None:
+    """AMQP says that it is UTF-8, RabbitMQ does not look, and below aio-pika it cannot be read."""
+    async with rabbit_feed(rabbitmq, exchange) as feed:
+        feed.reader.want(TRADES)
+        await feed.connects()
+        with Publisher(rabbitmq.port, exchange) as publisher:
+            publisher.say(b"public.\xff.trades", b"{}")
+            await feed.reconnects(0)
+            publisher.say("public.eurusd.trades", b"{}")
+            await until(lambda: feed.ears.values(TRADES))
+        assert feed.ears.take()[-4:] == ["reconnecting", "gap", "live", "U{}"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x": 1}, {"x": "é"}, {"x": b"\xff"}, {"x": [{"y": [None, True, 2**62]}]}, {"\u00e9" * 60: "x"}],
+)
+async def test_no_header_keeps_a_message_away(
+    rabbitmq: RabbitServer, exchange: str, headers: dict[str, object]
+) -> None:
+    async with rabbit_feed(rabbitmq, exchange) as feed:
+        feed.reader.want(TRADES)
+        await feed.connects()
+        with Publisher(rabbitmq.port, exchange) as publisher:
+            publisher.say("public.eurusd.trades", b"{}", headers)
+            await until(lambda: feed.ears.values(TRADES))
+        assert feed.statistics()["reconnects"] == 0
+
+
 async def test_who_comes_late_gets_the_object_as_it_is(rabbitmq: RabbitServer, exchange: str) -> None:
     async with rabbit_feed(rabbitmq, exchange) as feed:
         await feed.connects()
@@ -142,8 +195,7 @@ async def test_ten_thousand_increments_come_in_order_and_what_is_kept_is_bounded
     rabbitmq: RabbitServer, exchange: str
 ) -> None:
     most = 256
-    rules = ObjectRules(make=lambda: Kept(most), sequence_of=sequence_of)
-    async with rabbit_feed(rabbitmq, exchange, rules=rules) as feed:
+    async with rabbit_feed(rabbitmq, exchange, rules=rules(increments=most)) as feed:
         feed.reader.want(BOOK)
         await feed.connects()
         with Publisher(rabbitmq.port, exchange) as publisher:
@@ -200,7 +252,7 @@ async def test_the_server_is_stopped_and_started_and_all_goes_on_in_a_new_epoch(
         await until(lambda: feed.ears.reason(BOOK) == "RabbitMQ cannot be reached", "", PATIENCE_S)
         late, ears = feed.another("late")
         late.want(BOOK)
-        assert ears.take() == ["live", "reconnecting", "S5", "U6"]
+        assert ears.take() == ["reconnecting", "S5", "U6"]
         feed.ears.events.clear()
         await own_rabbitmq.restart()
         await feed.connects()
@@ -260,7 +312,7 @@ async def test_a_queue_that_is_deleted_is_declared_again(rabbitmq: RabbitServer,
         assert queue not in rabbitmq.queues(exchange)
         assert rabbitmq.consumers(exchange) == 2
         assert feed.ears.states(TRADES)[-2:] == [State.RECONNECTING, State.LIVE]
-        assert State.RECONNECTING not in feed.ears.states(ORDERS)[2:], "the other side was not touched"
+        assert State.RECONNECTING not in feed.ears.states(ORDERS)[1:], "the other side was not touched"
         with Publisher(rabbitmq.port, exchange) as publisher:
             publisher.say("public.eurusd.trades", b"{}")
             await until(lambda: feed.ears.values(TRADES))

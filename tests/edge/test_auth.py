@@ -163,7 +163,9 @@ def test_the_key_decides_the_algorithm_whatever_a_token_says(signer: Signer, alg
         assert refusal(signer.token(header={"alg": alg}), by).code == TokenCode.WRONG_ALGORITHM
 
 
-@pytest.mark.parametrize("secret", [RSA.pem.encode(), RSA.pem.strip().encode(), b"", b"\0" * 32])
+@pytest.mark.parametrize(
+    "secret", [RSA.pem.encode(), RSA.pem.strip().encode(), b"", b"\0" * 32], ids=range(4)
+)
 @pytest.mark.parametrize("alg", ["HS256", "RS256"])
 def test_a_public_key_is_never_a_secret(secret: bytes, alg: str) -> None:
     token = hs256(secret, {"alg": alg})
@@ -234,6 +236,15 @@ def test_a_key_that_is_missing_is_told_and_the_token_may_come_again() -> None:
     assert refusal(EVE.token(header={"kid": "2023-10"}), by).retry == "never"
     assert len(asked) == 1
     assert refusal(NEW.token(), authenticator(keys)).retry == "never"
+
+
+@pytest.mark.parametrize("alg", ["none", "HS256", "PS512"])
+def test_an_algorithm_that_is_never_taken_makes_nobody_look_for_keys(alg: str) -> None:
+    asked: list[None] = []
+    keys = read_jwks(jwks(OLD), "x")
+    by = Authenticator(keys, TokenRules(), clock=TokenClock(), key_missing=lambda: asked.append(None))
+    assert refusal(NEW.token(header={"alg": alg}), by).code == TokenCode.WRONG_ALGORITHM
+    assert not asked
 
 
 def test_without_any_key_every_token_is_refused() -> None:

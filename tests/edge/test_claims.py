@@ -73,7 +73,16 @@ def test_a_token_that_is_early_says_when_to_come_back() -> None:
 
 @pytest.mark.parametrize(
     ("aud", "is_taken"),
-    [("peatio", True), (["x", "peatio"], True), ("x", False), (["x"], False), ([], False), (None, False)],
+    [
+        ("peatio", True),
+        (["x", "peatio"], True),
+        ("not-peatio-at-all", False),
+        (["peatio2"], False),
+        ("x", False),
+        (["x"], False),
+        ([], False),
+        (None, False),
+    ],
 )
 def test_a_required_audience_is_one_of_those_that_are_named(aud: object, is_taken: bool) -> None:
     rules = TokenRules(audience="peatio")

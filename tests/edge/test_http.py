@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from feedmux.edge.http import BAD_REQUEST, GOING_AWAY, HEAD_TOO_LARGE, METHOD_NOT_ALLOWED, Reply, encode
+from feedmux.edge.http import (
+    BAD_REQUEST,
+    GOING_AWAY,
+    HEAD_TOO_LARGE,
+    METHOD_NOT_ALLOWED,
+    Everywhere,
+    Reply,
+    encode,
+)
 from support.edge import parted
 
 
@@ -30,3 +38,14 @@ def test_answers_that_need_headers_have_them() -> None:
     assert parted(encode(METHOD_NOT_ALLOWED))[1]["allow"] == "GET, HEAD"
     assert parted(encode(GOING_AWAY))[1]["retry-after"] == "1"
     assert [parted(encode(reply))[0] for reply in (BAD_REQUEST, HEAD_TOO_LARGE)] == [400, 431]
+
+
+def test_everywhere_is_every_path_and_lists_none() -> None:
+    def route() -> Reply:
+        return GOING_AWAY
+
+    routes = Everywhere(route)
+    for path in ("/", "", "/metrics", "*"):
+        assert path in routes
+        assert routes[path] is routes.get(path) is route
+    assert (list(routes), len(routes)) == ([], 0)

@@ -54,6 +54,7 @@ class Scene:
 
     def __init__(self, backoff: Backoff) -> None:
         self.heard = Heard()
+        self.clock = StandingClock()
         self.plays: list[Play] = []
         self.relay = relay_of(self.heard, StandingClock())
         self.relay.want(TRADES, "me")
@@ -63,7 +64,7 @@ class Scene:
             self._next,
             relay=self.relay,
             backoff=backoff,
-            clock=StandingClock(),
+            clock=self.clock,
             dice=Longest(),
         )
 
@@ -104,6 +105,26 @@ async def test_a_session_that_opens_makes_the_streams_live_and_its_end_is_told()
         second.owner.opened()
         assert scene.heard.take() == ["reconnecting", "gap", "live"]
         assert scene.consumer.opens == 2
+
+
+async def test_it_says_how_it_is_and_for_how_long_nothing_has_been_consumed() -> None:
+    async with consuming() as scene:
+        first = await scene.session(1)
+        scene.clock.now += 2.0
+        down = {"side": "public", "connected": False, "down_for": 2.0, "consumers": 0}
+        assert scene.consumer.statistics() == down
+        first.owner.opened()
+        first.owner.looked(1)
+        scene.clock.now += 5.0
+        up = {"side": "public", "connected": True, "down_for": 0.0, "consumers": 1}
+        assert scene.consumer.statistics() == up
+        first.ends.set_exception(LinkLost("cut"))
+        second = await scene.session(2)
+        scene.clock.now += 3.0
+        second.ends.set_exception(ConnectFailed(ADDRESS, "nobody is there"))
+        await scene.session(3)
+        scene.clock.now += 4.0
+        assert scene.consumer.statistics() == down | {"down_for": 7.0}
 
 
 async def test_it_never_gives_up_and_waits_longer_each_time() -> None:

@@ -5,29 +5,28 @@ from __future__ import annotations
 import pytest
 
 from feedmux.core.stats import add_up
-from feedmux.feed.relay import LOST, NOT_YET, RULES, SPILLED, Relay, RelayLimits, Side
+from feedmux.feed import relay
+from feedmux.feed.relay import LOST, NOT_YET, SPILLED, RelayLimits, Side
 from feedmux.feed.stream import ObjectRules
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.event import EventKind, State
 from feedmux.model.topic import Topic
 from support.clocks import StandingClock
-from support.rabbit_streams import Heard, Kept, Routed, body, relay_of, stream
+from support.rabbit_streams import RULES, Heard, body, relay_of, rules, stream, thing
 
 TRADES = stream("eurusd.trades")
 BOOK = stream("eurusd.ob-inc")
 ORDERS = stream("order", "uid=U1")
 BALANCES = stream("balance-inc", "uid=U1")
-LIMITS = RelayLimits(body_bytes=1_000)
 
 
 class Scene:
     """A relay whose sides are connected, unless it is said that they are not."""
 
-    def __init__(self, *, connected: bool = True, rules: ObjectRules | None = None, **limits: int) -> None:
+    def __init__(self, *, connected: bool = True, kept: ObjectRules = RULES, **limits: int) -> None:
         self.heard = Heard()
         self.clock = StandingClock()
-        options = {} if rules is None else {"rules": rules}
-        self.relay = relay_of(self.heard, self.clock, **options, **limits)  # type: ignore[arg-type]
+        self.relay = relay_of(self.heard, self.clock, kept, **limits)
         if connected:
             for side in Side:
                 self.relay.connected(side)
@@ -66,7 +65,7 @@ def test_a_wanted_stream_is_live_at_once_and_gets_what_comes() -> None:
 
 def test_before_the_first_connection_it_is_held_and_told_that_nothing_comes_yet() -> None:
     scene = Scene(connected=False)
-    assert scene.want(TRADES, BOOK, ORDERS) == ["live", "reconnecting"] * 3
+    assert scene.want(TRADES, BOOK, ORDERS) == ["reconnecting"] * 3
     scene.relay.want(TRADES, "me")
     assert scene.heard.reason(TRADES) == NOT_YET
     scene.heard.take()
@@ -106,6 +105,18 @@ def test_a_dropped_stream_gets_nothing_more_and_takes_no_memory() -> None:
     assert scene.take("public.eurusd.trades", b"1") == ["U1"]
     scene.relay.drop(TRADES, "you")
     assert scene.figure("streams") == 0
+
+
+def test_wanted_streams_are_counted_by_how_they_are() -> None:
+    scene = Scene()
+    scene.snapshot(1)
+    scene.want(TRADES, BOOK, ORDERS)
+    scene.relay.spilled(Side.PUBLIC)
+    scene.relay.lost(Side.PRIVATE, "cut")
+    assert scene.figure("states") == {"live": 1, "stale": 1, "reconnecting": 1}
+    scene.relay.drop(ORDERS, "me")
+    scene.relay.drop(BOOK, "me")
+    assert scene.figure("states") == {"live": 1}
 
 
 def test_a_stream_that_is_wanted_again_begins_above_where_it_was() -> None:
@@ -202,12 +213,12 @@ def test_beyond_the_bytes_too() -> None:
 
 
 def test_what_is_kept_is_counted_right_whatever_becomes_of_it() -> None:
-    scene = Scene(rules=ObjectRules(make=lambda: Kept(increments=2)))
-    size = len(body(1))
-    scene.snapshot(1)
-    scene.increment(2, 3)
+    scene = Scene(kept=rules(increments=2))
+    size = len(thing(1))
+    scene.take("public.eurusd.ob-snap", thing(1))
+    scene.take("public.eurusd.ob-inc", thing(2), thing(3))
     assert (scene.figure("stored_objects"), scene.figure("stored_bytes")) == (1, 3 * size)
-    scene.increment(4)
+    scene.take("public.eurusd.ob-inc", thing(4))
     assert (scene.figure("stored_objects"), scene.figure("stored_bytes")) == (0, 0)
     assert scene.figure("streams") == 0
 
@@ -259,7 +270,7 @@ def test_after_a_loss_an_object_is_stale_until_the_next_snapshot() -> None:
     scene.snapshot(5)
     scene.increment(6)
     scene.relay.lost(Side.PUBLIC, "gone")
-    assert scene.want(BOOK, holder="late") == ["reconnecting", "live", "reconnecting", "S5", "U6"]
+    assert scene.want(BOOK, holder="late") == ["reconnecting", "reconnecting", "S5", "U6"]
     scene.relay.connected(Side.PUBLIC)
     assert scene.heard.reason(BOOK) == LOST
     assert scene.heard.take() == ["stale", "S5", "U6"]
@@ -350,7 +361,7 @@ def test_statistics_are_plain_and_add_up() -> None:
     scene.take("public.eurusd.trades", b"1")
     one = scene.relay.statistics()
     assert isinstance(one["last_message_age_s"], float)
-    both = add_up(one, one, RULES)
+    both = add_up(one, one, relay.RULES)
     assert both["published"] == 2
     assert both["consumed"]["public"] == 2
     assert both["last_message_age_s"] == one["last_message_age_s"]
@@ -360,18 +371,3 @@ def test_statistics_are_plain_and_add_up() -> None:
 def test_a_bound_has_to_be_one(name: str) -> None:
     with pytest.raises(InvalidSetting, match=name):
         RelayLimits(**{name: 0})
-
-
-def test_a_route_of_any_make_will_do() -> None:
-    heard = Heard()
-    relay = Relay(
-        heard,
-        route=lambda key: Routed(TRADES, False),
-        rules=ObjectRules(make=Kept),
-        limits=LIMITS,
-        clock=StandingClock(),
-    )
-    relay.connected(Side.PUBLIC)
-    relay.want(TRADES, "me")
-    relay.take("whatever", b"1")
-    assert heard.take() == ["live", "U1"]

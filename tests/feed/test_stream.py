@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
 from feedmux.feed.stream import ObjectRules, StreamWriter, unnumbered
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
-from feedmux.model.topic import Topic
-from support.rabbit_streams import RULES, Kept, body, short, stream
+from support.rabbit_streams import RULES, body, rules, short, stream, thing
 
 BOOK = stream("eurusd.ob-inc")
 TRADES = stream("eurusd.trades")
@@ -19,15 +19,16 @@ TRADES = stream("eurusd.trades")
 class Writer:
     """A writer and what it counts."""
 
-    def __init__(self, topic: Topic = BOOK, rules: ObjectRules = RULES) -> None:
+    def __init__(self, kept: ObjectRules = RULES, of: Callable[[int], bytes] = body) -> None:
         self.tally: Counter[str] = Counter()
-        self.writer = StreamWriter(topic, 100, rules, self.tally)
+        self.writer = StreamWriter(BOOK, 100, kept, self.tally)
+        self.body = of
 
     def snapshot(self, number: int) -> list[str]:
-        return [short(event) for event in self.writer.snapshot(body(number), 7)]
+        return [short(event) for event in self.writer.snapshot(self.body(number), 7)]
 
     def increment(self, number: int) -> list[str]:
-        return [short(event) for event in self.writer.increment(body(number), 7)]
+        return [short(event) for event in self.writer.increment(self.body(number), 7)]
 
     @property
     def parts(self) -> list[str]:
@@ -90,7 +91,7 @@ def test_a_snapshot_that_does_not_continue_goes_to_those_who_have_the_object(num
 
 
 def test_holes_are_not_looked_for_where_that_is_not_wanted() -> None:
-    one = Writer(rules=ObjectRules(make=Kept, sequence_of=unnumbered))
+    one = Writer(msgspec.structs.replace(RULES, sequence_of=unnumbered))
     assert [one.snapshot(5), one.increment(90), one.increment(3)] == [["S5"], ["U90"], ["U3"]]
 
 
@@ -104,7 +105,7 @@ def test_bodies_without_a_number_follow_whatever_was_before() -> None:
 
 
 def test_more_than_can_be_kept_ends_the_object_until_the_next_snapshot() -> None:
-    one = Writer(rules=ObjectRules(make=lambda: Kept(increments=2)))
+    one = Writer(rules(increments=2), thing)
     one.snapshot(1)
     assert [one.increment(2), one.increment(3), one.increment(4)] == [["U2"], ["U3"], ["stale"]]
     assert "more came since its last snapshot than can be kept" in one.writer.reason
@@ -113,8 +114,17 @@ def test_more_than_can_be_kept_ends_the_object_until_the_next_snapshot() -> None
     assert one.snapshot(5) == ["S5", "live"]
 
 
+def test_more_than_can_be_kept_of_a_book_is_folded_and_nobody_hears_of_it() -> None:
+    one = Writer(rules(increments=2))
+    one.snapshot(1)
+    assert [one.increment(2), one.increment(3), one.increment(4)] == [["U2"], ["U3"], ["U4"]]
+    assert one.parts == ["S4"]
+    assert one.increment(5) == ["U5"]
+    assert [part.seq for part in one.writer.parts()] == [4, 5]
+
+
 def test_a_snapshot_that_is_too_large_is_not_passed_on() -> None:
-    one = Writer(rules=ObjectRules(make=lambda: Kept(size=10)))
+    one = Writer(rules(bytes=10))
     assert one.snapshot(5) == ["stale"]
     assert "its snapshot is larger than can be kept" in one.writer.reason
     assert not one.writer.keeps

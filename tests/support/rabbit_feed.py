@@ -17,7 +17,8 @@ from feedmux.feed.relay import RelayLimits
 from feedmux.feed.stream import ObjectRules
 from feedmux.model.event import Envelope, State
 from feedmux.model.topic import Topic
-from support.rabbit_streams import RULES, Heard, route
+from feedmux.wire.rango_topic import route
+from support.rabbit_streams import RULES, Heard
 from support.rabbitmq import RabbitServer
 from support.waiting import until
 

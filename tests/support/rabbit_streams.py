@@ -1,25 +1,20 @@
-"""What a source of RabbitMQ is told about the streams: the least that routes a key and keeps an object."""
+"""Streams of RabbitMQ, bodies with numbers, and what a relay makes of them, in a word each."""
 
 from __future__ import annotations
 
 import json
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
+from feedmux.core.increments import ObjectLimits, Stored, sequence_of
 from feedmux.feed.relay import Relay, RelayLimits
 from feedmux.feed.stream import ObjectRules
 from feedmux.model.event import Envelope, EventKind
 from feedmux.model.ports import Clock
 from feedmux.model.topic import MESSAGE, OBJECT, PUBLIC, Topic
+from feedmux.wire.rango_topic import route
 from support.published import Published
-
-
-class Routed(NamedTuple):
-    """Where a message goes."""
-
-    topic: Topic
-    is_snapshot: bool
 
 
 def stream(name: str, scope: str = PUBLIC) -> Topic:
@@ -27,64 +22,23 @@ def stream(name: str, scope: str = PUBLIC) -> Topic:
     return Topic(scope, "rabbitmq", "", OBJECT if name.endswith("-inc") else MESSAGE, name)
 
 
-def route(routing_key: str) -> Routed | None:
-    """Rango's rules for routing keys (1.8)."""
-    parts = routing_key.split(".")
-    if len(parts) not in {2, 3}:
-        return None
-    scope, kind = parts[0], parts[-1]
-    is_snapshot = kind.endswith("-snap")
-    if is_snapshot:
-        kind = kind.removesuffix("-snap") + "-inc"
-    if scope == "private":
-        return Routed(stream(kind, f"uid={parts[1]}"), is_snapshot) if len(parts) == 3 else None
-    readers = PUBLIC if scope in {"public", "global"} else f"role={scope}"
-    return Routed(stream(f"{parts[-2]}.{kind}", readers), is_snapshot)
+def rules(**limits: int) -> ObjectRules:
+    """Objects as they are kept, within these limits."""
+    bounds = ObjectLimits(**limits)
+    return ObjectRules(make=lambda: Stored(bounds), sequence_of=sequence_of)
 
 
-def sequence_of(body: bytes) -> int | None:
-    """The member ``sequence`` of a body."""
-    found = json.loads(body)
-    return found.get("sequence") if isinstance(found, dict) else None
-
-
-class Kept:
-    """Keeps parts up to a number and a size, and can fold nothing."""
-
-    def __init__(self, increments: int = 256, size: int = 1_000_000) -> None:
-        self._most, self._most_bytes = increments, size
-        self._parts: list[Envelope] = []
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._parts
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(len(part.payload) for part in self._parts)
-
-    def start(self, envelope: Envelope, /) -> None:
-        self._parts = [envelope] if len(envelope.payload) <= self._most_bytes else []
-
-    def add(self, envelope: Envelope, /) -> bool:
-        self._parts.append(envelope)
-        if len(self._parts) > self._most + 1 or self.size_bytes > self._most_bytes:
-            self.clear()
-        return bool(self._parts)
-
-    def parts(self) -> tuple[Envelope, ...]:
-        return tuple(self._parts)
-
-    def clear(self) -> None:
-        self._parts.clear()
-
-
-RULES: Final = ObjectRules(make=Kept, sequence_of=sequence_of)
+RULES: Final = rules()
 
 
 def body(sequence: int) -> bytes:
-    """A body with a number."""
-    return msgspec.json.encode({"asks": [["15.0", "22.1"]], "sequence": sequence})
+    """A book, or a change of one, with a number."""
+    return msgspec.json.encode({"asks": [["15.0", "22.1"]], "bids": [["14.9", "1.0"]], "sequence": sequence})
+
+
+def thing(sequence: int) -> bytes:
+    """A body with a number that is no book and cannot be folded."""
+    return msgspec.json.encode({"rows": [1, 2], "sequence": sequence})
 
 
 class Heard(Published):
@@ -107,6 +61,6 @@ def short(event: Envelope) -> str:
     return f"{event.kind.name[0]}{number}"
 
 
-def relay_of(heard: Published, clock: Clock, rules: ObjectRules = RULES, **limits: int) -> Relay:
+def relay_of(heard: Published, clock: Clock, kept: ObjectRules = RULES, **limits: int) -> Relay:
     """A relay into ``heard``."""
-    return Relay(heard, route=route, rules=rules, limits=RelayLimits(**limits), clock=clock)
+    return Relay(heard, route=route, rules=kept, limits=RelayLimits(**limits), clock=clock)

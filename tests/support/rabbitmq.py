@@ -375,9 +375,12 @@ class Publisher:
         self.channel = self._connection.channel()
         self.channel.exchange_declare(exchange, exchange_type, durable=False)
 
-    def say(self, routing_key: str, body: bytes | str) -> None:
+    def say(
+        self, routing_key: str | bytes, body: bytes | str, headers: dict[str, object] | None = None
+    ) -> None:
         """Publish one message."""
-        self.channel.basic_publish(self._exchange, routing_key, body)
+        properties = pika.BasicProperties(headers=headers)
+        self.channel.basic_publish(self._exchange, routing_key, body, properties)
 
     def close(self) -> None:
         """Hang up, if the server has not."""

@@ -89,8 +89,3 @@ class Broker(Section):
     ranger_port: int = key(
         8080, "Port that `feedmux rango` listens on; 0 lets the system choose one.", between=(0, 65535)
     )
-    metrics_port: int = key(
-        0,
-        "Another port on which every path answers with the metrics; 0: none. `feedmux rango` has 4242.",
-        between=(0, 65535),
-    )

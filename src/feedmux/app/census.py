@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from feedmux.app import process
+from feedmux.app import process, subscriptions
 from feedmux.app.metrics import Snapshot
 from feedmux.core.stats import Rules, add_up
 from feedmux.model.errors import MalformedMessage
@@ -14,13 +14,25 @@ from feedmux.model.event import State
 
 Figures = Mapping[str, Any]
 
-_PASSES: Final = frozenset(
+_PASSES: Final[Mapping[str, frozenset[str]]] = {
+    "server": frozenset(
+        {
+            "clients", "sockets", "deadlines", "streams", "clients_by_pace", "slow", "waiting_bytes",
+            "half_open", "draining",
+        }
+    ),
+    "hub": frozenset({"topics", "subscriptions"}),
+    "scrapes": frozenset({"in_flight"}),
+}  # fmt: skip
+"""What a process has only while it lives; everything else of these is counted since the start."""
+_SOURCE_PASSES: Final = frozenset(
     {
-        "clients", "sockets", "deadlines", "streams", "clients_by_pace", "slow", "waiting_bytes", "half_open",
-        "draining",
+        "venue", "market", "topics", "lingering", "states", "remembered_refusals", "links",
+        "connected", "consumers", "streams", "stored_objects", "stored_bytes", "last_message_age_s",
     }
 )  # fmt: skip
-"""What a server has only while it lives; everything else of it is counted since the start."""
+"""What a source says that is no count since its start."""
+_AGES: Final = ("last_message_ago", "last_message_age_s")
 OF_FEED: Final = frozenset({"feeds"})
 """What a feed process counts, at least."""
 OF_EDGE: Final = frozenset({"server", "hub", "latency", "states"})
@@ -45,9 +57,9 @@ def check(figures: Figures, like: Figures, needed: frozenset[str], rules: Rules)
         raise MalformedMessage("figures", f"there is no {min(missing)}")
     whole([like, figures], rules)
     try:
-        blind({"feeds": figures.get("feeds", [])}, 0.0)
-        if "server" in figures:
-            remains(figures)
+        once(within({**figures, **blind({"feeds": [], **figures}, 0.0)}))
+        remains(figures)
+        resumed(figures, like)
     except (AttributeError, KeyError, TypeError) as error:
         raise MalformedMessage("figures", f"they are of another kind: {error!r}") from error
 
@@ -65,14 +77,48 @@ def whole(parts: Sequence[Figures], rules: Rules) -> Figures:
     return total
 
 
+def resumed(figures: Figures, before: Figures) -> Figures:
+    """Let the sources go on counting where those of feed processes before this one ended.
+
+    Args:
+        figures: with sources, or without.
+        before: what these counted; of sources that are in ``figures`` it matters.
+    """
+    found = dict(figures)
+    for kind in ("feeds", "brokers"):
+        earlier = {(source["venue"], source["market"]): source for source in before.get(kind, ())}
+        if kind in figures:
+            sources = figures[kind]
+            found[kind] = [_resumed(one, earlier.get((one["venue"], one["market"]), {})) for one in sources]
+    return found
+
+
+def _resumed(source: Figures, before: Figures) -> Figures:
+    counts = {name: figure for name, figure in before.items() if name not in _SOURCE_PASSES}
+    return {**source, **add_up(counts, {name: source[name] for name in counts if name in source})}
+
+
+def within(figures: Figures) -> Figures:
+    """Keep what strangers choose the names of within its bound, however many have counted it."""
+    if "subscriptions" not in figures:
+        return figures
+    counted = figures["subscriptions"].items()
+    return {**figures, "subscriptions": {kind: subscriptions.bounded(counts) for kind, counts in counted}}
+
+
 def once(figures: Figures) -> Figures:
     """Count each topic once, as the feed does: every worker that holds it has counted it too."""
     if not {"hub", "feeds"} <= set(figures):
         return figures
     states: Counter[str] = Counter()
-    for feed in figures["feeds"]:
-        states.update(feed.get("states", {}))
+    for source in (*figures["feeds"], *figures.get("brokers", ())):
+        states.update(source.get("states", {}))
     return {**figures, "hub": {**figures["hub"], "topics": states.total()}, "states": dict(states)}
+
+
+def is_whole(figures: Figures) -> bool:
+    """Whether feed and workers have counted, so that pages can be made of it."""
+    return set(figures) >= (OF_EDGE | OF_FEED)
 
 
 def snapshot(figures: Figures) -> Snapshot:
@@ -85,21 +131,62 @@ def snapshot(figures: Figures) -> Snapshot:
         states=figures["states"],
         process=figures.get("process", {}),
         subscriptions=figures.get("subscriptions"),
+        brokers=figures.get("brokers", []),
+        tokens=figures.get("tokens"),
+        scrapes=figures.get("scrapes", {}),
     )
 
 
 def remains(part: Figures) -> Figures:
-    """What stays counted of an edge that has ended."""
-    server = {name: figure for name, figure in part["server"].items() if name not in _PASSES}
-    left = {"server": server, "latency": part["latency"]}
-    return {**left, "process": process.remains(part["process"])} if "process" in part else left
+    """What stays counted of a process that has ended; of what it had while it lived there is nothing."""
+    left: dict[str, Any] = {}
+    for name, passing in _PASSES.items():
+        if name in part:
+            figures = part[name].items()
+            left[name] = {key: _nothing_of(value) if key in passing else value for key, value in figures}
+    if "latency" in part:
+        left["latency"] = part["latency"]
+    if "states" in part:
+        left["states"] = _nothing_of(part["states"])
+    if "subscriptions" in part:
+        left["subscriptions"] = {kind: {} for kind in part["subscriptions"]}
+    if "tokens" in part:
+        left["tokens"] = {key: part["tokens"][key] for key in ("accepted", "refused")}
+    if "process" in part:
+        left["process"] = process.remains(part["process"])
+    return left
+
+
+def _nothing_of(figure: Any) -> Any:
+    if isinstance(figure, Mapping):
+        return {name: _nothing_of(value) for name, value in figure.items()}
+    return False if isinstance(figure, bool) else 0
 
 
 def blind(part: Figures, for_s: float) -> Figures:
     """What is known of a feed process that has been away for so long: none of its links is there."""
-    feeds = []
-    for feed in part["feeds"]:
-        links = [{**link, "connected": False, "down_for": for_s} for link in feed["links"]]
-        topics = sum(feed.get("states", {}).values())
-        feeds.append({**feed, "links": links, "states": {str(State.RECONNECTING): topics} if topics else {}})
-    return {"feeds": feeds}
+    found = {"feeds": [_blind(feed, for_s) for feed in part["feeds"]]}
+    if "brokers" not in part:
+        return found
+    brokers = []
+    for broker in part["brokers"]:
+        gone = _blind(broker, for_s)
+        links = [{**link, "consumers": 0} for link in gone["links"]]
+        brokers.append({**gone, "connected": 0, "consumers": 0, "links": links})
+    return {**found, "brokers": brokers}
+
+
+def _blind(source: Figures, for_s: float) -> dict[str, Any]:
+    """One source whose process is gone; what it knew the age of is older by that."""
+    topics = sum(source.get("states", {}).values())
+    states = {str(State.RECONNECTING): topics} if topics else {}
+    links = [
+        {**_aged(link, for_s), "connected": False, "down_for": link["down_for"] + for_s}
+        for link in source["links"]
+    ]
+    return {**_aged(source, for_s), "links": links, "states": states}
+
+
+def _aged(figures: Figures, by_s: float) -> dict[str, Any]:
+    ages = {name: figures[name] + by_s for name in _AGES if figures.get(name) is not None}
+    return {**figures, **ages}

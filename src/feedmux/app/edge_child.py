@@ -44,6 +44,7 @@ class EdgeChild:
         if len(descriptors) < 2:
             exactly(descriptors, 2)
         page, *listeners = descriptors
+        self._whole = message.figures
         settings, loop = self._settings, asyncio.get_running_loop()
         make_room(settings.max_clients_total, settings.max_half_open)
         door = shared_door(page, message.place)
@@ -90,7 +91,8 @@ class EdgeChild:
         """The figures of the whole gateway, as of the last second; our own until then."""
         figures = self._whole or {**own, "feeds": []}
         server = {**figures["server"], "draining": own["server"]["draining"]}
-        return {**figures, "server": server}
+        scrapes = {**figures["scrapes"], "in_flight": own["scrapes"]["in_flight"]}
+        return {**figures, "server": server, "scrapes": scrapes}
 
     async def _report(self) -> None:
         assert self._parts is not None

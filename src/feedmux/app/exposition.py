@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feedmux.app import metrics_process, metrics_rango
+from feedmux.app import metrics_access, metrics_amqp, metrics_process, metrics_rango
 from feedmux.app.metrics import (
     BOUNDS_NS,
     COUNTERS,
@@ -72,6 +72,11 @@ class _Collector(Collector):
             yield _family(f"feedmux_{name}_seconds", HISTOGRAMS[name], histogram)
         if self._now.subscriptions is not None:
             yield from metrics_rango.families(self._now.server["clients"], self._now.subscriptions)
+        for broker in self._now.brokers:
+            yield from metrics_amqp.families(broker)
+        if self._now.tokens is not None:
+            yield from metrics_access.tokens(self._now.tokens)
+        yield from metrics_access.scrapes(self._now.scrapes)
         yield from metrics_process.families(self._now.process)
 
     def _feeds(self) -> Iterator[Metric]:

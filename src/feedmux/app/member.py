@@ -16,7 +16,7 @@ import msgspec
 
 from feedmux.app.control import Control
 from feedmux.core.intensity import Intensity
-from feedmux.model.errors import FeedmuxError, LocalError, TooManyRestarts
+from feedmux.model.errors import CapacityError, FeedmuxError, LocalError, TooManyRestarts
 
 log = logging.getLogger("feedmux.member")
 
@@ -47,6 +47,24 @@ class CannotBegin(LocalError):
         else:
             why = "its last line in the log says why"
         return f"{self.name} ended with {self.exit_code} before it was ready; {why}"
+
+
+class NoProcess(CapacityError):
+    """The system does not start a child process.
+
+    Args:
+        name: which one.
+        reason: what it said.
+    """
+
+    code = "NO_PROCESS"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"no process can be started for {self.name}: {self.reason}"
 
 
 class Member:
@@ -88,6 +106,7 @@ class Member:
 
         Raises:
             CannotBegin: one ended before it was ready.
+            NoProcess: the system starts none.
             TooManyRestarts: they end too often.
         """
         try:
@@ -122,17 +141,10 @@ class Member:
 
     async def _live(self) -> tuple[bool, int]:
         """Start a process and wait for its end: whether it was ready, and its exit code."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "feedmux.app.child",
-                str(theirs.fileno()),
-                self.name,  # nobody reads it but people who look at the list of processes
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+        try:
+            self._process, ours = await self._start()
+        except OSError as error:
+            raise NoProcess(self.name, str(error)) from error
         self._control = Control(ours, self._says, take=self._take, ended=self._cut, peer=self.name)
         try:
             self._begin(self)
@@ -144,6 +156,23 @@ class Member:
             self._control = None
             self._ended(self)
         return was_ready, code
+
+    async def _start(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """A new process, and our end of its control socket."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "feedmux.app.child",
+                str(theirs.fileno()),
+                self.name,  # nobody reads it but people who look at the list of processes
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+            undo.pop_all()
+        return process, ours
 
     def _take(self, message: Any, descriptors: list[int]) -> None:
         try:

@@ -39,10 +39,12 @@ class BeginEdge(msgspec.Struct, tag=True):
     Args:
         settings: see :class:`BeginFeed`.
         place: whose count is its own in the page of counts.
+        figures: what all have counted so far; empty as long as nobody has.
     """
 
     settings: dict[str, Any]
     place: int
+    figures: dict[str, Any] = {}
 
 
 class Ring(msgspec.Struct, tag=True):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from feedmux import __version__
 from feedmux.core.stats import Histogram
 from feedmux.model.topic import place_name
 
@@ -65,6 +64,9 @@ class Snapshot(NamedTuple):
         states: how many held topics there are, by state.
         process: see :mod:`feedmux.app.process`.
         subscriptions: see :mod:`feedmux.app.subscriptions`; None where there is no RabbitMQ.
+        brokers: of RabbitMQ; empty where there is none.
+        tokens: of who checks them; None where nobody does.
+        scrapes: see :mod:`feedmux.app.scrapes`.
     """
 
     server: Mapping[str, Any]
@@ -74,17 +76,9 @@ class Snapshot(NamedTuple):
     states: Mapping[str, int]
     process: Mapping[str, Any] = MappingProxyType({})
     subscriptions: Mapping[str, Mapping[str, int]] | None = None
-
-
-def about(brand: str) -> dict[str, str]:
-    """Return what this is and where to go on, for whoever opens the root in a browser."""
-    return {
-        "name": f"{brand.capitalize()} Futures WebSocket",
-        "version": __version__,
-        "websocket": "/ws",
-        "health": "/health",
-        "ready": "/ready",
-    }
+    brokers: Sequence[Mapping[str, Any]] = ()
+    tokens: Mapping[str, Any] | None = None
+    scrapes: Mapping[str, Any] = MappingProxyType({})
 
 
 def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
@@ -94,8 +88,8 @@ def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
         The HTTP status, 503 only when the node cannot do its job, and the body.
     """
     reasons = list(_reasons(now))
-    gone = [feed for feed in now.feeds if down_for(feed) >= DOWN_AFTER_S]
-    unable = bool(now.server["draining"]) or (bool(gone) and len(gone) == len(now.feeds))
+    down = [*map(down_for, now.feeds), *map(nothing_for, now.brokers)]
+    unable = bool(now.server["draining"]) or (bool(down) and min(down) >= DOWN_AFTER_S)
     body = {
         "status": "degraded" if reasons else "healthy",
         "redis": "not configured",
@@ -103,6 +97,7 @@ def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
         "connections": now.server["clients"],
         "reasons": reasons,
         "venues": {venue_name(feed): _venue(feed) for feed in now.feeds},
+        "brokers": {venue_name(broker): _broker(broker) for broker in now.brokers},
     }
     return (503 if unable else 200), body
 
@@ -139,6 +134,8 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         "handshakes": {key: server[key] for key in HANDSHAKES},
         "topics_by_state": dict(now.states),
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
+        "brokers": list(now.brokers),
+        "tokens": now.tokens,
     }
 
 
@@ -170,9 +167,21 @@ def _reasons(now: Snapshot) -> Iterable[str]:
         down = down_for(feed)
         if down:
             yield f"{venue_name(feed)}: no connection for {down:.0f} s"
+    for broker in now.brokers:
+        yield from _broker_reasons(broker)
     stale = now.states.get("stale", 0)
     if stale:
         yield f"{stale} topics are stale"
+
+
+def _broker_reasons(broker: Mapping[str, Any]) -> Iterable[str]:
+    away = [link for link in broker["links"] if not link["connected"]]
+    name = venue_name(broker)
+    if away and len(away) == len(broker["links"]):
+        yield f"{name}: nothing has been consumed for {nothing_for(broker):.0f} s"
+    else:
+        for link in away:
+            yield f"{name}: the {link['side']} side has not been consumed for {link['down_for']:.0f} s"
 
 
 def venue_name(feed: Mapping[str, Any]) -> str:
@@ -190,6 +199,11 @@ def down_for(feed: Mapping[str, Any]) -> float:
     return max((link["down_for"] for link in feed["links"]), default=0.0)
 
 
+def nothing_for(broker: Mapping[str, Any]) -> float:
+    """Return for how many seconds neither side of a RabbitMQ has been consumed; 0 while one of them is."""
+    return min((link["down_for"] for link in broker["links"]), default=0.0)
+
+
 def last_message_ago(feed: Mapping[str, Any]) -> float | None:
     """Return the seconds since its venue's last message; None when there was none."""
     ages = [link["last_message_ago"] for link in feed["links"] if link["last_message_ago"] is not None]
@@ -200,6 +214,16 @@ def _venue(feed: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "state": "disconnected" if down_for(feed) else "connected",
         "last_message_ago": last_message_ago(feed),
+    }
+
+
+def _broker(broker: Mapping[str, Any]) -> dict[str, Any]:
+    consumed = [link["side"] for link in broker["links"] if link["connected"]]
+    age_s = broker["last_message_age_s"]
+    return {
+        "state": "connected" if len(consumed) == len(broker["links"]) else "disconnected",
+        "consumed": consumed,
+        "last_message_ago": None if age_s is None else round(age_s, 3),
     }
 
 

@@ -12,11 +12,11 @@ from functools import partial
 
 import uvloop
 
-from feedmux.app import keys, memory
+from feedmux.app import keys, memory, metrics_port
 from feedmux.app.descriptors import make_room
 from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
-from feedmux.app.wiring import Gateway, build
+from feedmux.app.wiring import Gateway, build, check_files
 from feedmux.app.workers import Workers
 from feedmux.model.errors import FeedmuxError
 
@@ -64,7 +64,7 @@ async def serve(settings: Settings, beside: Beside | None = None, *, again: Agai
     await gateway.edge.server.start()
     scheme = "ws" if gateway.edge.server.tls is None else "wss"
     with _signals_set(stop, None if beside is not None else partial(_reload, gateway, again)):
-        async with asyncio.TaskGroup() as tasks:
+        async with metrics_port.served(settings, gateway.edge.scrapes.page), asyncio.TaskGroup() as tasks:
             for feed in gateway.feeds.all:
                 tasks.create_task(feed.run())
             tasks.create_task(memory.keep(stop))
@@ -80,6 +80,7 @@ async def serve(settings: Settings, beside: Beside | None = None, *, again: Agai
 
 async def serve_with_workers(settings: Settings, again: Again | None = None) -> None:
     """Do the same with several processes; see :mod:`feedmux.app.workers`."""
+    check_files(settings)  # a child that could not begin with them would say so in the log alone
     stop = asyncio.Event()
     workers = Workers(settings)
     with _signals_set(stop, lambda: workers.reload(_roles(again))):

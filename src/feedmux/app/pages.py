@@ -23,7 +23,10 @@ class Page(NamedTuple):
 
 
 def pages(
-    settings: Settings, figures: Callable[[], Figures], is_draining: Callable[[], bool]
+    settings: Settings,
+    figures: Callable[[], Figures],
+    is_draining: Callable[[], bool],
+    scrape: Callable[[], Page],
 ) -> dict[str, Callable[[], Page]]:
     """What each path answers.
 
@@ -31,6 +34,7 @@ def pages(
         settings: all of them.
         figures: of the whole gateway, as they are when they are asked for.
         is_draining: whether new clients are turned away.
+        scrape: answers with the metrics.
     """
     about = {
         "name": f"{settings.brand.capitalize()} Futures WebSocket",
@@ -51,11 +55,5 @@ def pages(
     if settings.health_check_enabled:
         found["/health"] = lambda: Page(*metrics.health(now()))
     if settings.metrics_enabled:
-        found["/metrics"] = lambda: _metrics(now())
+        found["/metrics"] = scrape
     return found
-
-
-def _metrics(now: metrics.Snapshot) -> Page:
-    from feedmux.app.exposition import prometheus
-
-    return Page(200, prometheus(now), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -58,6 +58,12 @@ class Server(Section):
     )
     health_check_enabled: bool = key(True, "Answer `GET /health`.")
     metrics_enabled: bool = key(True, "Answer `GET /metrics`.")
+    metrics_port: int = key(
+        0,
+        "Another port of HOST, without TLS, on which every path answers with the metrics; 0: none."
+        " `feedmux rango` has 4242.",
+        between=(0, 65535),
+    )
     drain_grace: float = key(
         0.0,
         "How long clients stay after a stop was asked for, while new ones are turned away with 503.",

@@ -10,6 +10,8 @@ from feedmux.model.topic import PUBLIC, Topic
 
 MOST_TOPICS: Final = 200
 """Streams of each type that have a label of their own; the others are counted together."""
+LONGEST: Final = 100
+"""Characters of a label; clients choose names as they like, and longer ones are among the others."""
 OTHER: Final = "other"
 _ROLE: Final = "role="
 
@@ -31,6 +33,7 @@ def count(readers: Mapping[Topic, int], venue: str) -> Subscriptions:
     for topic, count in readers.items():
         if topic.venue == venue and count:
             kind, name = _label(topic)
+            name = name if len(name) <= LONGEST else OTHER
             found[kind][name] = found[kind].get(name, 0) + count
     return {kind: bounded(counts) for kind, counts in found.items()}
 

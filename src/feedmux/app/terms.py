@@ -94,6 +94,14 @@ class ServerTerms(TypedDict):
     outbox: OutboxLimits
 
 
+class ScrapedTerms(TypedDict):
+    """Of :class:`feedmux.edge.house.ServerConfig`, where METRICS_PORT differs from the other port."""
+
+    port: int
+    max_half_open: int
+    backlog: int
+
+
 def bybit_link(settings: Settings) -> LinkTerms:
     """How connections to Bybit behave."""
     return {
@@ -171,6 +179,11 @@ def server(settings: Settings) -> ServerTerms:
             settings.outbox_max_frames, settings.outbox_max_bytes, gaps=settings.slow_policy == "gap"
         ),
     }
+
+
+def scraped(settings: Settings) -> ScrapedTerms:
+    """Where the metrics have a port of their own: a few ask, so there is room for few."""
+    return {"port": settings.metrics_port, "max_half_open": 64, "backlog": 64}
 
 
 def broker(settings: Settings) -> BrokerTerms:

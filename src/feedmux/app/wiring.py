@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from feedmux._native.outbox import TopicRow
 from feedmux._native.text import data_frame
@@ -16,6 +18,7 @@ from feedmux.app.bybit_url import venue_url
 from feedmux.app.census import Figures
 from feedmux.app.keys import local_keys
 from feedmux.app.pages import Page, pages
+from feedmux.app.scrapes import Scrapes
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.shm_road import make_road
@@ -33,19 +36,18 @@ from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.endpoint import Endpoint
 from feedmux.edge.gate import Gate
 from feedmux.edge.house import House, ServerConfig
-from feedmux.edge.http import Reply, Route
+from feedmux.edge.http import Everywhere, Reply, Route
 from feedmux.edge.rango_paths import Paths, rango_paths
 from feedmux.edge.rango_session import RangoSession, Surroundings, serve
 from feedmux.edge.server import Server, listen_for
 from feedmux.edge.session import Rules, Session
 from feedmux.edge.tls import Tls, TlsFiles
 from feedmux.feed import market as markets
-from feedmux.feed.driver import Driver
 from feedmux.feed.market import Market
 from feedmux.feed.shard import ShardConfig
-from feedmux.feed.sources import Sources
+from feedmux.feed.sources import Feeds
 from feedmux.hub.hub import Hub
-from feedmux.model.ports import Clock, Outlet, Publisher, Source
+from feedmux.model.ports import Clock, Outlet, Publisher
 from feedmux.wire.place import Places
 from feedmux.wire.rango_format import RangoFormat
 from feedmux.wire.rango_topic import VENUE as BROKER
@@ -65,35 +67,9 @@ RULES: Final[stats.Rules] = {
     "feeds": stats.Rule.JOIN,
     "brokers": stats.Rule.JOIN,
     "process": process.RULES,
+    "tokens": {"keys": stats.Rule.LEAST},
 }
 """How the figures of several processes add up."""
-
-
-class Feeds(NamedTuple):
-    """Where data comes from.
-
-    Args:
-        drivers: of the venues' markets, by venue and market.
-        broker: of RabbitMQ; None: it is not asked.
-    """
-
-    drivers: dict[tuple[str, str], Driver]
-    broker: RabbitMq | None
-
-    @property
-    def all(self) -> tuple[Driver | RabbitMq, ...]:
-        """Each of them is run, and closed in the end."""
-        return (*self.drivers.values(), *([self.broker] if self.broker is not None else ()))
-
-    def source(self) -> Source:
-        """All of them as one."""
-        broker = {(BROKER, ""): self.broker} if self.broker is not None else {}
-        return Sources({**self.drivers, **broker})
-
-    def figures(self) -> Figures:
-        """What they count."""
-        found = {"feeds": [driver.statistics() for driver in self.drivers.values()]}
-        return found if self.broker is None else {**found, "brokers": [self.broker.statistics()]}
 
 
 class Edge(NamedTuple):
@@ -103,11 +79,18 @@ class Edge(NamedTuple):
         server: all of them.
         auth: says who they are; None: nobody is asked.
         rango: what the sessions of Rango's dialect share.
+        scrapes: answers with the metrics of the whole gateway.
     """
 
     server: Server
     auth: Authenticator | None
     rango: Surroundings | None
+    scrapes: Scrapes
+
+    def figures(self) -> Figures:
+        """What it counts."""
+        found = {"server": self.server.statistics(), "scrapes": self.scrapes.statistics()}
+        return found if self.auth is None else {**found, "tokens": self.auth.statistics()}
 
     def grant(self, roles: Mapping[str, Collection[str]]) -> None:
         """Let these roles open prefixes from now on; a stream that its reader may not have any more ends."""
@@ -165,12 +148,12 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     """
     bus = InprocBus()
     feeds = _feeds(settings, bus)
-    bus.serve(feeds.source())
+    bus.serve(feeds.source(BROKER))
     hub, latency = _hub(loop)
     hub.connect(bus.reader("hub", hub))
 
     def figures() -> Figures:
-        return {**_edge_figures(settings, edge.server, hub, latency), **feeds.figures()}
+        return {**_edge_figures(settings, edge, hub, latency), **feeds.figures()}
 
     edge = _edge(settings, hub, latency, figures, loop=loop)
     return Gateway(edge, hub, latency, feeds)
@@ -184,7 +167,7 @@ def build_feed(settings: Settings) -> FeedParts:
     """
     writer = ShmWriter(capacity=settings.shm_ring_bytes)
     feeds = _feeds(settings, writer)
-    writer.serve(feeds.source())
+    writer.serve(feeds.source(BROKER))
     return FeedParts(writer, feeds)
 
 
@@ -211,10 +194,17 @@ def build_edge(
     hub.connect(reader)
 
     def figures() -> Figures:
-        return _edge_figures(settings, edge.server, hub, latency)
+        return _edge_figures(settings, edge, hub, latency)
 
     edge = _edge(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door)
     return EdgeParts(edge, reader, figures)
+
+
+def build_scraped(settings: Settings, page: Callable[[], Page], *, loop: asyncio.AbstractEventLoop) -> Server:
+    """A server of its own, not started, that answers on every path of METRICS_PORT with this page."""
+    config = msgspec.structs.replace(server_config(settings), **terms.scraped(settings))
+    routes = Everywhere(_route(page))
+    return Server(House(config, endpoints={}, routes=routes, clock=SystemClock(), loop=loop))
 
 
 def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
@@ -245,10 +235,17 @@ def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
     )
 
 
-def _edge_figures(settings: Settings, server: Server, hub: Hub, latency: Latency) -> Figures:
+async def publish(settings: Settings, messages: AsyncIterable[tuple[str, bytes]]) -> None:
+    """Publish messages to RabbitMQ; a FeedmuxError says that it is not there, or refuses something."""
+    from feedmux.feed import broker, rabbitmq
+
+    await rabbitmq.publish(broker.BrokerConfig(**terms.broker(settings)), messages)
+
+
+def _edge_figures(settings: Settings, edge: Edge, hub: Hub, latency: Latency) -> Figures:
     states = Counter(str(state or "pending") for state in hub.topics().values())
     figures = {
-        "server": server.statistics(),
+        **edge.figures(),
         "hub": hub.statistics(),
         "latency": latency.statistics(),
         "states": dict(states),
@@ -290,9 +287,10 @@ def _edge(
         door=door,
     )
     server = Server(house, tls(settings))
-    found = pages(settings, figures, lambda: server.draining)
+    scrapes = Scrapes(figures)
+    found = pages(settings, figures, lambda: server.draining, scrapes.page)
     routes.update({path: _route(page) for path, page in found.items()})
-    return Edge(server, auth, shared)
+    return Edge(server, auth, shared, scrapes)
 
 
 def _paths(
@@ -330,7 +328,7 @@ def _surroundings(settings: Settings, hub: Hub, auth: Authenticator | None, cloc
 def _ws(settings: Settings, hub: Hub, clock: Clock) -> Endpoint:
     """What serves the ``/ws`` protocol."""
     places = Places(settings.brand, [_market(settings, name).place for name in settings.venues])
-    layout = stream_format(places, statuses=settings.status_messages)
+    layout = StreamFormat(places, statuses=settings.status_messages, data_frame=data_frame)
     rules = Rules(**terms.session(settings))
 
     def make_session(peer: Peer, outlet: Outlet) -> Session:
@@ -349,6 +347,19 @@ def tls(settings: Settings) -> Tls | None:
     if not settings.tls_cert:
         return None
     return Tls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_key_password.reveal()))
+
+
+def check_files(settings: Settings) -> None:
+    """Read the files that settings name, and forget them.
+
+    Raises:
+        InvalidCertificate, InvalidKey, InvalidSetting: one of them cannot be used.
+    """
+    tls(settings)
+    if terms.has_keys(settings):
+        authenticator(settings)
+    if terms.asks_broker(settings):
+        terms.broker(settings)
 
 
 def authenticator(settings: Settings) -> Authenticator:
@@ -376,11 +387,6 @@ def _market(settings: Settings, name: str) -> Market:
         return markets.bybit(market, venue_url(settings, market), link, shard)
     link, shard = LinkConfig(**terms.deribit_link(settings)), ShardConfig(**terms.deribit_shard(settings))
     return markets.deribit(settings.deribit_ws_url, link, shard)
-
-
-def stream_format(places: Places, *, statuses: bool = True) -> StreamFormat:
-    """The format of a data message as a gateway runs it."""
-    return StreamFormat(places, statuses=statuses, data_frame=data_frame)
 
 
 def server_config(settings: Settings) -> ServerConfig:

@@ -28,7 +28,7 @@ import socket
 import time
 from typing import Final
 
-from feedmux.app import census
+from feedmux.app import census, metrics_port, process
 from feedmux.app.census import Figures
 from feedmux.app.control import exactly
 from feedmux.app.member import Member
@@ -47,6 +47,7 @@ from feedmux.app.messages import (
 )
 from feedmux.app.packed import pack
 from feedmux.app.rbac import Roles
+from feedmux.app.scrapes import Scrapes
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import RULES, listen_for, make_counts, make_road, server_config
 from feedmux.model.errors import FeedmuxError
@@ -79,7 +80,10 @@ class Workers:
         self._likes: dict[frozenset[str], Figures] = {}
         self._past: Figures = {}
         self._last_feed: Figures = {"feeds": []}
+        self._spent: Figures = {}
+        """What sources counted in feed processes before the last one."""
         self._blind_since = 0.0
+        self._scrapes = Scrapes(self.statistics)
         self._ready = asyncio.Event()
         self._failed: FeedmuxError | None = None
 
@@ -97,7 +101,7 @@ class Workers:
         """
         self._listeners = await listen_for(server_config(self._settings), len(self._edges))
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with metrics_port.served(self._settings, self._scrapes.page), asyncio.TaskGroup() as tasks:
                 for member in (self._feed, *self._edges):
                     tasks.create_task(self._keep(member, stop))
                 sums = tasks.create_task(self._add_up())
@@ -129,11 +133,13 @@ class Workers:
             edge.send(Reload(self._settings.rango_rbac))
 
     def statistics(self) -> Figures:
-        """What all have counted, as of the last second."""
-        parts = [*self._parts.values(), self._past]
+        """What all have counted, the children as of the last second, and this process itself."""
+        own = {"process": process.figures(), "scrapes": self._scrapes.statistics()}
+        parts = [*self._parts.values(), self._past, own]
         if self._blind_since:
             parts.append(census.blind(self._last_feed, time.monotonic() - self._blind_since))
-        return census.once(census.whole(parts, RULES))
+        total = census.whole(parts, RULES)
+        return census.once(census.within(census.resumed(total, self._spent)))
 
     # Children.
 
@@ -170,7 +176,9 @@ class Workers:
         if isinstance(message, Part):
             exactly(descriptors, 0)
             self._count(member, message.figures, census.OF_FEED)
-            self._blind_since = 0.0
+            if self._blind_since:
+                self._spent = census.resumed(self._last_feed, self._spent)
+                self._blind_since = 0.0
             return
         (ring,) = exactly(descriptors, 1)
         if self._ring >= 0:
@@ -182,7 +190,10 @@ class Workers:
             self._join(edge)
 
     def _feed_ended(self, member: Member) -> None:
-        self._last_feed = self._parts.pop(member, self._last_feed)
+        part = self._parts.pop(member, None)
+        if part is not None:
+            self._last_feed = part
+            self._remember(part)
         self._blind_since = self._blind_since or time.monotonic()
         if self._ring >= 0:
             os.close(self._ring)
@@ -193,7 +204,9 @@ class Workers:
     def _begin_edge(self, member: Member) -> None:
         place = self._edges.index(member)
         lent = [sock.fileno() for sock in self._listeners[place]]
-        member.send(BeginEdge(pack(self._settings), place), [self._counts.descriptor, *lent])
+        figures = dict(self.statistics())
+        begin = BeginEdge(pack(self._settings), place, figures if census.is_whole(figures) else {})
+        member.send(begin, [self._counts.descriptor, *lent])
 
     def _hear_edge(self, member: Member, message: FromEdge, descriptors: list[int]) -> None:
         exactly(descriptors, 0)
@@ -210,7 +223,7 @@ class Workers:
         self._counts.tally.clear(self._edges.index(member))
         part = self._parts.pop(member, None)
         if part is not None:
-            self._past = census.whole([self._past, census.remains(part)], RULES)
+            self._remember(part)
 
     def _join(self, edge: Member) -> None:
         """Let a worker read what the feed writes, once both are ready."""
@@ -228,10 +241,14 @@ class Workers:
         self._likes.setdefault(needed, figures)
         self._parts[member] = figures
 
+    def _remember(self, part: Figures) -> None:
+        """A child has ended: what it counted stays counted."""
+        self._past = census.whole([self._past, census.remains(part)], RULES)
+
     async def _add_up(self) -> None:
         while True:
             await asyncio.sleep(SUMS_S)
             figures = dict(self.statistics())
-            if {"server", "feeds"} <= set(figures):
+            if census.is_whole(figures):
                 for edge in self._edges:
                     edge.send(Whole(figures))

@@ -60,6 +60,7 @@ PAGE_BYTES: Final = 4096
 
 _HEAD: Final = struct.Struct("<8sIIQQ")  # magic, version, header bytes, capacity, largest record
 _U64: Final = struct.Struct("<Q")
+_MASK: Final = (1 << 64) - 1
 _RECORD: Final = struct.Struct("<IIQ")  # length, kind, number
 _RESERVED: Final = 64
 _PUBLISHED: Final = 128
@@ -223,7 +224,7 @@ class RingReader:
     @property
     def lag(self) -> int:
         """How many bytes are published and not read."""
-        return self._load(_PUBLISHED) - self._cursor
+        return self._ahead(_PUBLISHED)
 
     @property
     def lost(self) -> int:
@@ -317,12 +318,12 @@ class RingReader:
 
     def _find(self) -> tuple[int, int, int] | None:
         """(place, length, number) of the next record, the skips before it passed over."""
-        while (published := self._load(_PUBLISHED)) != self._cursor:
+        while there := self._ahead(_PUBLISHED):
             self._confirm()
             place = self._cursor & (self._capacity - 1)
             length, kind, number = _RECORD.unpack_from(self._segment, HEADER_BYTES + place)
             end = place + _padded(length)
-            if kind not in (_DATA, _SKIP) or end > self._capacity or end - place > published - self._cursor:
+            if kind not in (_DATA, _SKIP) or end > self._capacity or end - place > there:
                 self._confirm()
                 raise InvalidRing("a record", f"kind {kind} of {length} bytes", "one that ends with the data")
             if kind == _DATA:
@@ -333,8 +334,8 @@ class RingReader:
 
     def _confirm(self) -> None:
         """The position check; without the one after the copy a torn record could be returned."""
-        if self._load(_RESERVED) - self._cursor > self._capacity:
-            missed = self._load(_PUBLISHED) - self._cursor
+        if self._ahead(_RESERVED) > self._capacity:
+            missed = self._ahead(_PUBLISHED)
             self._cursor += missed
             self._lapped += 1
             raise Lapped(missed)
@@ -345,6 +346,10 @@ class RingReader:
             self._lost += number - self._next
         self._next = number + 1
         self._read += 1
+
+    def _ahead(self, place: int) -> int:
+        """How far the position that stands there is ahead of the cursor; one behind it is very far ahead."""
+        return (self._load(place) - self._cursor) & _MASK
 
     def _load(self, place: int) -> int:
         value: int = _U64.unpack_from(self._segment, place)[0]

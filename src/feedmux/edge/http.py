@@ -7,7 +7,7 @@ would be one more thing to bound.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -27,6 +27,27 @@ class Reply(NamedTuple):
 
 
 Route = Callable[[], Reply]
+
+
+class Everywhere(Mapping[str, Route]):
+    """The routes of a server on which every path answers alike.
+
+    Args:
+        route: what all of them answer.
+    """
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+
+    def __getitem__(self, path: str) -> Route:
+        return self._route
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
 
 NOT_FOUND: Final = Reply(404, {"error": "Not found"})
 METHOD_NOT_ALLOWED: Final = Reply(

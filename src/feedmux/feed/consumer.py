@@ -25,7 +25,7 @@ from feedmux.feed.complaints import Complaints
 from feedmux.feed.relay import Relay, Side
 from feedmux.model.errors import AuthenticationFailed, FeedmuxError, Refused
 from feedmux.model.link_errors import ConnectFailed, LinkLost
-from feedmux.model.ports import Clock, Dice
+from feedmux.model.ports import Clock, Dice, Statistics
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,8 @@ class Consumer:
         self._relay = relay
         self._machine = Reconnect(backoff, dice)
         self._complaints = Complaints(log, clock)
+        self._clock = clock
+        self._down_since = clock.monotonic()
         self._closed = asyncio.Event()
         self.is_open = False
         self.consumers = 0
@@ -107,6 +109,8 @@ class Consumer:
                 return
             self._machine.apply(Event.LOST if self.is_open else Event.FAILED)
             self._tell(error)
+            if self.is_open:
+                self._down_since = self._clock.monotonic()
             self.is_open, self.consumers = False, 0
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), self._machine.wait_s)
@@ -121,6 +125,15 @@ class Consumer:
     def wait_s(self) -> float:
         """How long the latest wait lasts, in seconds; 0 before the first."""
         return self._machine.wait_s
+
+    def statistics(self) -> Statistics:
+        """How it is: ``down_for`` is the seconds since it was consumed last, or was made; 0 while it is."""
+        return {
+            "side": str(self._side),
+            "connected": self.is_open,
+            "down_for": 0.0 if self.is_open else self._clock.monotonic() - self._down_since,
+            "consumers": self.consumers,
+        }
 
     # What a session tells its owner
 

@@ -10,8 +10,8 @@ Streams are on one of two *sides*, each a connection of its own: what is private
 ============  =====================  ====================================================
 side          event                  what is published to each wanted stream of the side
 ============  =====================  ====================================================
-any           wanted                 ``live``, for nobody confirms anything here; then
-                                     ``reconnecting`` or ``stale`` if that is so; the parts
+any           wanted                 how it is, at once: nobody confirms anything here; then
+                                     the parts of an object
 live          connection lost        ``reconnecting``
 reconnecting  another reason         ``reconnecting``
 reconnecting  connected              a message stream: a gap, then ``live`` in a new epoch;
@@ -163,8 +163,6 @@ class Relay:
         if side.state is State.LIVE:
             self._publish(stream.standing(now_ns))
         else:
-            # It is held from now on, whatever the connection does: that is what "live" confirms.
-            self._publish(stream.say(State.LIVE, "", now_ns))
             self._publish(stream.say(side.state, side.reason, now_ns))
         for part in stream.parts():
             self._publish(part)
@@ -254,6 +252,7 @@ class Relay:
         age_s = (self._clock.time_ns() - self._last_ns) / 1e9 if self._last_ns else None
         return {
             "topics": len(self._demand),
+            "states": self._states(),
             "streams": len(self._streams),
             "published": self._tally["published"],
             "consumed": dict(self._consumed),
@@ -330,6 +329,16 @@ class Relay:
             for topic, stream in self._streams.items()
             if topic in self._demand and side_of(topic) is side
         ]
+
+    def _states(self) -> dict[str, int]:
+        """How many of the wanted streams are how: as their connection is, unless that is live."""
+        sides = {side: condition.state for side, condition in self._sides.items()}
+        states: Counter[str] = Counter()
+        for topic, stream in self._streams.items():
+            if topic in self._demand:
+                side = sides[side_of(topic)]
+                states[str(stream.state if side is State.LIVE else side)] += 1
+        return dict(states)
 
     def _new_stream(self, topic: Topic, now_ns: int) -> StreamWriter:
         return StreamWriter(topic, self._epochs.begin(now_ns), self._rules, self._tally)

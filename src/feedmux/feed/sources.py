@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from feedmux.model.ports import Source
 from feedmux.model.topic import Topic
+
+if TYPE_CHECKING:
+    from feedmux.feed.driver import Driver
+    from feedmux.feed.rabbitmq import RabbitMq
 
 
 class Sources:
@@ -31,3 +36,30 @@ class Sources:
         """``holder`` died."""
         for source in self._by_market.values():
             source.forget(holder)
+
+
+class Feeds(NamedTuple):
+    """Where a gateway's data comes from.
+
+    Args:
+        drivers: of the venues' markets, by venue and market.
+        broker: of RabbitMQ; None: it is not asked.
+    """
+
+    drivers: dict[tuple[str, str], Driver]
+    broker: RabbitMq | None
+
+    @property
+    def all(self) -> tuple[Driver | RabbitMq, ...]:
+        """Each of them is run, and closed in the end."""
+        return (*self.drivers.values(), *([self.broker] if self.broker is not None else ()))
+
+    def source(self, broker_venue: str) -> Source:
+        """All of them as one; RabbitMQ is that of the topics of ``broker_venue``."""
+        broker = {(broker_venue, ""): self.broker} if self.broker is not None else {}
+        return Sources({**self.drivers, **broker})
+
+    def figures(self) -> dict[str, list[Mapping[str, Any]]]:
+        """What they count: ``feeds``, and ``brokers`` where there is one."""
+        found = {"feeds": [driver.statistics() for driver in self.drivers.values()]}
+        return found if self.broker is None else {**found, "brokers": [self.broker.statistics()]}

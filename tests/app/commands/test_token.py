@@ -166,6 +166,7 @@ STRANGE = Signer(ed25519().key, "EdDSA").token(
 @pytest.mark.parametrize(
     "text",
     ["", "hunter2", "....", f"{part([1])}.{part(7)}.x", f"{part({})}.{part(DEEP)}.x", STRANGE, "\x1b[2J"],
+    ids=range(7),
 )
 def test_whatever_is_no_token_is_refused_and_a_terminal_is_safe(text: str, tmp_path: Path) -> None:
     signed(tmp_path)

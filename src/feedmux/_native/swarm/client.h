@@ -34,7 +34,7 @@ static uint64_t dice;
 
 static uint64_t read_at, first_data_at, measure_from, credit_due, usual_bytes, others;
 static double warmup_seconds;
-static bool ready, measuring, slow_on, in_path, keyed;
+static bool ready, measuring, slow_on, in_path;
 static struct tally tallies[2]; /* of the usual clients and of the slow ones */
 
 /* ---- messages ---------------------------------------------------------------------------------------------- */

@@ -161,6 +161,8 @@ static inline void take_gap(struct tally *t, uint32_t *last, const char *text, s
 
 /* ---- how old ---------------------------------------------------------------------------------------------------- */
 
+static bool keyed; /* messages are {"<stream>":<body>} */
+
 /* Where the venue put its intended time: the id of a trade, the turnover of a ticker. */
 static inline const char *time_of(const char *rest, size_t length)
 {
@@ -168,7 +170,7 @@ static inline const char *time_of(const char *rest, size_t length)
     const char *at;
     if (length > sizeof usual + NS_DIGITS && !memcmp(rest, usual, sizeof usual - 1))
         return rest + sizeof usual - 1;
-    if (length > 16 && memcmp(rest, "\",\"type\":\"update", 16))
+    if (!keyed && length > 16 && memcmp(rest, "\",\"type\":\"update", 16))
         return NULL; /* a snapshot is as old as its last change */
     if ((at = memmem(rest, length, "\"id\":\"", 6)))
         return at + 6;

@@ -14,7 +14,7 @@ from feedmux.app.config_text import as_env, as_markdown, as_toml, shown, title
 from feedmux.app.options import ConfigFile, Pairs
 from feedmux.app.section import note
 from feedmux.app.settings import SECTIONS, Settings
-from feedmux.app.wiring import authenticator, tls
+from feedmux.app.wiring import check_files
 
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True, add_completion=False)
 
@@ -51,8 +51,7 @@ def check(config: ConfigFile = None, pairs: Pairs = None) -> None:
     """Say whether the settings can work; exit with 2 and name every problem if they cannot."""
     layers = read_layers(pairs=parse_pairs(pairs or []), config=config)
     settings = build(layers)
-    tls(settings)
-    authenticator(settings)
+    check_files(settings)
     for line in notices(settings):
         sys.stdout.write(f"note: {line}\n")
     origins = ", ".join(layer.origin for layer in layers if layer.values) or "defaults only"
