@@ -69,6 +69,7 @@ class FrontEnd:
 async def test_a_front_end_has_the_producers_book_whatever_happens_to_the_producer(
     scene: Scene, signer: Signer, rabbitmq: RabbitServer
 ) -> None:
+    scene.publisher = Publisher(rabbitmq.port)
     streams = "stream=global.tickers&stream=*.trades"
     ends = [
         FrontEnd(scene, f"/public/?{streams}"),
