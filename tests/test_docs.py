@@ -15,15 +15,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from feedmux.app import census
 from feedmux.app.cli import load_command
 from feedmux.app.config import load
+from feedmux.app.exposition import prometheus
 from feedmux.app.settings import fields
 from feedmux.core.ring import HEADER_BYTES, RingWriter, segment_bytes
 from feedmux.edge.login import Objection
@@ -31,6 +33,7 @@ from feedmux.model.access_errors import TokenCode
 from feedmux.model.event import EventKind
 from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
 from feedmux.wire import envelope, op
+from support.census import whole_figures
 from support.certificates import Authority
 from support.documents import (
     ROOT,
@@ -54,6 +57,8 @@ SHOWN_URL = "ws://127.0.0.1:8000/ws"
 SIMULATOR_URL = "ws://127.0.0.1:9001/ws/api/v2"
 SIMULATORS = ROOT / "docs" / "simulators.md"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
+METRICS = ("Every metric", "RabbitMQ", "Tokens", "Scrapes and processes")
+"""The headings of the tables in which they are."""
 OTHER_CAPITALS = {
     "DERIBIT_CLIENT_ID",
     "DERIBIT_CLIENT_SECRET",
@@ -134,7 +139,7 @@ def check_text(block: Block) -> None:
 def check_yaml(block: Block) -> None:
     """Prometheus' own files: where to scrape, and rules over metrics that exist."""
     content = yaml.safe_load(block.text)
-    known = {row[0] for row in metrics_table()}
+    known = {row.name for row in metrics_table()}
     match block.text.splitlines()[0]:
         case "# prometheus.yml":
             assert set(content) == {"scrape_configs", "rule_files"}
@@ -147,10 +152,49 @@ def check_yaml(block: Block) -> None:
             raise AssertionError(first)
 
 
-def metrics_table() -> list[tuple[str, str, set[str]]]:
-    """Name, type and labels of every metric, as the reference has them."""
-    rows = table(ROOT / "docs" / "reference" / "metrics.md", "Every metric")
-    return [(name.strip("`"), kind, set(re.findall(r"\w+", labels))) for name, kind, labels, *_ in rows]
+class MetricRow(NamedTuple):
+    """What the reference says of a metric."""
+
+    name: str
+    kind: str
+    labels: set[str]
+    meaning: str
+
+
+def metrics_table() -> list[MetricRow]:
+    """Every metric, as the reference has it."""
+    page = ROOT / "docs" / "reference" / "metrics.md"
+    rows = [row for heading in METRICS for row in table(page, heading)]
+    return [
+        MetricRow(name.strip("`"), kind, set(re.findall(r"\w+", labels)), meaning)
+        for name, kind, labels, _, meaning, _ in rows
+    ]
+
+
+def metrics_served(text: str) -> list[MetricRow]:
+    """The same of what a gateway has answered; the meaning is its help."""
+    return [
+        MetricRow(
+            f"{family.name}_total" if family.type == "counter" else family.name,
+            family.type,
+            {label for sample in family.samples for label in sample.labels} - {"le"},
+            family.documentation,
+        )
+        for family in text_string_to_metric_families(text)
+    ]
+
+
+def test_the_reference_of_the_metrics_is_what_the_code_says() -> None:
+    """Names, types and labels; and each meaning begins with the words that Prometheus is told."""
+    code = metrics_served(prometheus(census.snapshot(whole_figures())).decode())
+    written = {row.name: row for row in metrics_table()}
+    assert len(written) == len(metrics_table()), "a metric is there twice"
+    assert set(written) == {row.name for row in code}
+    for row in code:
+        there = written[row.name]
+        assert (there.kind, there.labels) == (row.kind, row.labels), row.name
+        words = row.meaning.removesuffix(".")
+        assert there.meaning.lower().startswith(words.lower()), f"{row.name}: {words}"
 
 
 LANGUAGES: dict[str, Callable[[Block], None]] = {
@@ -373,6 +417,10 @@ def test_decisions_are_numbered_without_a_hole() -> None:
 # The rest needs a venue and a gateway
 
 
+WITH_EVERYTHING = {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_PORT": 9, "JWT_PUBLIC_KEY": ed25519().pem}
+"""What lets a gateway say all that it can say of RabbitMQ, which is away, and of tokens."""
+
+
 @asynccontextmanager
 async def scene(set_up: Stage, **settings: object) -> AsyncIterator[tuple[Venue, Gateway]]:
     """A simulated venue that pushes candles often, and a gateway on it."""
@@ -393,7 +441,7 @@ def real() -> list[Any]:
 
 async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
     """Provoke one of each kind."""
-    async with scene(set_up) as (venue, gateway):
+    async with scene(set_up, **WITH_EVERYTHING) as (venue, gateway):
         client = await set_up.client(gateway)
         yield await client.subscribe("ticker:BTCUSDT", "kline:1h:BTCUSDT", "trade:BTCUSDT", "tickers.*")
         yield await client.wait(lambda m: m.get("type") == "snapshot" and "ticker" in m["stream"])
@@ -685,16 +733,14 @@ async def test_paths_and_metrics_that_are_named_are_served() -> None:
         if re.match(r"feedmux_[a-z_]+( |\{|$)", span)
     }
     assert named
-    async with stage() as set_up, scene(set_up) as (_, gateway):
+    async with stage() as set_up, scene(set_up, **WITH_EVERYTHING) as (_, gateway):
         client = await set_up.client(gateway)
         await client.subscribe("ticker:BTCUSDT")
         for path in PATHS:
             assert (await gateway.get(path)).status == 200
         text = (await gateway.get("/metrics")).body
-    served = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
-    assert served == {name: kind for name, kind, _ in metrics_table()}
-    assert named <= set(served), "a document names a metric that there is not"
-    labels = {name: labels for name, _, labels in metrics_table()}
-    for family in text_string_to_metric_families(text):
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        assert all(set(sample.labels) - {"le"} == labels[name] for sample in family.samples), name
+    served, written = metrics_served(text), {row.name: row for row in metrics_table()}
+    assert {row.name for row in served} == set(written)
+    assert named <= set(written), "a document names a metric that there is not"
+    for row in served:
+        assert (row.kind, row.labels - written[row.name].labels) == (written[row.name].kind, set()), row.name

@@ -24,6 +24,7 @@ FEED: dict[str, Any] = {
     "feeds": [
         {
             "venue": "bybit",
+            "market": "linear",
             "states": {"live": 2, "stale": 1},
             "links": [{"connected": True, "down_for": 0.0}],
         },
@@ -163,6 +164,21 @@ def test_of_a_dead_feed_process_rabbitmq_is_away_too_and_its_last_message_older(
     assert gone["states"] == {"reconnecting": 3}
     assert found["feeds"][0]["links"][0]["last_message_ago"] == 2.75
     assert "brokers" not in census.blind(FEED, 1.0)
+
+
+def test_sources_go_on_counting_where_those_of_an_earlier_process_ended() -> None:
+    first, second, third = (feed_figures() for _ in range(3))
+    spent = census.resumed(second, census.resumed(first, {}))
+    found = census.resumed(third, spent)
+    feed, rabbit = found["feeds"][0], found["brokers"][0]
+    assert (feed["messages"], feed["cuts"], feed["published"]) == (1800, 3, 1500)
+    assert rabbit["consumed"] == {"public": 240, "private": 60, "role": 6, "unknown": 3}
+    assert rabbit["reconnects"] == 12
+    for name in ("links", "states"):
+        assert (feed[name], rabbit[name]) == (third["feeds"][0][name], third["brokers"][0][name])
+    assert (rabbit["stored_bytes"], rabbit["topics"]) == (1024, 3)
+    assert census.resumed({"hub": 1}, spent) == {"hub": 1}
+    assert census.resumed(third, feed_figures(feeds=[], brokers=[])) == third
 
 
 def test_what_strangers_named_stays_within_its_bound_over_all_workers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
@@ -81,11 +82,22 @@ def _rango(
         yield gateway
 
 
-@pytest_asyncio.fixture(name="scene")
-async def _scene(rango: RangoGateway, rabbitmq: RabbitServer, signer: Signer) -> AsyncIterator[Scene]:
-    """That gateway, a market that nobody else knows, and who publishes."""
-    with Publisher(rabbitmq.port) as publisher:
-        scene = Scene(rango, publisher, f"m{uuid4().hex[:8]}")
+@pytest.fixture(scope="module")
+def publisher(rango: RangoGateway, rabbitmq: RabbitServer, signer: Signer) -> Iterator[Publisher]:
+    """Who publishes to that gateway, which is reached: other tests cut connections."""
+
+    async def is_reached() -> None:
+        scene = Scene(rango, publisher, uuid4().hex)
         await scene.is_ready(token(signer, "READY"), "READY")
-        yield scene
-        await scene.end()
+
+    with Publisher(rabbitmq.port) as publisher:
+        asyncio.run(is_reached())
+        yield publisher
+
+
+@pytest_asyncio.fixture(name="scene")
+async def _scene(rango: RangoGateway, publisher: Publisher) -> AsyncIterator[Scene]:
+    """That gateway, a market that nobody else knows, and who publishes."""
+    scene = Scene(rango, publisher, f"m{uuid4().hex[:8]}")
+    yield scene
+    await scene.end()

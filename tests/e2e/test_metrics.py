@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from support.processes import Gateway, Stage
+from support.processes import Stage
+from support.scrapes import fallen, scrape
 from support.waiting import eventually
 
 UP = "feedmux_venue_up bybit.linear"
@@ -16,26 +15,6 @@ HISTOGRAMS = (
     "feedmux_venue_to_send_seconds",
     "feedmux_loop_lag_seconds",
 )
-
-Samples = dict[str, float]
-
-
-async def scrape(gateway: Gateway) -> tuple[Samples, Samples]:
-    """All samples by name and labels, and of them those that may only grow."""
-    text = (await gateway.get("/metrics")).body
-    everything, growing = Samples(), Samples()
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            name = " ".join((sample.name, *sample.labels.values()))
-            everything[name] = sample.value
-            if family.type in {"counter", "histogram"}:
-                growing[name] = sample.value
-    return everything, growing
-
-
-def fallen(before: Samples, after: Samples) -> Samples:
-    """What may only grow, and did not."""
-    return {name: value for name, value in before.items() if after.get(name, -1) < value}
 
 
 async def test_while_data_flows_counters_and_histograms_only_grow(stage: Stage) -> None:

@@ -165,14 +165,14 @@ async def way(rabbitmq: RabbitServer) -> AsyncIterator[FaultProxy]:
 
 
 async def test_it_serves_before_rabbitmq_is_there_and_survives_a_wrong_exchange(
-    rabbitmq: RabbitServer, way: FaultProxy, tmp_path: Path
+    rabbitmq: RabbitServer, way: FaultProxy, exchange: str, tmp_path: Path
 ) -> None:
     """Without a key Rango ends with exit code 0, and an exchange that is another one makes it panic."""
     place = {"RABBITMQ_HOST": HOST, "RABBITMQ_PORT": str(way.port), "RABBITMQ_RECONNECT_DELAY_MAX": "0.1"}
     gateway = RangoGateway(tmp_path)
     with Publisher(rabbitmq.port) as publisher:
-        publisher.channel.exchange_declare("odd", "fanout", durable=True)
-        gateway.start("-exchange", "odd", env=place | {"DRAIN_SECONDS": "0.5"})
+        publisher.channel.exchange_declare(exchange, "fanout", durable=True)
+        gateway.start("-exchange", exchange, env=place | {"DRAIN_SECONDS": "0.5"})
         try:
             gateway.listens()
             scene = Scene(gateway, publisher, "early")
@@ -182,14 +182,14 @@ async def test_it_serves_before_rabbitmq_is_there_and_survives_a_wrong_exchange(
             await way.refuse(False)
             await tells(scene, "the exchange in RabbitMQ is another one than the gateway's settings say")
             assert "that is not topic, not durable" in gateway.log
-            publisher.channel.exchange_delete("odd")
+            publisher.channel.exchange_delete(exchange)
             await tells(scene, "")
-            publisher.channel.basic_publish("odd", "public.early.trades", b"[1]")
+            publisher.channel.basic_publish(exchange, "public.early.trades", b"[1]")
             await client.until('{"early.trades":[1]}')
             ended = asyncio.create_task(client.closed())
             assert await asyncio.to_thread(gateway.stop) == 0
             assert await ended == Closed(1001, "Server going away")
-            assert rabbitmq.queues("odd") == {}
+            assert rabbitmq.queues(exchange) == {}
         finally:
             gateway.dispose()
 

@@ -65,7 +65,7 @@ def test_a_wanted_stream_is_live_at_once_and_gets_what_comes() -> None:
 
 def test_before_the_first_connection_it_is_held_and_told_that_nothing_comes_yet() -> None:
     scene = Scene(connected=False)
-    assert scene.want(TRADES, BOOK, ORDERS) == ["live", "reconnecting"] * 3
+    assert scene.want(TRADES, BOOK, ORDERS) == ["reconnecting"] * 3
     scene.relay.want(TRADES, "me")
     assert scene.heard.reason(TRADES) == NOT_YET
     scene.heard.take()
@@ -270,7 +270,7 @@ def test_after_a_loss_an_object_is_stale_until_the_next_snapshot() -> None:
     scene.snapshot(5)
     scene.increment(6)
     scene.relay.lost(Side.PUBLIC, "gone")
-    assert scene.want(BOOK, holder="late") == ["reconnecting", "live", "reconnecting", "S5", "U6"]
+    assert scene.want(BOOK, holder="late") == ["reconnecting", "reconnecting", "S5", "U6"]
     scene.relay.connected(Side.PUBLIC)
     assert scene.heard.reason(BOOK) == LOST
     assert scene.heard.take() == ["stale", "S5", "U6"]

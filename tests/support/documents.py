@@ -142,7 +142,10 @@ def _command(text: str) -> Command:
     return Command(environment, words)
 
 
-DATA_KEYED = {"venues", "clients", "closed_by_code", "topics_by_state"}
+DATA_KEYED = {
+    "brokers", "clients", "closed_by_code", "refused", "refused_by_status", "states", "topics_by_state",
+    "venues",
+}  # fmt: skip
 """Objects whose keys are data: their values are alike, their keys are not promised."""
 
 

@@ -25,6 +25,13 @@ _PASSES: Final[Mapping[str, frozenset[str]]] = {
     "scrapes": frozenset({"in_flight"}),
 }  # fmt: skip
 """What a process has only while it lives; everything else of these is counted since the start."""
+_SOURCE_PASSES: Final = frozenset(
+    {
+        "venue", "market", "topics", "lingering", "states", "remembered_refusals", "links",
+        "connected", "consumers", "streams", "stored_objects", "stored_bytes", "last_message_age_s",
+    }
+)  # fmt: skip
+"""What a source says that is no count since its start."""
 _AGES: Final = ("last_message_ago", "last_message_age_s")
 OF_FEED: Final = frozenset({"feeds"})
 """What a feed process counts, at least."""
@@ -52,6 +59,7 @@ def check(figures: Figures, like: Figures, needed: frozenset[str], rules: Rules)
     try:
         once(within({**figures, **blind({"feeds": [], **figures}, 0.0)}))
         remains(figures)
+        resumed(figures, like)
     except (AttributeError, KeyError, TypeError) as error:
         raise MalformedMessage("figures", f"they are of another kind: {error!r}") from error
 
@@ -67,6 +75,27 @@ def whole(parts: Sequence[Figures], rules: Rules) -> Figures:
     for part in parts:
         total = add_up(total, part, rules)
     return total
+
+
+def resumed(figures: Figures, before: Figures) -> Figures:
+    """Let the sources go on counting where those of feed processes before this one ended.
+
+    Args:
+        figures: with sources, or without.
+        before: what these counted; of sources that are in ``figures`` it matters.
+    """
+    found = dict(figures)
+    for kind in ("feeds", "brokers"):
+        earlier = {(source["venue"], source["market"]): source for source in before.get(kind, ())}
+        if kind in figures:
+            sources = figures[kind]
+            found[kind] = [_resumed(one, earlier.get((one["venue"], one["market"]), {})) for one in sources]
+    return found
+
+
+def _resumed(source: Figures, before: Figures) -> Figures:
+    counts = {name: figure for name, figure in before.items() if name not in _SOURCE_PASSES}
+    return {**source, **add_up(counts, {name: source[name] for name in counts if name in source})}
 
 
 def within(figures: Figures) -> Figures:

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "sim": Entry("feedmux.app.commands.sim", "Run a simulated venue."),
     "bench": Entry("feedmux.app.commands.bench", "Load a gateway with clients and measure it."),
     "token": Entry("feedmux.app.commands.token", "Make tokens for tests, and look into tokens."),
+    "amqp": Entry("feedmux.app.commands.amqp", "Publish to RabbitMQ, for tests."),
     "config": Entry("feedmux.app.commands.config", "Show and check the settings."),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -226,6 +226,13 @@ def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
         limits=RelayLimits(**terms.relay(settings)),
         clock=clock,
     )
+
+
+async def publish(settings: Settings, messages: AsyncIterable[tuple[str, bytes]]) -> None:
+    """Publish messages to RabbitMQ; a FeedmuxError says that it is not there, or refuses something."""
+    from feedmux.feed import broker, rabbitmq
+
+    await rabbitmq.publish(broker.BrokerConfig(**terms.broker(settings)), messages)
 
 
 def _edge_figures(settings: Settings, edge: Edge, hub: Hub, latency: Latency) -> Figures:

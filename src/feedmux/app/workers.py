@@ -80,6 +80,8 @@ class Workers:
         self._likes: dict[frozenset[str], Figures] = {}
         self._past: Figures = {}
         self._last_feed: Figures = {"feeds": []}
+        self._spent: Figures = {}
+        """What sources counted in feed processes before the last one."""
         self._blind_since = 0.0
         self._scrapes = Scrapes(self.statistics)
         self._ready = asyncio.Event()
@@ -136,7 +138,8 @@ class Workers:
         parts = [*self._parts.values(), self._past, own]
         if self._blind_since:
             parts.append(census.blind(self._last_feed, time.monotonic() - self._blind_since))
-        return census.once(census.whole(parts, RULES))
+        total = census.whole(parts, RULES)
+        return census.once(census.within(census.resumed(total, self._spent)))
 
     # Children.
 
@@ -173,7 +176,9 @@ class Workers:
         if isinstance(message, Part):
             exactly(descriptors, 0)
             self._count(member, message.figures, census.OF_FEED)
-            self._blind_since = 0.0
+            if self._blind_since:
+                self._spent = census.resumed(self._last_feed, self._spent)
+                self._blind_since = 0.0
             return
         (ring,) = exactly(descriptors, 1)
         if self._ring >= 0:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -34,7 +34,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika import exceptions as amqp
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 
 from feedmux.core.stats import Rule, Rules
 from feedmux.feed import relay
@@ -107,9 +107,6 @@ class RabbitMq:
 
     async def run(self) -> None:
         """Consume until :meth:`close`; the owner awaits it. Nothing that RabbitMQ does ends it."""
-        for name in _LIBRARIES:
-            # They tell every loss with a traceback of their own; we tell it in a sentence.
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         async with asyncio.TaskGroup() as tasks:
             for consumer in self._consumers:
                 tasks.create_task(consumer.run())
@@ -193,18 +190,7 @@ class _Session:
     # Setting up
 
     async def _connect(self) -> AbstractConnection:
-        broker = self._broker
-        connection = await aio_pika.connect(
-            host=broker.host,
-            port=broker.port,
-            login=broker.user,
-            password=broker.password,
-            virtualhost=broker.vhost,
-            ssl=broker.tls is not None,
-            ssl_context=broker.tls,
-            client_properties={"connection_name": f"feedmux {self._side}"},
-            heartbeat=broker.heartbeat_s,
-        )
+        connection = await _connect(self._broker, str(self._side))
         connection.close_callbacks.add(self._ended("the connection"))
         return connection
 
@@ -215,7 +201,7 @@ class _Session:
         channel.close_callbacks.add(self._ended("the channel"))
         consuming: Any = await channel.get_underlay_channel()
         consuming.on_consumer_cancel_callbacks.add(self._cancelled)
-        await self._declare_exchange(channel)
+        await _declare_exchange(channel, broker)
         arguments: dict[str, Any] = {"x-max-length": broker.queue_messages, "x-overflow": "drop-head"}
         if broker.tells_spills:
             spilled = f"{self._queue}.spilled"
@@ -234,18 +220,6 @@ class _Session:
         take = self._take_public if self._side is Side.PUBLIC else self._take
         await consuming.basic_consume(self._queue, take, no_ack=True, exclusive=True)
         return channel
-
-    async def _declare_exchange(self, channel: AbstractChannel) -> None:
-        broker = self._broker
-        try:
-            await channel.declare_exchange(
-                broker.exchange,
-                broker.exchange_type,
-                durable=broker.durable,
-                auto_delete=broker.auto_delete,
-            )
-        except amqp.ChannelPreconditionFailed as error:
-            raise ExchangeDiffers(broker.exchange, broker.expected, str(error)) from error
 
     # Messages: each of these runs in a task of aiormq's, which would keep an exception for itself
 
@@ -344,20 +318,79 @@ class _Session:
         """The error of ours for one of aio-pika's."""
         if self._is_open:
             return self._over.result() if self._over.done() else LinkLost(_words(error))
-        address = self._broker.address
-        if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
-            return AuthenticationFailed(f"RabbitMQ at {address}", _words(error))
-        if isinstance(error, amqp.InvalidFrameError) and _OPENING in str(error):
-            # aiormq does not read what RabbitMQ says instead of opening the virtual host.
-            reason = "it does not exist, or the user may not use it"
-            return Refused(f"the virtual host {self._broker.vhost!r} of RabbitMQ at {address}", reason)
-        is_shutdown = _SHUTDOWN in str(error)
-        if isinstance(error, amqp.ConnectionClosed | amqp.ChannelClosed) and not is_shutdown:
-            return Refused(f"what we need of RabbitMQ at {address}", _words(error))
-        if isinstance(error, TimeoutError):
-            reason = f"not set up within {self._broker.connect_timeout_s:g} s"
-            return ConnectFailed(address, reason, cause=Cause.TIMEOUT)
-        return ConnectFailed(address, _words(error))
+        return _unopened(error, self._broker)
+
+
+async def publish(broker: BrokerConfig, messages: AsyncIterable[tuple[str, bytes]]) -> None:
+    """Publish messages one after the other, each when RabbitMQ has confirmed the one before.
+
+    Args:
+        broker: where it is, and which exchange is meant.
+        messages: routing keys and bodies.
+
+    Raises:
+        FeedmuxError: it cannot be reached, or refuses something.
+    """
+    try:
+        async with asyncio.timeout(broker.connect_timeout_s):
+            connection = await _connect(broker, "publisher")
+    except _TROUBLE as error:
+        raise _unopened(error, broker) from error
+    async with connection:
+        try:
+            channel = await connection.channel()
+            exchange = await _declare_exchange(channel, broker)
+            async for key, body in messages:
+                await exchange.publish(
+                    aio_pika.Message(body, content_type="text/plain"), key, mandatory=False
+                )
+        except _TROUBLE as error:
+            raise LinkLost(_words(error)) from error
+
+
+async def _connect(broker: BrokerConfig, name: str) -> AbstractConnection:
+    for library in _LIBRARIES:
+        # They tell every loss with a traceback of their own; we tell it in a sentence.
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    return await aio_pika.connect(
+        host=broker.host,
+        port=broker.port,
+        login=broker.user,
+        password=broker.password,
+        virtualhost=broker.vhost,
+        ssl=broker.tls is not None,
+        ssl_context=broker.tls,
+        client_properties={"connection_name": f"feedmux {name}"},
+        heartbeat=broker.heartbeat_s,
+    )
+
+
+async def _declare_exchange(channel: AbstractChannel, broker: BrokerConfig) -> AbstractExchange:
+    try:
+        return await channel.declare_exchange(
+            broker.exchange, broker.exchange_type, durable=broker.durable, auto_delete=broker.auto_delete
+        )
+    except amqp.ChannelPreconditionFailed as error:
+        raise ExchangeDiffers(broker.exchange, broker.expected, str(error)) from error
+
+
+def _unopened(error: BaseException, broker: BrokerConfig) -> FeedmuxError:
+    """The error of ours for one of aio-pika's, where nothing has been consumed yet."""
+    address = broker.address
+    if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
+        return AuthenticationFailed(f"RabbitMQ at {address}", _words(error))
+    if isinstance(error, amqp.InvalidFrameError) and _OPENING in str(error):
+        # aiormq does not read what RabbitMQ says instead of opening the virtual host.
+        reason = "it does not exist, or the user may not use it"
+        return Refused(f"the virtual host {broker.vhost!r} of RabbitMQ at {address}", reason)
+    is_shutdown = _SHUTDOWN in str(error)
+    if isinstance(error, amqp.ConnectionClosed | amqp.ChannelClosed) and not is_shutdown:
+        return Refused(f"what we need of RabbitMQ at {address}", _words(error))
+    if isinstance(error, TimeoutError):
+        return ConnectFailed(
+            address, f"not set up within {broker.connect_timeout_s:g} s", cause=Cause.TIMEOUT
+        )
+    return ConnectFailed(address, _words(error))
 
 
 def _words(error: BaseException | None) -> str:
