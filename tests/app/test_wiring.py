@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from feedmux.app.markets import VenueName
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
 from feedmux.edge.endpoint import Entry, Opening
+from feedmux.model.errors import InvalidSetting
 
 
 async def built(*venues: VenueName, **settings: Any) -> Gateway:
@@ -63,3 +65,12 @@ async def test_pages_may_open_what_the_settings_say(listed: str, origin: str, is
     verdict = endpoint.admit(Opening.of("/ws", [("host", "test"), ("origin", origin)]))
     assert isinstance(verdict, Entry) is is_allowed
     assert isinstance(endpoint.admit(Opening.of("/ws", [("authorization", "Bearer ?")])), Entry)
+
+
+async def test_a_rabbitmq_that_nothing_here_speaks_to_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "aio_pika", None)
+    with pytest.raises(InvalidSetting, match=r"pip install 'feedmux\[rabbitmq\]'"):
+        await built("bybit.linear", rabbitmq_host="localhost")
+    await built("bybit.linear")
