@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from support.documents import table
 from support.rango_gateway import RangoGateway, Scene, token
 from support.tokens import Signer
 from support.waiting import until
@@ -83,3 +84,14 @@ async def test_names_are_escaped_as_labels_and_long_ones_are_no_labels(scene: Sc
 def test_every_name_of_rangos_page_is_there(rango: RangoGateway, name: str) -> None:
     assert re.search(rf"^{name}(\{{.*\}})? \S+$", rango.page("/metrics"), re.MULTILINE)
     assert f"`{name}`" in DOCUMENT.read_text()
+
+
+def test_what_stands_for_gos_names_is_there(rango: RangoGateway) -> None:
+    rows = table(DOCUMENT, "Metrics")
+    theirs, ours = (re.findall(r"`(\w+)`", " ".join(row[column] for row in rows)) for column in (0, 1))
+    assert len(set(theirs)) == 30
+    assert all(name.startswith("go_") for name in theirs)
+    text = rango.page("/metrics")
+    for name in ours:
+        family = name.removesuffix("_total")
+        assert re.search(rf"^# TYPE {family}(_total)? ", text, re.MULTILINE), name
