@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
 from feedmux.edge.endpoint import Entry, Opening
 from feedmux.model.access import Identity
+from feedmux.model.errors import InvalidSetting
 from support.tokens import ed25519
 
 
@@ -87,3 +89,12 @@ async def test_roles_are_granted_to_the_clients_of_every_path() -> None:
     gateway.edge.grant({"admin": ["superadmin"]})
     assert not gateway.edge.rights.access.may_read(admin, "role=admin")
     assert gateway.edge.rights.access.may_read(Identity("U1", "superadmin"), "role=admin")
+
+
+async def test_a_rabbitmq_that_nothing_here_speaks_to_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "aio_pika", None)
+    with pytest.raises(InvalidSetting, match=r"pip install 'feedmux\[rabbitmq\]'"):
+        await built("bybit.linear", rabbitmq_host="localhost")
+    await built("bybit.linear")

@@ -82,8 +82,8 @@ def _rango(
         yield gateway
 
 
-@pytest.fixture(scope="module")
-def publisher(rango: RangoGateway, rabbitmq: RabbitServer, signer: Signer) -> Iterator[Publisher]:
+@pytest.fixture(scope="module", name="publisher")
+def _publisher(rango: RangoGateway, rabbitmq: RabbitServer, signer: Signer) -> Iterator[Publisher]:
     """Who publishes to that gateway, which is reached: other tests cut connections."""
 
     async def is_reached(by: Publisher) -> None:

@@ -7,6 +7,7 @@ type checker.
 from __future__ import annotations
 
 import ssl
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 from urllib.parse import unquote, urlsplit
 
@@ -247,6 +248,17 @@ def broker(settings: Settings) -> BrokerTerms:
             ceiling=settings.rabbitmq_reconnect_delay_max,
         ),
     }
+
+
+def require_amqp(settings: Settings) -> None:
+    """See that the library that speaks to RabbitMQ is there.
+
+    Raises:
+        InvalidSetting: a RabbitMQ is named, and nothing here could ask it.
+    """
+    if find_spec("aio_pika") is None:
+        expected = "nothing, or an installation that speaks AMQP: pip install 'feedmux[rabbitmq]'"
+        raise InvalidSetting("RABBITMQ_HOST", settings.rabbitmq_host, expected)
 
 
 def relay(settings: Settings) -> RelayTerms:

@@ -211,6 +211,7 @@ def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
 
 
 def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
+    terms.require_amqp(settings)
     from feedmux.feed.broker import BrokerConfig
     from feedmux.feed.rabbitmq import RabbitMq
     from feedmux.feed.relay import RelayLimits
@@ -230,6 +231,7 @@ def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
 
 async def publish(settings: Settings, messages: AsyncIterable[tuple[str, bytes]]) -> None:
     """Publish messages to RabbitMQ; a FeedmuxError says that it is not there, or refuses something."""
+    terms.require_amqp(settings)
     from feedmux.feed import broker, rabbitmq
 
     await rabbitmq.publish(broker.BrokerConfig(**terms.broker(settings)), messages)
