@@ -9,6 +9,7 @@ import os
 import re
 import runpy
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,17 +21,19 @@ import msgspec
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect
 
-from feedmux.app import census
+from feedmux.app import census, rbac
 from feedmux.app.cli import load_command
 from feedmux.app.config import load
 from feedmux.app.exposition import prometheus
 from feedmux.app.settings import fields
 from feedmux.core.ring import HEADER_BYTES, RingWriter, segment_bytes
+from feedmux.edge.login import Objection
 from feedmux.model.access_errors import TokenCode
 from feedmux.model.event import EventKind
 from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
-from feedmux.wire import envelope, op
+from feedmux.wire import envelope, op, rango
 from support.census import whole_figures
 from support.certificates import Authority
 from support.documents import (
@@ -49,7 +52,7 @@ from support.documents import (
 )
 from support.measurements import measurement, point
 from support.processes import Gateway, Running, Stage, Venue, stage
-from support.tokens import ed25519
+from support.tokens import claims, ed25519
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
 SIMULATOR_URL = "ws://127.0.0.1:9001/ws/api/v2"
@@ -57,6 +60,8 @@ SIMULATORS = ROOT / "docs" / "simulators.md"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
 METRICS = ("Every metric", "RabbitMQ", "Tokens", "Scrapes and processes")
 """The headings of the tables in which they are."""
+RANGO = {"RANGER_HOST": "127.0.0.1", "RANGER_PORT": "0", "METRICS_PORT": "0", "RABBITMQ_HOST": "127.0.0.1"}
+"""Where `feedmux rango` listens, and that its RabbitMQ is no stranger's."""
 OTHER_CAPITALS = {
     "DERIBIT_CLIENT_ID",
     "DERIBIT_CLIENT_SECRET",
@@ -100,9 +105,14 @@ def each_document(rule: Callable[[Path], None]) -> Callable[[], None]:
 
 def check_bash(block: Block) -> None:
     for command in commands(block):
-        assert {name.lower() for name in command.environment} <= set(fields()), command
+        assert all(map(is_setting, command.environment)), command
         assert command.program in PROGRAMS, f"nobody knows how to try {command.program}"
         PROGRAMS[command.program](command)
+
+
+def is_setting(name: str) -> bool:
+    """Whether there is a setting of this name, in any case; those of prefixes have many."""
+    return rbac.attribute(name) in fields() or rbac.attribute(name).startswith(rbac.BEGINNING)
 
 
 def check_json(block: Block) -> None:
@@ -243,7 +253,7 @@ def check_feedmux(command: Command) -> None:
 
 def check_curl(command: Command) -> None:
     url = command.args[-1]
-    assert url.removeprefix("http://127.0.0.1:8000") in PATHS
+    assert url.removeprefix("http://127.0.0.1:8000") in PATHS or url == "http://127.0.0.1:4242/metrics"
 
 
 def check_docker(command: Command) -> None:
@@ -253,10 +263,18 @@ def check_docker(command: Command) -> None:
         case ["compose", "up", "--build"]:
             assert (ROOT / "docker-compose.yml").exists()
         case ["run", "--rm", "-p", "8000:8000", *more, "feedmux"]:
-            names = [word.partition("=")[0].lower() for word in more if word != "-e"]
-            assert set(names) <= set(fields())
+            check_variables(more)
+        case ["run", "--rm", "-p", "8080:8080", *more, "feedmux", "feedmux", "rango"]:
+            assert "PORT=8080" in more, "the image's health check asks PORT"
+            check_variables(more)
         case _:
             raise AssertionError(command)
+
+
+def check_variables(words: list[str]) -> None:
+    """What a container is given with -e."""
+    assert set(words[::2]) <= {"-e"}
+    assert all(is_setting(word.partition("=")[0]) for word in words[1::2])
 
 
 def check_copy(command: Command) -> None:
@@ -334,11 +352,12 @@ def test_files_that_are_named_exist(path: Path) -> None:
 
 @each_document
 def test_settings_that_are_named_exist(path: Path) -> None:
-    known = {name.upper() for name in fields()} | set(op.Code) | set(TokenCode) | OTHER_CAPITALS
+    codes = {*op.Code, *rango.Code, *TokenCode, *Objection}
+    known = {name.upper() for name in fields()} | codes | OTHER_CAPITALS
     for span in code_spans(path):
         name = span.partition("=")[0]
         if re.fullmatch(r"[A-Z]+_[A-Z_]+", name):
-            assert name in known, f"{name} is neither a setting nor a code"
+            assert name in known or is_setting(name), f"{name} is neither a setting nor a code"
 
 
 @pytest.mark.parametrize("name", ["terminal.svg", "architecture.svg"])
@@ -459,8 +478,23 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.ask({"op": "unsubscribe", "args": ["ticker:BTCUSDT"]})
     async for message in real_messages_of_deribit(set_up):
         yield message
+    async for message in real_messages_about_tokens(set_up):
+        yield message
+    async for message in real_messages_of_rango(set_up):
+        yield message
     nowhere = await set_up.gateway("ws://127.0.0.1:9/v5/public/linear", SUBSCRIBE_TIMEOUT=0)
     yield await (await set_up.client(nowhere)).subscribe("ticker:BTCUSDT")
+
+
+async def real_messages_about_tokens(set_up: Stage) -> AsyncIterator[Any]:
+    """Of a gateway that has a key, to who shows tokens."""
+    signer, url = ed25519(), "ws://127.0.0.1:9/v5/public/linear"
+    gateway = await set_up.gateway(url, JWT_PUBLIC_KEY=signer.pem, JWT_WARNING=3600)
+    client = await set_up.client(gateway)
+    good = signer.token(claims(iat=None, exp=int(time.time()) + 600))
+    for token in (good, ed25519().token(claims(iat=None, exp=None))):
+        yield await client.ask({"op": "auth", "args": [token]})
+    yield await client.wait(lambda m: m.get("type") == "auth")
 
 
 async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
@@ -471,6 +505,20 @@ async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
     await client.subscribe("ticker:BTC-28DEC29-80000-C", "trade:BTC-PERPETUAL")
     for kind in ("ticker", "trade"):
         yield await client.wait(partial(is_update_of, kind))
+
+
+async def real_messages_of_rango(set_up: Stage) -> AsyncIterator[Any]:
+    """What Rango does not have, said by a gateway whose RabbitMQ is away."""
+    signer = ed25519()
+    running = await set_up.run("rango", env=RANGO | {"RABBITMQ_PORT": "9", "JWT_PUBLIC_KEY": signer.pem})
+    match = await running.line(r"Listening on ws://127\.0\.0\.1:(\d+)/ws")
+    jwt = signer.token({"uid": "U1", "role": "admin", "exp": int(time.time()) + 3600})
+    async with connect(f"ws://127.0.0.1:{match[1]}/?stream=eurusd.trades") as socket:
+        await socket.send(json.dumps({"event": "auth", "token": jwt}))
+        message: dict[str, Any] = {}
+        while "system.auth" not in message:
+            message = json.loads(await socket.recv())
+            yield message
 
 
 def is_update_of(kind: str, message: Any) -> bool:
@@ -484,7 +532,10 @@ def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) 
     if "do" in example:
         assert b'"ok":true' in deribit_control.obey(deribit.DeribitSim(), block.text)
         return
-    is_valid = not isinstance(op.decode(block.text.encode()), op.Invalid)
+    if "event" in example:
+        assert isinstance(rango.decode(block.text.encode()), rango.Auth)
+        return
+    is_valid = not isinstance(op.decode(block.text.encode(), takes_tokens=True), op.Invalid)
     is_request = is_valid and set(example) <= {"op", "args", "options"}
     assert is_request or any(is_like(example, message) for message in real), f"nothing real is like {example}"
 
@@ -629,6 +680,8 @@ async def test_commands_do_what_they_are_shown_for(command: Command, tmp_path: P
         if block.language in ("toml", "env"):
             (tmp_path / ("feedmux.toml" if block.language == "toml" else ".env")).write_text(block.text)
     Authority(tmp_path, cert="fullchain.pem", key="privkey.pem")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "ed25519-key.pub").write_text(ed25519().raw_pem)
     async with stage() as set_up:
         await TRIALS[command.args[0]](set_up, command, str(tmp_path))
 
@@ -687,8 +740,18 @@ async def try_and_end(set_up: Stage, command: Command, cwd: str) -> None:
     assert await running.end() == 0, running.text
 
 
+async def try_rango(set_up: Stage, command: Command, cwd: str) -> None:
+    """It listens, whether its RabbitMQ is there or not, and ends when it is told to."""
+    env = command.environment | RANGO
+    running = await set_up.run(*command.args, "--set", "log_level=INFO", env=env, cwd=cwd)
+    await running.line(r"Listening on ws://127\.0\.0\.1:\d+/ws")
+    assert await running.stop() == 0
+
+
 TRIALS = {
     "serve": try_serve,
+    "rango": try_rango,
+    "token": try_and_end,
     "sim": try_sim,
     "tail": try_tail,
     "bench": try_bench,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from websockets.exceptions import ConnectionClosed
@@ -69,12 +71,30 @@ class FrontEnd:
 async def test_a_front_end_has_the_producers_book_whatever_happens_to_the_producer(
     scene: Scene, signer: Signer, rabbitmq: RabbitServer
 ) -> None:
+    scene.publisher = Publisher(rabbitmq.port)
     streams = "stream=global.tickers&stream=*.trades"
     ends = [
         FrontEnd(scene, f"/public/?{streams}"),
         FrontEnd(scene, f"/private/?{streams}&stream=order", token(signer, "U1")),
     ]
+    async with following(ends):
+        await story(scene, rabbitmq, ends)
+
+
+@asynccontextmanager
+async def following(ends: list[FrontEnd]) -> AsyncIterator[None]:
+    """Let front ends run."""
     running = [asyncio.create_task(end.run()) for end in ends]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+
+
+async def story(scene: Scene, rabbitmq: RabbitServer, ends: list[FrontEnd]) -> None:
+    """What happens to the producer, and what front ends have of it."""
     engine = Engine(scene)
     await until(lambda: all(end.connections for end in ends), "both are connected")
     await trade(scene, engine, 3 * SNAPSHOT_AFTER)
@@ -103,9 +123,6 @@ async def test_a_front_end_has_the_producers_book_whatever_happens_to_the_produc
     assert not anonymous.orders
     for end in ends:
         assert min(end.seen[name] for name in ("global.tickers", f"{market}.trades")) > 0
-    for task in running:
-        task.cancel()
-    await asyncio.wait(running)
     scene.publisher.close()
 
 

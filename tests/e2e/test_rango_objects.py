@@ -185,7 +185,7 @@ async def test_a_hole_in_the_numbers_is_told_and_mended_by_the_next_snapshot(sce
 
 
 async def test_after_a_lost_connection_a_book_is_stale_until_the_next_snapshot(
-    scene: Scene, rabbitmq: RabbitServer
+    scene: Scene, rabbitmq: RabbitServer, signer: Signer
 ) -> None:
     """Rango serves the old book as if nothing had happened."""
     client = await scene.client("/?stream=*.ob-inc,*.trades,*.fence")
@@ -208,6 +208,7 @@ async def test_after_a_lost_connection_a_book_is_stale_until_the_next_snapshot(
     while ".ob-snap" not in text or '"sequence":3' not in text:
         text = await client.recv()
     assert await client.recv() == status(scene, "live")
+    await scene.is_ready(token(signer, "READY"), "READY")
 
 
 async def follow(client: RangoClient, copy: Copy, last: str) -> None:

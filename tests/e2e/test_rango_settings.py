@@ -63,8 +63,8 @@ async def test_settings_come_from_the_environment_and_what_is_empty_is_not_set(
     (tmp_path / "config" / "ed25519-key.pub").write_text(signer.raw_pem)
     who = {"RABBITMQ_USER": USER, "RABBITMQ_PASSWORD": PASSWORD}
     empty = dict.fromkeys(("JWT_PUBLIC_KEY", "API_CORS_ORIGINS", "RANGO_RBAC_EMPTY", "RABBITMQ_VHOST"), "")
-    levels = {"LOG_LEVEL": "InFo", "RANGO_RBAC_ODD": "a=b"}
-    with rango_gateway(tmp_path, rabbitmq, **who, **empty, **levels) as gateway:
+    more = {"LOG_LEVEL": "InFo", "RANGO_RBAC_ODD": "a=b", "HOST": "192.0.2.1", "PORT": "1"}
+    with rango_gateway(tmp_path, rabbitmq, **who, **empty, **more) as gateway:
         with Publisher(rabbitmq.port) as publisher:
             scene = Scene(gateway, publisher, "environment")
             client = await scene.client("/private?stream=order,odd.a.b", jwt=token(signer, "U1", "a=b"))

@@ -225,8 +225,15 @@ class Scene:
 
     def say(self, routing_key: str, body: object) -> None:
         """Publish; ``*`` in the routing key is the market, what is no text becomes JSON."""
+        self._publish(routing_key.replace("*", self.market), body)
+
+    def say_to(self, uid: str, kind: str, body: object) -> None:
+        """Publish to a user, whatever it is called."""
+        self._publish(f"private.{uid}.{kind}", body)
+
+    def _publish(self, routing_key: str, body: object) -> None:
         text = body if isinstance(body, str | bytes) else json.dumps(body, separators=(",", ":"))
-        self.publisher.say(routing_key.replace("*", self.market), text)
+        self.publisher.say(routing_key, text)
 
     def fence(self, uid: str = "") -> str:
         """Publish what comes behind all that was published before on the same side; its text."""
@@ -259,7 +266,7 @@ class Scene:
             )
         client = RangoClient(socket)
         self._clients.append(client)
-        while greeted and "success" not in await client.answer():
+        while greeted and "streams" not in (await client.answer()).get("success", {}):
             pass
         return client
 

@@ -10,8 +10,8 @@ Streams are on one of two *sides*, each a connection of its own: what is private
 ============  =====================  ====================================================
 side          event                  what is published to each wanted stream of the side
 ============  =====================  ====================================================
-any           wanted                 ``live``, for nobody confirms anything here; then
-                                     ``reconnecting`` or ``stale`` if that is so; the parts
+any           wanted                 how it is, at once: nobody confirms anything here; then
+                                     the parts of an object
 live          connection lost        ``reconnecting``
 reconnecting  another reason         ``reconnecting``
 reconnecting  connected              a message stream: a gap, then ``live`` in a new epoch;
