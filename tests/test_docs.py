@@ -29,6 +29,7 @@ from feedmux.app.config import load
 from feedmux.app.exposition import prometheus
 from feedmux.app.settings import fields
 from feedmux.core.ring import HEADER_BYTES, RingWriter, segment_bytes
+from feedmux.edge.login import Objection
 from feedmux.model.access_errors import TokenCode
 from feedmux.model.event import EventKind
 from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
@@ -51,7 +52,7 @@ from support.documents import (
 )
 from support.measurements import measurement, point
 from support.processes import Gateway, Running, Stage, Venue, stage
-from support.tokens import ed25519
+from support.tokens import claims, ed25519
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
 SIMULATOR_URL = "ws://127.0.0.1:9001/ws/api/v2"
@@ -352,7 +353,7 @@ def test_files_that_are_named_exist(path: Path) -> None:
 @each_document
 def test_settings_that_are_named_exist(path: Path) -> None:
     known = (
-        {name.upper() for name in fields()} | set(op.Code) | set(rango.Code) | set(TokenCode) | OTHER_CAPITALS
+        {name.upper() for name in fields()} | {*op.Code, *rango.Code, *TokenCode, *Objection} | OTHER_CAPITALS
     )
     for span in code_spans(path):
         name = span.partition("=")[0]
@@ -480,8 +481,21 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield message
     async for message in real_messages_of_rango(set_up):
         yield message
+    async for message in real_messages_about_tokens(set_up):
+        yield message
     nowhere = await set_up.gateway("ws://127.0.0.1:9/v5/public/linear", SUBSCRIBE_TIMEOUT=0)
     yield await (await set_up.client(nowhere)).subscribe("ticker:BTCUSDT")
+
+
+async def real_messages_about_tokens(set_up: Stage) -> AsyncIterator[Any]:
+    """Of a gateway that has a key, to who shows tokens."""
+    signer, url = ed25519(), "ws://127.0.0.1:9/v5/public/linear"
+    gateway = await set_up.gateway(url, JWT_PUBLIC_KEY=signer.pem, JWT_WARNING=3600)
+    client = await set_up.client(gateway)
+    good = signer.token(claims(iat=None, exp=int(time.time()) + 600))
+    for token in (good, ed25519().token(claims(iat=None, exp=None))):
+        yield await client.ask({"op": "auth", "args": [token]})
+    yield await client.wait(lambda m: m.get("type") == "auth")
 
 
 async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
@@ -522,7 +536,7 @@ def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) 
     if "event" in example:
         assert isinstance(rango.decode(block.text.encode()), rango.Auth)
         return
-    is_valid = not isinstance(op.decode(block.text.encode()), op.Invalid)
+    is_valid = not isinstance(op.decode(block.text.encode(), takes_tokens=True), op.Invalid)
     is_request = is_valid and set(example) <= {"op", "args", "options"}
     assert is_request or any(is_like(example, message) for message in real), f"nothing real is like {example}"
 

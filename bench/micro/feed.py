@@ -96,14 +96,16 @@ def connect_feed(frames: Sequence[bytes], published: list[int]) -> Feed:
     from feedmux.feed.driver import Driver, DriverConfig
     from feedmux.model.event import Envelope, EventKind
     from feedmux.model.topic import PUBLIC, Topic
-    from feedmux.app.wiring import stream_format
+    from feedmux._native.text import data_frame
     from feedmux.feed.market import merging
     from feedmux.venue.bybit import INTERVALS, Bybit
     from feedmux.wire.place import Place, Places
+    from feedmux.wire.stream import StreamFormat
     # isort: on
 
-    encode = stream_format(
-        Places("mudrex", [Place("bybit.linear", "bybit", "linear", "futures", INTERVALS)])
+    encode = StreamFormat(
+        Places("mudrex", [Place("bybit.linear", "bybit", "linear", "futures", INTERVALS)]),
+        data_frame=data_frame,
     ).frame
     values = (EventKind.SNAPSHOT, EventKind.UPDATE)
 

@@ -10,7 +10,9 @@ from feedmux.app.markets import VenueName
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
 from feedmux.edge.endpoint import Entry, Opening
+from feedmux.model.access import Identity
 from feedmux.model.errors import InvalidSetting
+from support.tokens import ed25519
 
 
 async def built(*venues: VenueName, **settings: Any) -> Gateway:
@@ -74,3 +76,25 @@ async def test_a_rabbitmq_that_nothing_here_speaks_to_is_a_wrong_setting(
     with pytest.raises(InvalidSetting, match=r"pip install 'feedmux\[rabbitmq\]'"):
         await built("bybit.linear", rabbitmq_host="localhost")
     await built("bybit.linear")
+
+
+@pytest.mark.parametrize("has_broker", [True, False])
+@pytest.mark.parametrize("has_key", [True, False])
+async def test_ws_asks_who_clients_are_where_there_is_a_key(has_broker: bool, has_key: bool) -> None:
+    broker = {"rabbitmq_host": "127.0.0.1"} if has_broker else {}
+    key = {"jwt_public_key": ed25519().pem} if has_key else {}
+    gateway = await built("bybit.linear", **broker, **key)
+    endpoint = gateway.edge.server.house.endpoint("/ws")
+    assert endpoint is not None
+    assert isinstance(endpoint.admit(Opening.of("/ws", [])), Entry)
+    verdict = endpoint.admit(Opening.of("/ws", [("authorization", "Bearer ?")]))
+    assert isinstance(verdict, Entry) is not has_key
+
+
+async def test_roles_are_granted_to_the_clients_of_every_path() -> None:
+    gateway = await built("bybit.linear", rabbitmq_host="127.0.0.1", rango_rbac={"admin": ("admin",)})
+    admin = Identity("U1", "admin")
+    assert gateway.edge.rights.access.may_read(admin, "role=admin")
+    gateway.edge.grant({"admin": ["superadmin"]})
+    assert not gateway.edge.rights.access.may_read(admin, "role=admin")
+    assert gateway.edge.rights.access.may_read(Identity("U1", "superadmin"), "role=admin")

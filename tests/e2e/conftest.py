@@ -86,13 +86,13 @@ def _rango(
 def _publisher(rango: RangoGateway, rabbitmq: RabbitServer, signer: Signer) -> Iterator[Publisher]:
     """Who publishes to that gateway, which is reached: other tests cut connections."""
 
-    async def is_reached() -> None:
-        scene = Scene(rango, publisher, uuid4().hex)
+    async def is_reached(by: Publisher) -> None:
+        scene = Scene(rango, by, uuid4().hex)
         await scene.is_ready(token(signer, "READY"), "READY")
 
-    with Publisher(rabbitmq.port) as publisher:
-        asyncio.run(is_reached())
-        yield publisher
+    with Publisher(rabbitmq.port) as made:
+        asyncio.run(is_reached(made))
+        yield made
 
 
 @pytest_asyncio.fixture(name="scene")

@@ -33,12 +33,14 @@ from support.rawsocket import (
     http_status,
     raw_socket,
 )
+from support.tokens import ed25519
 from support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROTOCOL = ROOT / "docs" / "protocol.md"
 ASK_PING = b'{"op":"ping"}'
 TICKER = "ticker:BTCUSDT"
+SIGNER = ed25519()
 NOWHERE = "ws://127.0.0.1:9/v5/public/linear"
 
 
@@ -215,6 +217,51 @@ async def a_seventeenth_set(scene: Scene) -> str:
     return "notes"
 
 
+async def with_keys(scene: Scene, request: object, **settings: object) -> Message:
+    """The answer of a gateway that checks tokens, and has a RabbitMQ that cannot be reached."""
+    broker = {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_PORT": 9}
+    gateway = await scene.stage.gateway(
+        scene.venue.url, **({"JWT_PUBLIC_KEY": SIGNER.pem} | broker | settings)
+    )
+    client = await scene.stage.client(gateway)
+    answer = await client.ask(request)
+    assert outcome(await client.ask({"op": "ping"})) == "pong", "the connection stays"
+    await gateway.running.stop()
+    return answer
+
+
+async def no_token(scene: Scene) -> str:
+    for args in (None, [], TICKER, [5], ["a", "b"]):
+        answer = await with_keys(scene, {"op": "auth", "args": args})
+        assert "one token" in answer["message"]
+    return outcome(answer)
+
+
+async def a_bad_token(scene: Scene) -> str:
+    answer = await with_keys(scene, {"op": "auth", "args": ["no.token"]})
+    assert answer["cause"] == "TOKEN_MALFORMED"
+    return outcome(answer)
+
+
+async def a_token_too_early(scene: Scene) -> str:
+    gateway = await scene.stage.gateway(NOWHERE, JWT_PUBLIC_KEY=SIGNER.pem)
+    return await http_status(gateway.port, UPGRADE[:-2] + b"Authorization: Bearer no.token\r\n\r\n")
+
+
+def naming_streams(*args: str, **options: object) -> Trial:
+    """Each arg in a request of nobody, with two good ones, which must stand."""
+
+    async def trial(scene: Scene) -> str:
+        good = [TICKER, "stream:eurusd.trades"]
+        request = {"op": "subscribe", "args": [*args, *good], "options": options}
+        answer = await with_keys(scene, request, SUBSCRIBE_TIMEOUT=1)
+        assert answer["args"] == good
+        assert [one["arg"] for one in answer["rejected"]] == [*args]
+        return outcome(answer)
+
+    return trial
+
+
 async def not_held(scene: Scene) -> str:
     client = await scene.stage.client(scene.gateway)
     answer = await client.ask({"op": "unsubscribe", "args": [TICKER, 5, "nonsense"]})
@@ -345,6 +392,17 @@ CLIENT_TRIALS: dict[str, Trial] = {
     'a rate for trades without `"conflate": true`': a_rate_for_trades,
     "a 17th set of fields of one stream": a_seventeenth_set,
     "options of an unsubscribe": saying({"op": "unsubscribe", "args": [TICKER], "options": {"max_rate": -1}}),
+    "an `auth` with anything but one string": no_token,
+    "an `auth` with a token that does not hold": a_bad_token,
+    "an `auth` where there is no key": saying({"op": "auth", "args": ["x.y.z"]}, {"op": "auth"}),
+    "a stream of RabbitMQ where there is none": naming("stream:eurusd.trades", "stream:order@rabbitmq"),
+    "a private stream, or a prefix, without a token that opens it": naming_streams(
+        "stream:order", "stream:admin.eurusd.sys"
+    ),
+    "a stream of RabbitMQ with a wildcard, an empty name, or another place than `rabbitmq`": naming_streams(
+        "stream:eurusd.*", "stream:", "stream:@rabbitmq", "stream:eurusd.trades@bybit.linear"
+    ),
+    "a rate for an object": naming_streams("stream:eurusd.ob-inc", max_rate=1, conflate=True),
     "an unsubscribe of what is not held": not_held,
     "more than 100 messages in a second": a_flood,
     "a 17th request while 16 wait for the venue": a_queue,
@@ -383,6 +441,7 @@ CLIENT_TRIALS: dict[str, Trial] = {
     "`/ws` with another WebSocket version, or no key": asking(
         UPGRADE.replace(b"Version: 13", b"Version: 12"), UPGRADE.replace(b"Sec-WebSocket-Key", b"X-Key")
     ),
+    "`/ws` with a token that does not hold": a_token_too_early,
     "a new WebSocket while the server is ending": while_ending,
 }
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from feedmux.edge.rango_session import EXPIRED
+from feedmux.edge.login import EXPIRED
 from feedmux.model.access import ANONYMOUS, Identity
 from feedmux.model.event import State
 from feedmux.model.topic import Topic
@@ -283,7 +283,7 @@ def test_nothing_is_held_for_who_goes_while_it_is_answered() -> None:
 def test_nothing_is_held_for_who_goes_while_streams_are_taken_from_it() -> None:
     scene = Scene()
     client = scene.client(ADMIN, "admin.a.b", "admin.c.d", "a.b")
-    scene.shared.access = Roles()
+    scene.rights.access = Roles()
     client.when_told = lambda: client.close(4008, "Too slow")
     client.session.recheck()
     assert scene.exchange.held == set()
@@ -303,7 +303,7 @@ def test_streams_that_are_not_open_any_more_end_and_the_others_stay() -> None:
     scene = Scene()
     admin = scene.client(ADMIN, "admin.a.b", "staff.a.b", "eurusd.trades", "order")
     member = scene.client(ALICE, "staff.a.b")
-    scene.shared.access = Roles(staff="admin")
+    scene.rights.access = Roles(staff="admin")
     for client in (admin, member):
         client.session.recheck()
     assert admin.told == [status("admin.a.b", "refused", CLOSED_TO_IT)]
@@ -350,7 +350,7 @@ def test_a_token_that_does_not_prove_who_the_client_is_changes_nothing(
 
 def test_tokens_in_messages_may_be_switched_off() -> None:
     scene = Scene()
-    scene.shared.authenticate = None
+    scene.rights.authenticate = None
     reason = "this server takes no tokens in messages"
     told = {"system.auth": {"code": "AUTH_DISABLED", "reason": reason, "state": "refused"}}
     assert scene.client().log_in("good") == [told]

@@ -66,7 +66,7 @@ def test_a_client_has_what_it_asked_for_and_may_have_and_gets_nothing_else(
     steps: list[tuple[str, Any]],
 ) -> None:
     scene, model = Scene(max_subscriptions=MOST), Model()
-    scene.shared.access = Roles(admin="admin boss", staff="member boss")
+    scene.rights.access = Roles(admin="admin boss", staff="member boss")
     scene.tokens = {f"token of {role}": Identity("U", role) for role in ROLES}
     client = scene.client(ANONYMOUS)
     for step, what in steps:

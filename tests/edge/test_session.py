@@ -7,14 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from feedmux.edge.session import Rules
+from feedmux.edge.login import EXPIRED
+from feedmux.edge.session import Rules, Session
+from feedmux.model.access import ANONYMOUS, Identity
 from feedmux.model.event import State
+from feedmux.model.topic import Topic
 from support.clocks import StandingClock
 from support.edge import CONFIG, FREE, Edge, ticker, trades
 from support.frames import BINARY, PING, PONG, TEXT, masked
 from support.loops import on_asyncio, on_both_loops
+from support.rango import ADMIN, ALICE, Roles
 from support.raw import Raw, request
 from support.waiting import until
+from support.ws_scene import PLACES, WsScene
 
 BTC, ETH = ticker("BTCUSDT"), ticker("ETHUSDT")
 BTC_STREAM = "mudrex.futures.ticker.BTCUSDT"
@@ -566,3 +571,280 @@ async def test_giving_a_stream_back_forgets_its_options() -> None:
             for number in range(3):
                 edge.source.tick(BTC, price="1", n=number)
             assert [(await client.message())["data"]["n"] for _ in range(3)] == [0, 1, 2]
+
+
+# RabbitMQ's streams, and who may have them
+
+
+def subscribed(*args: str, **more: Any) -> dict[str, Any]:
+    counted = f"Subscribed to {len(args)} streams"
+    return {
+        "op": "subscribe", "success": True, "args": [*args], "message": counted, "rejected": None, **more,
+    }  # fmt: skip
+
+
+def rejected(answers: list[Any]) -> dict[str, str]:
+    """What the only answer rejects, and why."""
+    (answer,) = answers
+    return {each["arg"]: each["reason"] for each in answer["rejected"] or ()}
+
+
+def taken(uid: str, **more: Any) -> dict[str, Any]:
+    return {"op": "auth", "success": True, "uid": uid, **more, "message": f"Authenticated as {uid}"}
+
+
+def value(stream: str, kind: str, data: object, seq: int, **more: int) -> dict[str, Any]:
+    return {
+        "stream": f"acme.rabbitmq.{stream}", "type": kind, "data": data, "timestamp": 0, "source": "acme",
+        "seq": seq, **more,
+    }  # fmt: skip
+
+
+def ended(stream: str, timestamp: int = 1_000_000) -> dict[str, Any]:
+    reason = "the role of this client does not open it any more"
+    return {
+        "stream": f"acme.rabbitmq.{stream}", "type": "status",
+        "data": {"state": "refused", "reason": reason}, "timestamp": timestamp, "source": "acme", "epoch": 0,
+    }  # fmt: skip
+
+
+def test_public_streams_are_everybodys_and_bodies_come_as_they_are() -> None:
+    scene = WsScene()
+    client = scene.client()
+    assert client.subscribe("stream:eurusd.trades", "stream:global.tickers@rabbitmq") == [
+        subscribed("stream:eurusd.trades", "stream:global.tickers@rabbitmq")
+    ]
+    for routing_key, body in (("public.eurusd.trades", [{"tid": 7}]), ("global.tickers", None)):
+        scene.exchange.publish(routing_key, body)
+    for routing_key in ("admin.eurusd.trades", "private.ALICE.trades", "admin.global.tickers"):
+        scene.exchange.publish(routing_key, "of another scope")
+    assert client.told == [
+        value("eurusd.trades", "update", [{"tid": 7}], 1),
+        value("global.tickers", "update", None, 1),
+    ]
+    assert client.unsubscribe("stream:eurusd.trades@rabbitmq")[0]["args"] == ["stream:eurusd.trades@rabbitmq"]
+    scene.exchange.publish("public.eurusd.trades", 2)
+    assert client.told == []
+
+
+def test_private_streams_are_their_users_alone() -> None:
+    scene = WsScene()
+    alice, again, admin = (scene.client(who, "stream:order") for who in (ALICE, ALICE, ADMIN))
+    scene.exchange.publish("private.ALICE.order", {"id": 1})
+    scene.exchange.publish("private.BOB.order", {"id": 2})
+    assert alice.told == again.told == [value("order", "update", {"id": 1}, 1)]
+    assert admin.told == []
+
+
+def test_what_a_client_may_not_have_is_rejected_with_a_reason_and_the_others_stand() -> None:
+    scene = WsScene()
+    asked = ("stream:order", "stream:admin.a.b", "stream:staff.a.b", "stream:a.b")
+    anonymous, member = scene.client(), scene.client(ALICE)
+    first = 'is not public: show a token first, with {"op": "auth"} or when you connect'
+    assert rejected(anonymous.subscribe(*asked)) == {arg: f"{arg} {first}" for arg in asked[:3]}
+    role = "is not open to the role of this client"
+    assert rejected(member.subscribe(*asked)) == {"stream:admin.a.b": f"stream:admin.a.b {role}"}
+    scene.rights.authenticate = None
+    no_key = "is not public, and this server has no key to check tokens with"
+    assert rejected(anonymous.subscribe(*asked)) == {arg: f"{arg} {no_key}" for arg in asked[:3]}
+    scene.exchange.publish("admin.a.b", "secret")
+    scene.exchange.publish("private.ADMIN.order", "somebody else's")
+    assert anonymous.told == member.told == []
+
+
+def test_a_late_client_gets_an_object_whole_behind_the_answer_and_then_what_follows() -> None:
+    scene = WsScene()
+    scene.client(ANONYMOUS, "stream:eurusd.ob-inc")
+    for kind, body in (("snap", {"sequence": 1}), ("inc", {"sequence": 2}), ("inc", {"sequence": 3})):
+        scene.exchange.publish(f"public.eurusd.ob-{kind}", body)
+    late = scene.come(ANONYMOUS, "stream:eurusd.ob-inc")
+    scene.exchange.publish("public.eurusd.ob-inc", {"sequence": 4})
+    whole = [
+        value("eurusd.ob-inc", "snapshot", {"sequence": 1}, 1, epoch=1),
+        value("eurusd.ob-inc", "update", {"sequence": 2}, 2),
+        value("eurusd.ob-inc", "update", {"sequence": 3}, 3),
+    ]
+    assert late.told == [
+        subscribed("stream:eurusd.ob-inc"),
+        *whole,
+        value("eurusd.ob-inc", "update", {"sequence": 4}, 4),
+    ]
+
+
+def test_an_object_is_served_whole_and_at_its_own_rate_whatever_the_options_say() -> None:
+    scene = WsScene()
+    book, trades = "stream:eurusd.ob-inc", "stream:eurusd.trades"
+    client = scene.client()
+    slow = f"max_rate would leave out increments of {book}, and each of them is needed by the next"
+    assert rejected(client.subscribe(book, trades, max_rate=1, conflate=True)) == {book: slow}
+    (answer,) = client.subscribe(book, trades, conflate=True, fields=["asks"])
+    assert answer["args"] == [book, trades]
+    assert answer["notes"] == [f"{book} is not conflated: each of its increments is needed by the next"]
+    scene.exchange.publish("public.eurusd.ob-snap", {"asks": [1], "bids": [2], "sequence": 1})
+    scene.exchange.publish("public.eurusd.ob-inc", {"bids": [3], "sequence": 2})
+    scene.exchange.publish("public.eurusd.trades", ["asks"])
+    assert [message["data"] for message in client.told] == [{"asks": [1]}, {}, ["asks"]]
+
+
+def test_a_message_stream_has_a_rate_once_it_may_be_conflated() -> None:
+    scene, trades = WsScene(), "stream:eurusd.trades"
+    client = scene.client()
+    assert '"conflate": true' in rejected(client.subscribe(trades, max_rate=1))[trades]
+    assert client.subscribe(trades, max_rate=1, conflate=True)[0]["args"] == [trades]
+    for number in range(3):
+        scene.exchange.publish("public.eurusd.trades", number)
+    scene.time.goes(1.0)
+    assert [message["data"] for message in client.told] == [0, 2]
+
+
+def test_a_first_message_says_who_the_client_is_and_opens_its_streams() -> None:
+    scene = WsScene()
+    scene.tokens |= {"admin": ADMIN, "until": Identity("ADMIN", "", 2000.5)}
+    client = scene.client()
+    assert client.log_in("admin") == [taken("ADMIN", role="admin")]
+    assert rejected(client.subscribe("stream:order", "stream:admin.a.b")) == {}
+    assert client.log_in("until") == [
+        taken("ADMIN", expires=2_000_500),
+        ended("admin.a.b"),
+    ]
+    scene.exchange.publish("admin.a.b", 1)
+    scene.exchange.publish("private.ADMIN.order", 2)
+    assert client.told == [value("order", "update", 2, 1)]
+    assert client.session.identity.expires_s == 2000.5
+
+
+@pytest.mark.parametrize(
+    ("token", "cause", "message"),
+    [
+        ("bad", "TOKEN_BAD_SIGNATURE", "the token was refused: its signature is wrong"),
+        ("bob", "OTHER_USER", "the token is another user's; open another connection with it"),
+    ],
+)
+def test_a_token_that_is_not_taken_changes_nothing(token: str, cause: str, message: str) -> None:
+    scene = WsScene()
+    scene.tokens["bob"] = Identity("BOB", "admin")
+    client = scene.client(ALICE, "stream:order")
+    told = {"op": "error", "code": "AUTH_FAILED", "message": message, "cause": cause}
+    assert client.log_in(token) == [told]
+    assert client.session.identity == ALICE
+    scene.exchange.publish("private.ALICE.order", 1)
+    assert client.told == [value("order", "update", 1, 1)]
+
+
+def test_where_there_are_no_keys_nothing_is_called_auth() -> None:
+    scene = WsScene()
+    scene.rights.authenticate = None
+    client = scene.client()
+    unknown = error("UNKNOWN_OP", "Unknown operation: auth")
+    assert client.log_in("any") == client.ask("auth") == [unknown]
+
+
+def test_a_token_is_answered_while_requests_wait() -> None:
+    scene = WsScene(max_waiting=1)
+    scene.exchange.states["a.b"] = State.PENDING, ""
+    scene.tokens["alice"] = ALICE
+    client = scene.client()
+    assert client.subscribe("stream:a.b") == []
+    assert client.log_in("alice") == [taken("ALICE", role="member")]
+    scene.exchange.say(topic_of("stream:a.b"), State.LIVE)
+    assert client.told == [subscribed("stream:a.b")]
+
+
+def topic_of(arg: str) -> Topic:
+    return PLACES.parse(arg)
+
+
+def auth(state: str, reason: str, expires: int, timestamp: int) -> dict[str, Any]:
+    data = {"state": state, "reason": reason, "expires": expires}
+    return {"type": "auth", "data": data, "timestamp": timestamp, "source": "acme"}
+
+
+def test_who_has_an_old_token_is_warned_once_and_closed_when_it_expires() -> None:
+    scene = WsScene()
+    client = scene.client(Identity("U", "", 1300.0), "stream:order")
+    assert client.session.next_deadline == 1240.0
+    scene.later(240.0, client)
+    soon = "the token expires soon; send a new one, or this connection will be closed"
+    assert client.told == [auth("expiring", soon, 1_300_000, 1_240_000)]
+    scene.later(59.0, client)
+    assert (client.told, client.closed) == ([], None)
+    scene.later(1.0, client)
+    assert client.told == [auth("expired", "the token has expired", 1_300_000, 1_300_000)]
+    assert client.closed == (EXPIRED, "Token expired")
+    assert scene.exchange.held == set()
+    assert client.session.next_deadline == float("inf")
+
+
+def test_a_new_token_gives_more_time_and_the_connection_is_told_when_to_look() -> None:
+    scene = WsScene()
+    scene.tokens["new"] = Identity("U", "", 2000.0)
+    client = scene.client(Identity("U", "", 1300.0), "stream:order")
+    assert client.log_in("new") == [taken("U", expires=2_000_000)]
+    assert client.reminders == [940.0]
+    scene.later(400.0, client)
+    assert (client.told, client.closed) == ([], None)
+
+
+def test_a_request_that_waits_is_answered_in_time_though_a_token_expires_later() -> None:
+    scene = WsScene(subscribe_timeout_s=5)
+    scene.exchange.states["order"] = State.PENDING, ""
+    client = scene.come(Identity("U", "", 1300.0), "stream:order")
+    assert client.session.next_deadline == 1005.0
+    scene.later(5.0, client)
+    assert client.told == [subscribed("stream:order", pending=["stream:order"])]
+    assert client.session.next_deadline == 1240.0
+
+
+@pytest.mark.parametrize("statuses", [True, False])
+def test_streams_that_are_not_open_any_more_end_and_the_others_stay(statuses: bool) -> None:
+    scene = WsScene(statuses=statuses)
+    args = ("stream:admin.a.b", "stream:order", "stream:a.b", "trade:BTCUSDT")
+    client = scene.client(ADMIN, *args)
+    scene.rights.access = Roles()
+    client.session.recheck()
+    assert client.told == ([ended("admin.a.b")] if statuses else [])
+    scene.exchange.publish("admin.a.b", 1)
+    scene.exchange.publish("public.a.b", 2)
+    assert client.told == [value("a.b", "update", 2, 1)]
+    assert client.session.subscriptions == 3
+
+
+def test_a_request_that_waits_for_what_is_not_open_any_more_is_answered_so() -> None:
+    scene = WsScene()
+    scene.exchange.states |= dict.fromkeys(("a.b", "c.d"), (State.PENDING, ""))
+    client = scene.client(ADMIN, "stream:admin.e.f")
+    assert client.subscribe("stream:admin.a.b", "stream:admin.e.f", "stream:c.d") == []
+    scene.rights.access = Roles()
+    client.session.recheck()
+    assert client.told == [ended("admin.e.f")]
+    scene.exchange.say(topic_of("stream:c.d"), State.LIVE)
+    (answer,) = client.told
+    assert (answer["args"], len(answer["rejected"])) == (["stream:c.d"], 2)
+    assert scene.exchange.held == {topic_of("stream:c.d")}
+
+
+def test_nothing_is_held_for_who_goes_while_streams_are_taken_from_it() -> None:
+    scene = WsScene()
+    client = scene.client(ADMIN, "stream:admin.a.b", "stream:admin.c.d", "stream:a.b")
+    scene.rights.access = Roles()
+    client.when_told = lambda: client.close(4008, "Too slow")
+    client.session.recheck()
+    assert len(client.told) == 1
+    assert scene.exchange.held == set()
+
+
+def test_nothing_is_held_for_who_goes_when_its_token_is_taken() -> None:
+    scene = WsScene()
+    scene.tokens["less"] = Identity("ADMIN", "", 1030.0)
+    client = scene.client(ADMIN, "stream:admin.a.b")
+    client.when_told = lambda: client.close(4008, "Too slow")
+    assert client.log_in("less") == [taken("ADMIN", expires=1_030_000)]
+    assert scene.exchange.held == set()
+    assert client.session.next_deadline == float("inf")
+
+
+def test_a_session_of_nobody_keeps_nothing_of_tokens_and_little_else() -> None:
+    session = WsScene().client().session
+    assert not hasattr(session, "__dict__")
+    assert session.next_deadline == float("inf")
+    assert len(Session.__slots__) <= 7

@@ -7,6 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -15,19 +16,21 @@ import msgspec
 from feedmux._native.outbox import TopicRow
 from feedmux.bus.inproc import InprocBus
 from feedmux.client.clock import SystemClock
+from feedmux.core.access import Access
 from feedmux.core.latency import Latency
-from feedmux.edge.dialogue import Peer
 from feedmux.edge.endpoint import Endpoint
 from feedmux.edge.gate import Gate
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Reply, Route
+from feedmux.edge.login import Rights
 from feedmux.edge.server import Server
-from feedmux.edge.session import Rules, Session
+from feedmux.edge.session import Rules, Surroundings, serve
 from feedmux.edge.tls import Tls
 from feedmux.hub.hub import Hub
 from feedmux.model.event import Envelope, EventKind, State, Status
-from feedmux.model.ports import Clock, Outlet
+from feedmux.model.ports import Clock
 from feedmux.model.topic import PUBLIC, Topic
+from feedmux.wire.notice import Notices
 from feedmux.wire.place import Place, Places
 from feedmux.wire.stream import StreamFormat
 from support.raw import Raw
@@ -134,17 +137,18 @@ class Edge:
         call_later = asyncio.get_running_loop().call_later
         self.hub = hub = Hub(TopicRow, clock, call_later, latency=self.latency)
         hub.connect(bus.reader("hub", hub))
-        layout = StreamFormat(PLACES)
-
-        def make_session(peer: Peer, outlet: Outlet) -> Session:
-            return Session(
-                peer, outlet=outlet, hub=hub, layout=layout, places=PLACES, rules=rules, clock=clock
-            )
-
+        shared = Surroundings(
+            hub=hub,
+            layout=StreamFormat(PLACES),
+            places=PLACES,
+            notices=Notices(PLACES.brand),
+            rules=rules,
+            rights=Rights(access=Access(), clock=clock),
+        )
         loop = asyncio.get_running_loop()
         house = House(
             config,
-            endpoints={"/ws": Gate(lambda opening, identity: make_session), **endpoints},
+            endpoints={"/ws": Gate(partial(serve, shared)), **endpoints},
             catch_all=catch_all,
             routes=routes,
             clock=clock,

@@ -11,8 +11,9 @@ import msgspec
 
 from feedmux.bus.inproc import InprocBus
 from feedmux.core.outbox import Outbox, OutboxLimits, TopicRow
+from feedmux.edge.login import Rights
 from feedmux.edge.rango_session import RangoSession, Surroundings
-from feedmux.edge.session import Rules
+from feedmux.edge.session import Rules, Session
 from feedmux.hub.hub import Hub
 from feedmux.model.access import ANONYMOUS, Identity
 from feedmux.model.errors import Refused
@@ -95,7 +96,7 @@ class Client:
         self.outbox = Outbox(self, lambda _: None, OutboxLimits())
         self.reminders: list[float] = []
         self.closed: tuple[int, str] | None = None
-        self.session: RangoSession
+        self.session: RangoSession | Session
         self.when_told: Callable[[], None] | None = None
         self._reader = FrameReader()
         self._told: list[str] = []
@@ -156,15 +157,18 @@ class Scene:
         self.hub = Hub(TopicRow, self.time, self.time.call_later)
         self.hub.connect(bus.reader("hub", self.hub))
         self.tokens: dict[str, Identity] = {}
-        self.shared = Surroundings(
-            hub=self.hub,
-            layout=RangoFormat(),
+        self.rights = Rights(
             access=Roles(admin="admin", staff="admin member"),
-            rules=Rules(**{"max_rate": 1000, **rules}),
             clock=self.time,
             authenticate=self.authenticate,
             enforces_expiry=enforces_expiry,
             warning_s=60.0,
+        )
+        self.shared = Surroundings(
+            hub=self.hub,
+            layout=RangoFormat(),
+            rules=Rules(**{"max_rate": 1000, **rules}),
+            rights=self.rights,
         )
 
     def authenticate(self, token: str) -> Identity:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from feedmux.model.access import Identity
 from feedmux.model.options import DEFAULTS, Options
 from feedmux.wire import op
-from feedmux.wire.op import Code, Invalid, Ping, Subscribe, Unsubscribe
+from feedmux.wire.op import Auth, Code, Invalid, Ping, Subscribe, Unsubscribe
 from feedmux.wire.options import Wish
 from support.answers import answered
 
@@ -71,6 +72,53 @@ def unknown(shown: str) -> Invalid:
 )
 def test_a_message_is_read_as_a_request(payload: str, request_: op.Request) -> None:
     assert op.decode(payload.encode()) == request_
+
+
+NO_TOKEN = Invalid(Code.INVALID_ARGS, 'Expected one token, as in {"op": "auth", "args": ["<token>"]}')
+
+
+@pytest.mark.parametrize(
+    ("payload", "request_"),
+    [
+        ('{"op":"auth","args":["x.y.z"]}', Auth("x.y.z")),
+        ('{"op":"auth","args":[""]}', Auth("")),
+        ('{"op":"auth"}', NO_TOKEN),
+        ('{"op":"auth","args":[]}', NO_TOKEN),
+        ('{"op":"auth","args":"x.y.z"}', NO_TOKEN),
+        ('{"op":"auth","args":["x","y"]}', NO_TOKEN),
+        ('{"op":"auth","args":[5]}', NO_TOKEN),
+    ],
+)
+def test_a_token_is_read_where_there_is_a_key_and_else_nothing_is_called_auth(
+    payload: str, request_: op.Request
+) -> None:
+    assert op.decode(payload.encode(), takes_tokens=True) == request_
+    assert op.decode(payload.encode()) == unknown("auth")
+
+
+def test_a_token_is_not_shown() -> None:
+    assert repr(Auth("secret")) == "Auth(token=***)"
+
+
+@pytest.mark.parametrize(
+    ("identity", "answer"),
+    [
+        (Identity("U1"), b'{"op": "auth", "success": true, "uid": "U1", "message": "Authenticated as U1"}'),
+        (
+            Identity("U1", "admin", 1_700_000_000.9),
+            b'{"op": "auth", "success": true, "uid": "U1", "role": "admin", "expires": 1700000000900,'
+            b' "message": "Authenticated as U1"}',
+        ),
+    ],
+)
+def test_the_answer_to_a_token_says_whose_it_is_and_how_long(identity: Identity, answer: bytes) -> None:
+    assert op.authenticated(identity) == answer
+
+
+def test_the_answer_to_a_bad_token_is_an_error_that_names_its_cause() -> None:
+    assert op.not_authenticated("it expired", "TOKEN_EXPIRED") == (
+        b'{"op": "error", "code": "AUTH_FAILED", "message": "it expired", "cause": "TOKEN_EXPIRED"}'
+    )
 
 
 def test_a_message_that_is_not_utf8_is_not_json() -> None:

@@ -20,7 +20,7 @@ MESSAGES = st.one_of(
     st.fixed_dictionaries(
         {},
         optional={
-            "op": st.sampled_from(["subscribe", "unsubscribe", "ping"]) | JSON_VALUES,
+            "op": st.sampled_from(["subscribe", "unsubscribe", "ping", "auth"]) | JSON_VALUES,
             "args": st.lists(JSON_VALUES, max_size=4) | JSON_VALUES,
             "options": st.dictionaries(OPTIONS, JSON_VALUES, max_size=3) | JSON_VALUES,
         },
@@ -28,7 +28,7 @@ MESSAGES = st.one_of(
 )
 
 
-@given(payload=MESSAGES)
+@given(payload=MESSAGES, takes_tokens=st.booleans())
 @settings(max_examples=EXAMPLES, deadline=None)
-def test_any_bytes_get_an_answer_that_is_json(payload: bytes) -> None:
-    assert answered(payload)["op"] in {"error", "pong", "subscribe", "unsubscribe"}
+def test_any_bytes_get_an_answer_that_is_json(payload: bytes, takes_tokens: bool) -> None:
+    assert answered(payload, takes_tokens=takes_tokens)["op"] in {"error", "pong", "subscribe", "unsubscribe"}

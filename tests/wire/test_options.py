@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from feedmux.model.options import DEFAULTS, Options
-from feedmux.wire.options import InvalidOption, Wish, comes_whole, problem_of, read
+from feedmux.model.topic import PUBLIC, Topic
+from feedmux.wire.options import InvalidOption, Wish, comes_whole, note_of, problem_of, read
 from support.places import PLACES
 
 
@@ -130,3 +131,23 @@ def test_a_stream_that_has_no_room_for_a_set_is_named() -> None:
     assert comes_whole("ticker:BTCUSDT") == (
         "ticker:BTCUSDT comes with all its fields: 16 other sets of fields are in use there"
     )
+
+
+def test_an_object_has_no_rate_and_is_not_conflated_for_each_increment_is_needed_by_the_next() -> None:
+    book = Topic(PUBLIC, "rabbitmq", "", "object", "eurusd.ob-inc")
+    for conflate in (None, False, True):
+        slow = problem_of(Options(conflate=conflate, rate=1), book, "book")
+        assert slow == "max_rate would leave out increments of book, and each of them is needed by the next"
+        assert problem_of(Options(conflate=conflate), book, "book") is None
+    note = "book is not conflated: each of its increments is needed by the next"
+    assert note_of(Options(conflate=True), book, "book") == note
+    assert note_of(Options(conflate=False), book, "book") is None
+    assert note_of(DEFAULTS, book, "book") is None
+
+
+def test_other_streams_do_what_options_ask() -> None:
+    message = Topic(PUBLIC, "rabbitmq", "", "message", "eurusd.trades")
+    for topic in (message, PLACES.parse("trade:BTCUSDT"), PLACES.parse("ticker:BTCUSDT")):
+        assert note_of(Options(conflate=True, rate=1), topic, "it") is None
+        assert problem_of(Options(conflate=True, rate=1), topic, "it") is None
+    assert '"conflate": true' in str(problem_of(Options(rate=1), message, "it"))

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from feedmux.model.topic import PUBLIC, Topic
-from feedmux.wire.place import Places, Rejected
-from support.places import DERIBIT, LINEAR, PLACES
+from feedmux.wire.place import Places, Private, Rejected
+from support.places import DERIBIT, LINEAR, PLACES, SPOT
+
+WITH_BROKER = Places("mudrex", [LINEAR, SPOT, DERIBIT], has_broker=True)
 
 
 def linear(kind: str, instrument: str, param: str = "") -> Topic:
@@ -106,3 +108,77 @@ def test_plain_args_mean_the_first_place() -> None:
 
 def test_what_many_name_is_one_topic() -> None:
     assert PLACES.parse("trade:SOLUSDT") is PLACES.parse("trade:SOLUSDT")
+
+
+# RabbitMQ's streams
+
+
+def broker(scope: str, kind: str, name: str) -> Topic:
+    return Topic(scope, "rabbitmq", "", kind, name)
+
+
+@pytest.mark.parametrize(
+    ("arg", "topic", "stream"),
+    [
+        ("stream:eurusd.trades", broker(PUBLIC, "message", "eurusd.trades"), "eurusd.trades"),
+        ("stream:eurusd.trades@rabbitmq", broker(PUBLIC, "message", "eurusd.trades"), "eurusd.trades"),
+        ("stream:eurusd.ob-inc", broker(PUBLIC, "object", "eurusd.ob-inc"), "eurusd.ob-inc"),
+        ("stream:order", broker("uid=U1", "message", "order"), "order"),
+        ("stream:admin.eurusd.sys", broker("role=admin", "message", "eurusd.sys"), "admin.eurusd.sys"),
+        ("stream:a@b.c@rabbitmq", broker(PUBLIC, "message", "a@b.c"), "a@b.c"),
+        ("stream:a:b.c", broker(PUBLIC, "message", "a:b.c"), "a:b.c"),
+        ("stream:a." + "x" * 254, broker(PUBLIC, "message", "a." + "x" * 254), "a." + "x" * 254),
+    ],
+)
+def test_a_stream_of_rabbitmq_is_named_as_rangos_clients_name_it(arg: str, topic: Topic, stream: str) -> None:
+    assert WITH_BROKER.parse(arg, "U1") == topic
+    assert WITH_BROKER.stream(topic) == f"mudrex.rabbitmq.{stream}"
+
+
+@pytest.mark.parametrize(
+    ("arg", "reason"),
+    [
+        ("stream:", "Invalid stream format: expected a name, e.g. stream:eurusd.trades@rabbitmq"),
+        ("stream: @rabbitmq", "Invalid stream format: expected a name, e.g. stream:eurusd.trades@rabbitmq"),
+        ("stream:eurusd.*", "Wildcards are not supported. Name a stream, e.g. stream:eurusd.trades"),
+        ("stream:a.b@bybit.linear", "Unknown source of streams: bybit.linear. This server has rabbitmq"),
+        ("stream:a.b@", "Unknown source of streams: . This server has rabbitmq"),
+        ("stream:" + "x" * 257,
+         f"The name of a stream is longer than 256 characters: {'x' * 32}…"),
+        ("stream:a." + "☃" * 254,
+         f"The name of a stream takes more than 1024 bytes with all that is encoded: a.{'☃' * 30}…"),
+        ("ticker:BTCUSDT@rabbitmq", "RabbitMQ has streams alone, e.g. stream:eurusd.trades@rabbitmq"),
+        ("ticker:BTCUSDT@kraken",
+         "Unknown venue: kraken. This server has bybit.linear, bybit.spot, deribit, rabbitmq"),
+        ("book:BTCUSDT",
+         "Invalid stream type: book. Expected one of ['kline', 'ticker', 'trade', 'stream']"),
+    ],
+)  # fmt: skip
+def test_an_arg_that_names_no_stream_of_rabbitmq_is_rejected_with_a_reason(arg: str, reason: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        WITH_BROKER.parse(arg, "U1")
+    assert str(rejected.value) == reason
+
+
+def test_a_private_stream_of_nobody_is_told_from_other_rejections() -> None:
+    with pytest.raises(Private, match="order is a private stream"):
+        WITH_BROKER.parse("stream:order")
+    assert WITH_BROKER.parse("stream:order", "U1") != WITH_BROKER.parse("stream:order", "U2")
+
+
+def test_a_server_without_rabbitmq_says_that_it_has_none() -> None:
+    without = "This server has no RabbitMQ, which streams like stream:eurusd.trades come from"
+    for arg in ("stream:eurusd.trades", "stream:order", "stream:", "stream:a.b@rabbitmq"):
+        with pytest.raises(Rejected) as rejected:
+            PLACES.parse(arg, "U1")
+        assert str(rejected.value) == without
+
+
+def test_a_server_without_markets_says_what_it_has() -> None:
+    for has_broker, reason in (
+        (False, "This server serves no markets"),
+        (True, "This server serves no markets. It has streams, e.g. stream:eurusd.trades@rabbitmq"),
+    ):
+        with pytest.raises(Rejected) as rejected:
+            Places("acme", [], has_broker=has_broker).parse("ticker:BTCUSDT")
+        assert str(rejected.value) == reason

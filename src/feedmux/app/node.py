@@ -120,9 +120,9 @@ def _signalled(stop: asyncio.Event, number: int) -> None:
 def _reload(gateway: Gateway, again: Again | None) -> None:
     if gateway.edge.server.tls is not None:
         gateway.edge.server.tls.reload()
-    elif gateway.edge.rango is None:
+    elif gateway.feeds.broker is None:
         log.info("SIGHUP changes nothing: there is no TLS certificate to read again, and no RabbitMQ")
-    roles = _roles(again) if gateway.edge.rango is not None else None
+    roles = _roles(again) if gateway.feeds.broker is not None else None
     if roles is not None:
         gateway.edge.grant(roles)
         log.info("SIGHUP: roles open %s", ", ".join(roles) or "no prefix")

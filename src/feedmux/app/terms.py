@@ -48,6 +48,23 @@ class SessionTerms(TypedDict):
     subscribe_timeout_s: float
 
 
+class RightsTerms(TypedDict):
+    """Of :class:`feedmux.edge.login.Rights`."""
+
+    enforces_expiry: bool
+    warning_s: float
+
+
+class OfferTerms(TypedDict):
+    """Of :class:`feedmux.edge.paths.Offer`."""
+
+    origins: tuple[str, ...]
+    statuses: bool
+    speaks_rango: bool
+    is_rango_everywhere: bool
+    rango_message_bytes: int
+
+
 class BrokerTerms(TypedDict):
     """Of :class:`feedmux.feed.broker.BrokerConfig`."""
 
@@ -149,11 +166,27 @@ def deribit_shard(settings: Settings) -> ShardTerms:
 
 
 def session(settings: Settings) -> SessionTerms:
-    """What every client of ``/ws`` may do."""
+    """What every client may do."""
     return {
         "max_subscriptions": settings.max_subscriptions_per_client,
         "max_rate": settings.max_message_rate_per_client,
         "subscribe_timeout_s": settings.subscribe_timeout,
+    }
+
+
+def rights(settings: Settings) -> RightsTerms:
+    """What a token is worth."""
+    return {"enforces_expiry": settings.jwt_expiry == "enforce", "warning_s": settings.jwt_warning}
+
+
+def offer(settings: Settings) -> OfferTerms:
+    """What is spoken, and to whom."""
+    return {
+        "origins": settings.api_cors_origins,
+        "statuses": settings.status_messages,
+        "speaks_rango": asks_broker(settings),
+        "is_rango_everywhere": settings.dialect == "rango",
+        "rango_message_bytes": settings.rango_max_message_bytes,
     }
 
 

@@ -6,7 +6,6 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Collection, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -29,16 +28,13 @@ from feedmux.core import stats
 from feedmux.core.access import Access
 from feedmux.core.increments import ObjectLimits, Stored, sequence_of
 from feedmux.core.latency import Latency
-from feedmux.core.origin import Origins
 from feedmux.edge import house
-from feedmux.edge.dialogue import Peer
 from feedmux.edge.door import Door, make_counts, shared_door
-from feedmux.edge.endpoint import Endpoint
-from feedmux.edge.gate import Gate
 from feedmux.edge.house import House, ServerConfig
 from feedmux.edge.http import Everywhere, Reply, Route
-from feedmux.edge.rango_paths import Paths, rango_paths
-from feedmux.edge.rango_session import RangoSession, Surroundings, serve
+from feedmux.edge.login import Rights
+from feedmux.edge.paths import Offer, paths
+from feedmux.edge.rango_session import RangoSession
 from feedmux.edge.server import Server, listen_for
 from feedmux.edge.session import Rules, Session
 from feedmux.edge.tls import Tls, TlsFiles
@@ -47,9 +43,8 @@ from feedmux.feed.market import Market
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Feeds
 from feedmux.hub.hub import Hub
-from feedmux.model.ports import Clock, Outlet, Publisher
+from feedmux.model.ports import Clock, Publisher
 from feedmux.wire.place import Places
-from feedmux.wire.rango_format import RangoFormat
 from feedmux.wire.rango_topic import VENUE as BROKER
 from feedmux.wire.rango_topic import route
 from feedmux.wire.stream import StreamFormat
@@ -78,13 +73,13 @@ class Edge(NamedTuple):
     Args:
         server: all of them.
         auth: says who they are; None: nobody is asked.
-        rango: what the sessions of Rango's dialect share.
+        rights: what all clients share about tokens and roles.
         scrapes: answers with the metrics of the whole gateway.
     """
 
     server: Server
     auth: Authenticator | None
-    rango: Surroundings | None
+    rights: Rights
     scrapes: Scrapes
 
     def figures(self) -> Figures:
@@ -94,11 +89,9 @@ class Edge(NamedTuple):
 
     def grant(self, roles: Mapping[str, Collection[str]]) -> None:
         """Let these roles open prefixes from now on; a stream that its reader may not have any more ends."""
-        if self.rango is None:
-            return
-        self.rango.access = Access.of(roles)
+        self.rights.access = Access.of(roles)
         for guest in list(self.server.house.guests):
-            if isinstance(guest.session, RangoSession):
+            if isinstance(guest.session, Session | RangoSession):
                 guest.session.recheck()
 
 
@@ -276,12 +269,17 @@ def _edge(
     clock = SystemClock()
     routes: dict[str, Route] = {}
     auth = authenticator(settings) if terms.has_keys(settings) else None
-    shared = _surroundings(settings, hub, auth, clock) if terms.asks_broker(settings) else None
-    paths = _paths(settings, hub, clock, auth, shared)
+    rights = Rights(
+        access=Access.of(settings.rango_rbac),
+        clock=clock,
+        authenticate=None if auth is None else auth.identify,
+        **terms.rights(settings),
+    )
+    served = paths(_offer(settings, hub, rights, auth))
     house = House(
         server_config(settings),
-        endpoints=paths.endpoints,
-        catch_all=paths.catch_all,
+        endpoints=served.endpoints,
+        catch_all=served.catch_all,
         routes=routes,
         clock=clock,
         loop=loop,
@@ -292,52 +290,22 @@ def _edge(
     scrapes = Scrapes(figures)
     found = pages(settings, figures, lambda: server.draining, scrapes.page)
     routes.update({path: _route(page) for path, page in found.items()})
-    return Edge(server, auth, shared, scrapes)
+    return Edge(server, auth, rights, scrapes)
 
 
-def _paths(
-    settings: Settings, hub: Hub, clock: Clock, auth: Authenticator | None, shared: Surroundings | None
-) -> Paths:
-    """What is spoken where."""
-    ws = {"/ws": _ws(settings, hub, clock)}
-    if shared is None:
-        return Paths(ws)
-
-    paths = rango_paths(
-        partial(serve, shared),
-        origins=Origins(settings.api_cors_origins),
-        identify=None if auth is None else auth.admit,
-        max_message_bytes=settings.rango_max_message_bytes,
-        is_everywhere=settings.dialect == "rango",
-    )
-    return Paths({**paths.endpoints, **ws}, paths.catch_all)
-
-
-def _surroundings(settings: Settings, hub: Hub, auth: Authenticator | None, clock: Clock) -> Surroundings:
-    """What the sessions of Rango's dialect share."""
-    return Surroundings(
+def _offer(settings: Settings, hub: Hub, rights: Rights, auth: Authenticator | None) -> Offer:
+    """What there is for clients, on whatever path."""
+    markets_served = [_market(settings, name).place for name in settings.venues]
+    places = Places(settings.brand, markets_served, has_broker=terms.asks_broker(settings))
+    return Offer(
         hub=hub,
-        layout=RangoFormat(statuses=settings.status_messages),
-        access=Access.of(settings.rango_rbac),
+        places=places,
+        layout=StreamFormat(places, statuses=settings.status_messages, data_frame=data_frame),
         rules=Rules(**terms.session(settings)),
-        clock=clock,
-        authenticate=None if auth is None else auth.identify,
-        enforces_expiry=settings.jwt_expiry == "enforce",
-        warning_s=settings.jwt_warning,
+        rights=rights,
+        identify=None if auth is None else auth.admit,
+        **terms.offer(settings),
     )
-
-
-def _ws(settings: Settings, hub: Hub, clock: Clock) -> Endpoint:
-    """What serves the ``/ws`` protocol."""
-    places = Places(settings.brand, [_market(settings, name).place for name in settings.venues])
-    layout = StreamFormat(places, statuses=settings.status_messages, data_frame=data_frame)
-    rules = Rules(**terms.session(settings))
-
-    def make_session(peer: Peer, outlet: Outlet) -> Session:
-        return Session(peer, outlet=outlet, hub=hub, layout=layout, places=places, rules=rules, clock=clock)
-
-    listed = settings.api_cors_origins
-    return Gate(lambda opening, identity: make_session, origins=Origins(listed) if listed else None)
 
 
 def tls(settings: Settings) -> Tls | None:

@@ -17,21 +17,7 @@ the answer that lists it, as in Rango::
 More streams than a client may have are refused as a whole, with an error alone. A stream that ends
 for the client by no wish of its own is told as ``system.status`` with the state ``refused``.
 
-The client's token
-------------------
-========== ========================= ===========================================================
-the client event                     what happens
-========== ========================= ===========================================================
-anonymous  a token                   *known*: private streams and its role's prefixes are open
-known      a token of the same user  takes the place of the old one; streams that the new role does
-                                     not open end
-known      of another user           refused, and nothing changes; so is a token that proves nothing
-known      ``warning_s`` before its  it is told, once
-           token expires
-known      its token has expired     it is told, and closed with 4001
-========== ========================= ===========================================================
-
-Where expiry is not enforced the last two do not happen, as in Rango, which looks at a token once.
+What becomes of the client's token is told as ``system.auth``; see :mod:`feedmux.edge.login`.
 
 There are thousands of these in a process and most of them do nothing: what all share is one object,
 and nothing is made before it is needed.
@@ -40,35 +26,24 @@ and nothing is made before it is needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import msgspec
 
 from feedmux.core.limits import RateWindow
 from feedmux.edge.dialogue import Peer, SessionMaker
 from feedmux.edge.endpoint import Opening
-from feedmux.edge.session import Rules, Switchboard
+from feedmux.edge.login import NEVER, NOT_OPEN, Login, Rights, identity_of, known, renewed
+from feedmux.edge.session import Rules
+from feedmux.edge.switchboard import Switchboard
 from feedmux.model.access import ANONYMOUS, Identity
-from feedmux.model.errors import FeedmuxError
 from feedmux.model.options import DEFAULTS
-from feedmux.model.ports import Clock, Format, Outlet
+from feedmux.model.ports import Format, Outlet
 from feedmux.model.topic import OBJECT, PUBLIC, Topic
 from feedmux.wire import rango
-from feedmux.wire.rango import Code, Login
+from feedmux.wire.rango import Code
+from feedmux.wire.rango import Login as Fate
 from feedmux.wire.rango_topic import is_private, problem_of, stream_name, stream_topic
-
-EXPIRED: Final = 4001
-"""Closes a client whose token has expired; with a new one it may come back."""
-
-_NEVER: Final = float("inf")
-_NOT_OPEN: Final = "the role of this client does not open it any more"
-
-
-class Access(Protocol):
-    """Who may read what."""
-
-    def may_read(self, identity: Identity, scope: str) -> bool:
-        """Whether a client may read the topics of a scope (:attr:`feedmux.model.topic.Topic.scope`)."""
 
 
 class Surroundings(msgspec.Struct, kw_only=True, eq=False):
@@ -77,23 +52,33 @@ class Surroundings(msgspec.Struct, kw_only=True, eq=False):
     Args:
         hub: where their topics come from.
         layout: the format of their frames.
-        access: who may read what; may be replaced, and then sessions are to :meth:`RangoSession.recheck`.
         rules: bounds of each of them.
-        clock: time.
-        authenticate: says who the owner of a token is, or raises an error that says why not; None:
-            tokens are not taken in messages.
-        enforces_expiry: whether who has an expired token must go.
-        warning_s: how long before that it is warned.
+        rights: who may read what, and what a token is worth.
     """
 
     hub: Switchboard
     layout: Format
-    access: Access
     rules: Rules
-    clock: Clock
-    authenticate: Callable[[str], Identity] | None = None
-    enforces_expiry: bool = True
-    warning_s: float = 60.0
+    rights: Rights
+
+
+class _Words:
+    """What has become of a client's token, as the dialect says it (:class:`feedmux.edge.login.Words`)."""
+
+    def taken(self, identity: Identity, /) -> bytes:
+        return rango.auth(Fate.OK, expires_s=identity.expires_s)
+
+    def refused(self, reason: str, code: str, /) -> bytes:
+        return rango.auth(Fate.REFUSED, reason, code=code)
+
+    def expiring(self, identity: Identity, reason: str, time_ns: int, /) -> bytes:
+        return rango.auth(Fate.EXPIRING, reason, expires_s=identity.expires_s)
+
+    def expired(self, identity: Identity, reason: str, code: str, time_ns: int, /) -> bytes:
+        return rango.auth(Fate.EXPIRED, reason, code=code, expires_s=identity.expires_s)
+
+
+_WORDS: Final = _Words()
 
 
 class _Wishes(NamedTuple):
@@ -128,10 +113,8 @@ class RangoSession:
     """
 
     __slots__ = (
-        "_deadline",
-        "_identity",
         "_is_over",
-        "_is_warned",
+        "_login",
         "_peer",
         "_rate",
         "_shared",
@@ -152,12 +135,10 @@ class RangoSession:
         self._peer = peer
         self.outlet = outlet
         self._shared = shared
-        self._identity = identity
+        self._login = known(identity)
         self._streams = streams
         self._topics: tuple[Topic, ...] = ()  # a fourth of a dict's memory, and mostly it has one member
         self._rate: RateWindow | None = None
-        self._deadline = _NEVER
-        self._is_warned = False
         self._is_over = False
 
     @property
@@ -168,7 +149,7 @@ class RangoSession:
     @property
     def identity(self) -> Identity:
         """Who the client is."""
-        return self._identity
+        return identity_of(self._login)
 
     @property
     def subscriptions(self) -> int:
@@ -183,7 +164,7 @@ class RangoSession:
     @property
     def next_deadline(self) -> float:
         """When :meth:`expire` has something to do, on the monotonic clock; infinite for never."""
-        return self._deadline
+        return NEVER if self._login is None else self._login.deadline
 
     # What the connection says
 
@@ -192,14 +173,14 @@ class RangoSession:
         streams, self._streams = self._streams, ()
         self._subscribe(streams)
         self._peer.answer(rango.subscribed(self._names()))
-        self._watch(self._shared.clock.monotonic())
+        self._look(self._shared.rights.clock.monotonic())
 
     def take(self, payload: bytes) -> None:
         """Take one message of the client; every one gets an answer, unless it is empty."""
         shared = self._shared
         if self._rate is None:
             self._rate = RateWindow(shared.rules.max_rate)
-        if not self._rate.admit(shared.clock.monotonic()):
+        if not self._rate.admit(shared.rights.clock.monotonic()):
             self._error(f"Max {shared.rules.max_rate} messages per second", Code.RATE_LIMIT_EXCEEDED)
             return
         match rango.decode(payload):
@@ -221,13 +202,13 @@ class RangoSession:
 
     def expire(self, now: float) -> None:
         """Look at the client's token again, if it is time."""
-        if now >= self._deadline:
-            self._watch(now)
+        if now >= self.next_deadline:
+            self._look(now)
 
     def end(self) -> None:
         """The client is gone: nothing of it is held any more."""
         self._is_over = True
-        self._deadline = _NEVER
+        self._login = None
         topics, self._topics = self._topics, ()
         for topic in topics:
             self._shared.hub.detach(topic, self)
@@ -249,7 +230,7 @@ class RangoSession:
     def recheck(self) -> None:
         """End the streams that the client may not read any more."""
         for topic in self._give_back(lambda topic: not self._may_read(topic)):
-            self._peer.answer(rango.refused(stream_name(topic), _NOT_OPEN))
+            self._peer.answer(rango.refused(stream_name(topic), NOT_OPEN))
 
     def _subscribe(self, streams: Iterable[str]) -> bool:
         """Hold what can be held and say what cannot; whether the request was not refused as a whole."""
@@ -273,7 +254,7 @@ class RangoSession:
         return True
 
     def _sorted(self, names: Iterable[str]) -> _Wishes:
-        uid = self._identity.uid
+        uid = self.identity.uid
         wishes = _Wishes([], [], [])
         for name in names:
             topic = stream_topic(name, uid)
@@ -309,61 +290,33 @@ class RangoSession:
         return lost
 
     def _log_in(self, token: str) -> None:
-        authenticate = self._shared.authenticate
-        if authenticate is None:
-            self._refuse("this server takes no tokens in messages", Code.AUTH_DISABLED)
+        rights = self._shared.rights
+        login = renewed(self._login, token, rights)
+        if not isinstance(login, Login):
+            self._peer.answer(_WORDS.refused(*login))
             return
-        try:
-            identity = authenticate(token)
-        except FeedmuxError as error:
-            self._refuse(str(error), error.code)
-            return
-        if self._identity.uid not in ("", identity.uid):
-            self._refuse("the token is another user's; open another connection with it", Code.OTHER_USER)
-            return
-        self._identity = identity
-        self._is_warned = False
-        self._peer.answer(rango.auth(Login.OK, expires_s=identity.expires_s))
+        self._login = login
+        self._peer.answer(_WORDS.taken(login.identity))
         self.recheck()
-        now = self._shared.clock.monotonic()
-        self._watch(now)
-        if self._deadline != _NEVER:
-            self._peer.remind(self._deadline - now)
+        now = rights.clock.monotonic()
+        self._look(now)
+        if self.next_deadline != NEVER:
+            self._peer.remind(self.next_deadline - now)
 
-    def _watch(self, now: float) -> None:
-        """Do what the age of the client's token demands, and see when to look again."""
-        shared, expires_s = self._shared, self._identity.expires_s
-        if self._is_over or not shared.enforces_expiry or expires_s == _NEVER:
-            self._deadline = _NEVER
-            return
-        left_s = expires_s - shared.clock.time_ns() / 1e9
-        if left_s <= 0:
-            self._deadline = _NEVER
-            told = rango.auth(
-                Login.EXPIRED, "the token has expired", code=Code.TOKEN_EXPIRED, expires_s=expires_s
-            )
-            self._peer.answer(told)
-            self._peer.close(EXPIRED, "Token expired")
-            return
-        if left_s <= shared.warning_s and not self._is_warned:
-            self._is_warned = True
-            reason = "the token expires soon; send a new one, or this connection will be closed"
-            self._peer.answer(rango.auth(Login.EXPIRING, reason, expires_s=expires_s))
-        self._deadline = now + (left_s if self._is_warned else left_s - shared.warning_s)
+    def _look(self, now: float) -> None:
+        """Do what the age of the client's token demands."""
+        if self._login is not None:
+            self._login.look(self._shared.rights, _WORDS, self._peer, now)
 
     def _names(self) -> list[str]:
         """All that the client has: public and prefixed streams as they came, then private ones."""
         return [stream_name(topic) for topic in sorted(self._topics, key=is_private)]
 
     def _may_read(self, topic: Topic) -> bool:
-        return topic.scope == PUBLIC or self._shared.access.may_read(self._identity, topic.scope)
+        return topic.scope == PUBLIC or self._shared.rights.access.may_read(self.identity, topic.scope)
 
     def _forget(self, topic: Topic) -> None:
         self._topics = tuple(held for held in self._topics if held != topic)
-
-    def _refuse(self, reason: str, code: str) -> None:
-        """Say that a token is not taken."""
-        self._peer.answer(rango.auth(Login.REFUSED, reason, code=code))
 
     def _error(self, text: str, code: str) -> None:
         self._peer.answer(rango.error(text, code))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from math import isinf
 from typing import Any, Final
 
 import msgspec
 
+from feedmux.model.access import Identity
 from feedmux.wire import options
 
 _decode = msgspec.json.Decoder().decode
@@ -27,6 +29,7 @@ class Code(StrEnum):
     INVALID_ARGS = "INVALID_ARGS"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
+    AUTH_FAILED = "AUTH_FAILED"
 
 
 class Subscribe(msgspec.Struct, frozen=True):
@@ -51,6 +54,15 @@ class Ping(msgspec.Struct, frozen=True):
     """Are you there?"""
 
 
+class Auth(msgspec.Struct, frozen=True):
+    """Who the client is, or still is. The token is a secret."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "Auth(token=***)"
+
+
 class Invalid(msgspec.Struct, frozen=True):
     """A message that is none of the above, with the error it gets."""
 
@@ -58,30 +70,28 @@ class Invalid(msgspec.Struct, frozen=True):
     message: str
 
 
-Request = Subscribe | Unsubscribe | Ping | Invalid
+Request = Subscribe | Unsubscribe | Ping | Auth | Invalid
 
 NOT_JSON: Final = Invalid(Code.INVALID_JSON, "Invalid JSON message")
 NO_STREAMS: Final = Invalid(Code.INVALID_ARGS, "No streams specified")
+NO_TOKEN: Final = Invalid(Code.INVALID_ARGS, 'Expected one token, as in {"op": "auth", "args": ["<token>"]}')
 NOT_A_STRING: Final = "Invalid stream format: a stream is named by a string like ticker:BTCUSDT"
 
 
-def decode(payload: bytes) -> Request:
-    """Read one message of a client; never raises."""
+def decode(payload: bytes, *, takes_tokens: bool = False) -> Request:
+    """Read one message of a client; never raises.
+
+    Args:
+        payload: the message.
+        takes_tokens: whether there is an operation ``auth``.
+    """
     try:
         message = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NOT_JSON
     if not isinstance(message, dict):
         return NOT_JSON
-    op = message.get("op")
-    if op == "ping":
-        return Ping()
-    if op not in ("subscribe", "unsubscribe"):
-        return Invalid(Code.UNKNOWN_OP, f"Unknown operation: {str(_shown(op))[:64]}")
-    args = message.get("args")
-    if not isinstance(args, list) or not args:
-        return NO_STREAMS
-    return Unsubscribe(args) if op == "unsubscribe" else _subscribe(args, message)
+    return _request(message, takes_tokens=takes_tokens)
 
 
 def pong(time_ns: int) -> bytes:
@@ -147,6 +157,45 @@ def unsubscribed(args: Sequence[str]) -> bytes:
             "message": f"Unsubscribed from {len(args)} streams",
         }
     )
+
+
+def authenticated(identity: Identity) -> bytes:
+    """Answer a token that proves who the client is; a role, or an end, that it does not have is absent."""
+    answer: dict[str, Any] = {"op": "auth", "success": True, "uid": identity.uid}
+    if identity.role:
+        answer["role"] = identity.role
+    if not isinf(identity.expires_s):
+        answer["expires"] = int(identity.expires_s * 1000)
+    return _encode({**answer, "message": f"Authenticated as {identity.uid}"})
+
+
+def not_authenticated(reason: str, cause: str) -> bytes:
+    """Answer a token that does not.
+
+    Args:
+        reason: a sentence for people.
+        cause: the code of what is wrong with the token.
+    """
+    return _encode({"op": "error", "code": Code.AUTH_FAILED, "message": reason, "cause": cause})
+
+
+def _request(message: dict[str, Any], *, takes_tokens: bool) -> Request:
+    op, args = message.get("op"), message.get("args")
+    if op == "ping":
+        return Ping()
+    if op == "auth" and takes_tokens:
+        return _auth(args)
+    if op not in ("subscribe", "unsubscribe"):
+        return Invalid(Code.UNKNOWN_OP, f"Unknown operation: {str(_shown(op))[:64]}")
+    if not isinstance(args, list) or not args:
+        return NO_STREAMS
+    return Unsubscribe(args) if op == "unsubscribe" else _subscribe(args, message)
+
+
+def _auth(args: object) -> Auth | Invalid:
+    if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], str):
+        return NO_TOKEN
+    return Auth(args[0])
 
 
 def _subscribe(args: list[Any], message: dict[str, Any]) -> Subscribe | Invalid:

@@ -16,7 +16,7 @@ from feedmux.model.options import (
     Options,
     served_rate,
 )
-from feedmux.model.topic import Topic
+from feedmux.model.topic import Mode, Topic
 
 _SHOWN: Final = 64
 
@@ -61,8 +61,17 @@ def read(raw: object) -> Wish:
 
 def problem_of(options: Options, topic: Topic, arg: str) -> str | None:
     """Why a stream cannot be had with these options, as a sentence for people; None when it can."""
+    if options.rate and topic.mode is Mode.BOOK:
+        return f"max_rate would leave out increments of {arg}, and each of them is needed by the next"
     if options.rate and not options.conflates(topic.mode):
         return f'max_rate lets newer values replace older ones, which {arg} only allows with "conflate": true'
+    return None
+
+
+def note_of(options: Options, topic: Topic, arg: str) -> str | None:
+    """What a stream does not do although these options ask for it; None when it does all."""
+    if options.conflate and topic.mode is Mode.BOOK:
+        return f"{arg} is not conflated: each of its increments is needed by the next"
     return None
 
 
