@@ -352,9 +352,8 @@ def test_files_that_are_named_exist(path: Path) -> None:
 
 @each_document
 def test_settings_that_are_named_exist(path: Path) -> None:
-    known = (
-        {name.upper() for name in fields()} | {*op.Code, *rango.Code, *TokenCode, *Objection} | OTHER_CAPITALS
-    )
+    codes = {*op.Code, *rango.Code, *TokenCode, *Objection}
+    known = {name.upper() for name in fields()} | codes | OTHER_CAPITALS
     for span in code_spans(path):
         name = span.partition("=")[0]
         if re.fullmatch(r"[A-Z]+_[A-Z_]+", name):
@@ -479,9 +478,9 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.ask({"op": "unsubscribe", "args": ["ticker:BTCUSDT"]})
     async for message in real_messages_of_deribit(set_up):
         yield message
-    async for message in real_messages_of_rango(set_up):
-        yield message
     async for message in real_messages_about_tokens(set_up):
+        yield message
+    async for message in real_messages_of_rango(set_up):
         yield message
     nowhere = await set_up.gateway("ws://127.0.0.1:9/v5/public/linear", SUBSCRIBE_TIMEOUT=0)
     yield await (await set_up.client(nowhere)).subscribe("ticker:BTCUSDT")

@@ -33,7 +33,7 @@ def test_the_values_are_the_figures() -> None:
         if not sample.labels
     }
     assert values["process_open_fds"] == figures["open_descriptors"]
-    assert values["process_cpu_seconds"] == figures["cpu_seconds"]
+    assert values["process_cpu_seconds"] == figures["cpu_ms"] / 1000
     assert values["process_start_time_seconds"] == figures["start_seconds"]
 
 

@@ -69,15 +69,6 @@ async def test_pages_may_open_what_the_settings_say(listed: str, origin: str, is
     assert isinstance(endpoint.admit(Opening.of("/ws", [("authorization", "Bearer ?")])), Entry)
 
 
-async def test_a_rabbitmq_that_nothing_here_speaks_to_is_a_wrong_setting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "aio_pika", None)
-    with pytest.raises(InvalidSetting, match=r"pip install 'feedmux\[rabbitmq\]'"):
-        await built("bybit.linear", rabbitmq_host="localhost")
-    await built("bybit.linear")
-
-
 @pytest.mark.parametrize("has_broker", [True, False])
 @pytest.mark.parametrize("has_key", [True, False])
 async def test_ws_asks_who_clients_are_where_there_is_a_key(has_broker: bool, has_key: bool) -> None:
@@ -98,3 +89,12 @@ async def test_roles_are_granted_to_the_clients_of_every_path() -> None:
     gateway.edge.grant({"admin": ["superadmin"]})
     assert not gateway.edge.rights.access.may_read(admin, "role=admin")
     assert gateway.edge.rights.access.may_read(Identity("U1", "superadmin"), "role=admin")
+
+
+async def test_a_rabbitmq_that_nothing_here_speaks_to_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "aio_pika", None)
+    with pytest.raises(InvalidSetting, match=r"pip install 'feedmux\[rabbitmq\]'"):
+        await built("bybit.linear", rabbitmq_host="localhost")
+    await built("bybit.linear")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from support.debian import DebianProgram
 from support.processes import Stage, stage
 from support.rabbitmq import EXCHANGE, Publisher, RabbitServer, rabbitmq_program, shared_server
 from support.rango_gateway import RangoGateway, Scene, rango_gateway, token
+from support.redis import RedisServer, redis_program
 from support.tokens import Signer, ed25519
 
 
@@ -25,15 +26,38 @@ async def _stage() -> AsyncIterator[Stage]:
         yield set_up
 
 
-@pytest.fixture(scope="session", name="rabbitmq_program")
-def _rabbitmq_program(pytestconfig: pytest.Config) -> DebianProgram:
-    """RabbitMQ, wherever it comes from; says so when it has to be fetched."""
+@pytest.fixture(scope="session", name="say")
+def _say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Tell who runs the tests that something takes time."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
     def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
             sys.stderr.write(f"\n{text}\n")
 
+    return say
+
+
+@pytest.fixture(scope="session", name="redis_program")
+def _redis_program(say: Callable[[str], None]) -> DebianProgram:
+    """Redis, wherever it comes from; says so when it has to be fetched."""
+    return redis_program(say)
+
+
+@pytest.fixture
+def redis(redis_program: DebianProgram, tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that a test has for itself; it takes a few hundredths of a second to start."""
+    server = RedisServer(redis_program, tmp_path / "redis")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session", name="rabbitmq_program")
+def _rabbitmq_program(say: Callable[[str], None]) -> DebianProgram:
+    """RabbitMQ, wherever it comes from; says so when it has to be fetched."""
     return rabbitmq_program(say)
 
 

@@ -399,8 +399,12 @@ CLIENT_TRIALS: dict[str, Trial] = {
     "a private stream, or a prefix, without a token that opens it": naming_streams(
         "stream:order", "stream:admin.eurusd.sys"
     ),
-    "a stream of RabbitMQ with a wildcard, an empty name, or another place than `rabbitmq`": naming_streams(
-        "stream:eurusd.*", "stream:", "stream:@rabbitmq", "stream:eurusd.trades@bybit.linear"
+    "a stream with a wildcard, no name or one above 256 characters, or `@` another place": naming_streams(
+        "stream:eurusd.*",
+        "stream:",
+        "stream:@rabbitmq",
+        "stream:" + "x" * 257,
+        "stream:eurusd.trades@bybit.linear",
     ),
     "a rate for an object": naming_streams("stream:eurusd.ob-inc", max_rate=1, conflate=True),
     "an unsubscribe of what is not held": not_held,

@@ -41,12 +41,11 @@ RANGOS_PAGE = {
     "process_virtual_memory_max_bytes": "gauge",
 }
 """What Rango's README lists, but for Go's own."""
+ABSENT = -1.0
+"""The value of what is not there."""
 UP = ("feedmux_amqp_up public", "feedmux_amqp_up private")
 LIFETIME = "feedmux_clients_lifetime_total"
 MESSAGES = "feedmux_amqp_messages_total public"
-
-ABSENT = -1.0
-"""The value of a metric that is not there."""
 
 
 class Rango:
@@ -185,9 +184,15 @@ async def test_clients_and_subscriptions_are_counted_by_type_and_topic(
         for client in mine:
             await client.send(json.dumps({"event": "unsubscribe", "streams": ["staff.eurusd.sys"]}))
         await server.client(tasks, "x." + "y" * 200)
-        await server.shows({f"{count} order private": 5, f"{count} other public": 1})
-        gone = {f"{count} staff.eurusd.sys prefixed": ABSENT}
-        await server.shows({"rango_hub_clients_count": 13, "feedmux_topics live": 3, **gone})
+        await server.shows(
+            {
+                f"{count} order private": 5,
+                f"{count} other public": 1,
+                f"{count} staff.eurusd.sys prefixed": ABSENT,
+                "rango_hub_clients_count": 13,
+                "feedmux_topics live": 3,
+            }
+        )
     await server.shows({"rango_hub_clients_count": 0})
 
 
@@ -218,19 +223,23 @@ async def test_a_rabbitmq_that_is_away_shows_and_so_does_its_return(
     with Publisher(own_rabbitmq.port, exchange) as publisher:
         publisher.say("public.eurusd.trades", "{}")
     await server.shows({**dict.fromkeys(UP, 1.0), MESSAGES: 1, "feedmux_amqp_reconnects_total": 0})
-    healthy = await eventually(server.health, lambda body: not body["reasons"], "all is well")
-    assert healthy["status"] == "healthy"
+    healthy = await eventually(
+        server.health, lambda body: body["brokers"] and not body["reasons"], "all is well"
+    )
+    assert (healthy["status"], healthy["brokers"]["rabbitmq"]["state"]) == ("healthy", "connected")
     assert healthy["brokers"]["rabbitmq"]["consumed"] == ["public", "private"]
 
     await own_rabbitmq.stop()
     await server.shows({**dict.fromkeys(UP, 0.0), MESSAGES: 1})
-    answer = await server.gateway.get("/health")
-    assert (answer.status, answer.body["status"]) == (200, "degraded")
-    away = await eventually(server.health, lambda body: body["reasons"], "it is degraded")
-    assert re.fullmatch(r"rabbitmq: nothing has been consumed for \d+ s", away["reasons"][0])
+    away = await eventually(
+        server.health,
+        lambda body: re.match(r"rabbitmq: nothing has been consumed for \d+ s", "".join(body["reasons"])),
+        "it is degraded",
+    )
+    assert (away["status"], (await server.gateway.get("/health")).status) == ("degraded", 200)
     assert away["brokers"]["rabbitmq"]["state"] == "disconnected"
-    (broker,) = (await server.gateway.stats())["brokers"]
-    assert (broker["connected"], [link["side"] for link in broker["links"]]) == (0, ["public", "private"])
+    stats = await server.gateway.shows(lambda body: body["brokers"][0]["connected"] == 0, "it is in /stats")
+    assert [link["side"] for link in stats["brokers"][0]["links"]] == ["public", "private"]
 
     await own_rabbitmq.restart()
     shown = await server.shows({**dict.fromkeys(UP, 1.0), MESSAGES: 1})
@@ -266,7 +275,7 @@ async def test_when_a_process_is_killed_no_counter_falls(
                 before = now
                 try:
                     seen = (await scrape(server.gateway))[0]
-                except ConnectionError:  # who had accepted it was killed
+                except (ConnectionError, IndexError):  # who had accepted it was killed, and said nothing
                     continue
                 assert (seen[LIFETIME], seen[MESSAGES]) == (16, 16)
                 back = again in running.text if again else running.text.count("the public side is") > sides

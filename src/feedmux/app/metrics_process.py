@@ -35,9 +35,11 @@ _COLLECTOR: Final = {
 
 def families(figures: Mapping[str, Any]) -> Iterator[Metric]:
     """Yield the families of what :func:`feedmux.app.process.figures` counted; none of nothing."""
-    if "cpu_seconds" in figures:
+    if "cpu_ms" in figures:
         yield CounterMetricFamily(
-            "process_cpu_seconds", "Total user and system CPU time spent in seconds.", figures["cpu_seconds"]
+            "process_cpu_seconds",
+            "Total user and system CPU time spent in seconds.",
+            figures["cpu_ms"] / 1000,
         )
     for name, (key, text) in _GAUGES.items():
         if key in figures:

@@ -28,8 +28,6 @@ WILDCARDS: Final = (
     "Wildcards (e.g. tickers.*) are not supported. "
     "Use specific symbols like tickers.BTCUSDT or ticker:ETHUSDT."
 )
-
-
 STREAM: Final = "stream"
 """The kind of RabbitMQ's streams in arguments."""
 NO_BROKER: Final = "This server has no RabbitMQ, which streams like stream:eurusd.trades come from"
