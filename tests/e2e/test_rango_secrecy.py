@@ -27,7 +27,7 @@ from support.waiting import until
 
 USERS: Final = 200
 CONNECTIONS: Final = 240
-ROUNDS: Final = 6
+ROUNDS: Final = 4
 MESSAGES: Final = 400
 """Published in a quiet round."""
 PATIENCE_S: Final = 30.0
