@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Tests start many processes: their byte code is kept, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install demo run test unit laws models asan e2e peers lint bench soak stability live rivals clean
+.PHONY: install demo run test unit laws models asan e2e peers lint bench soak stability partition live rivals clean
 
 install: $(STAMP)
 
@@ -64,6 +64,9 @@ e2e: $(STAMP) $(PEERS_STAMP)
 
 peers: $(STAMP) $(PEERS_STAMP)
 	@FEEDMUX_PEER_MESSAGES=1000000 $(BIN)/python -m pytest tests/e2e/test_peers.py
+
+partition: $(STAMP)
+	@FEEDMUX_PARTITION_S=60 $(BIN)/python -m pytest tests/e2e/test_rango_partition.py
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
