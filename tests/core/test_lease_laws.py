@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from feedmux.core.fence import Fence
 from feedmux.core.lease import Change, Lease, State, Terms
@@ -19,8 +19,10 @@ pytestmark = pytest.mark.law
 TERMS = Terms(ttl_s=3.0, renew_s=1.0, margin_s=0.3, drift=0.1)
 RATES = (1 / (1 + TERMS.drift), 1.0, 1.02)
 NODES = st.integers(0, 2)
+WAITS_MS = st.sampled_from([1, 50, 500, 1000, 2000, 2400, 2600, 3000, 3001])
 SET_BACK_MS = 200
-"""By so much the clock of Redis may be set back in all: less than the margin less the drift of a tenure."""
+"""By so much the clock of a Redis that forgets may be set back in all: less than the margin, less the drift
+of a tenure."""
 
 
 class Node:
@@ -55,6 +57,7 @@ class Leases(RuleBasedStateMachine):
         self.record = Record(run="0")  # it has been there for long: no guard
         self.saved = [Record()]
         self.lives = 0
+        self.forgets = True
         self.nodes = [self.new_node(n, rate) for n, rate in enumerate(RATES)]
         self.inboxes: list[dict[str, deque[int]]] = [{}, {}]
         self.fences: list[Fence[str]] = [Fence(), Fence()]
@@ -67,12 +70,23 @@ class Leases(RuleBasedStateMachine):
         node.lease.start(node.now(self.real_ms))
         return node
 
+    @initialize(forgets=st.booleans())
+    def begin(self, forgets: bool) -> None:
+        """Either Redis forgets, or its clock is set back by more than a little; not both."""
+        self.forgets = forgets
+
     # Time and Redis
 
-    @rule(ms=st.sampled_from([1, 50, 500, 1000, 2000, 2400, 2600, 3000, 3001]))
+    @precondition(lambda self: not self.forgets)
+    @rule(ms=st.integers(0, 20_000))
+    def the_clock_of_redis_is_set_back(self, ms: int) -> None:
+        self.offset_ms -= ms
+
+    @rule(ms=WAITS_MS)
     def time_passes(self, ms: int) -> None:
         self.real_ms += ms
 
+    @precondition(lambda self: self.forgets)
     @rule(back_ms=st.integers(0, 100))
     def redis_starts_again(self, back_ms: int) -> None:
         """With nothing in its memory, and with a clock that was set back a little."""
@@ -83,10 +97,12 @@ class Leases(RuleBasedStateMachine):
         for node in self.nodes:
             node.disconnect()
 
+    @precondition(lambda self: self.forgets)
     @rule()
     def redis_saves(self) -> None:
         self.saved.append(self.record)
 
+    @precondition(lambda self: self.forgets)
     @rule(which=st.integers(0, 10))
     def redis_starts_again_with_what_once_was(self, which: int) -> None:
         self.redis_starts_again(0)
@@ -141,6 +157,16 @@ class Leases(RuleBasedStateMachine):
         self.reconnect(number)
         for step in (self.ask, self.redis_answers, self.hear):
             step(number)
+
+    @rule(number=NODES, before_ms=WAITS_MS, after_ms=WAITS_MS)
+    def ask_with_patience(self, number: int, before_ms: int, after_ms: int) -> None:
+        """Its ask, or the answer, takes its time."""
+        self.reconnect(number)
+        self.ask(number)
+        self.real_ms += before_ms
+        self.redis_answers(number)
+        self.real_ms += after_ms
+        self.hear(number)
 
     @rule(number=NODES, gives_back=st.booleans())
     def end(self, number: int, gives_back: bool) -> None:
@@ -212,4 +238,4 @@ class Leases(RuleBasedStateMachine):
 
 
 TestLeases = Leases.TestCase
-TestLeases.settings = settings(max_examples=EXAMPLES, stateful_step_count=80, deadline=None)
+TestLeases.settings = settings(max_examples=EXAMPLES, stateful_step_count=60, deadline=None)
