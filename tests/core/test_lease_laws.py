@@ -58,6 +58,7 @@ class Leases(RuleBasedStateMachine):
         self.saved = [Record()]
         self.lives = 0
         self.forgets = True
+        self.highest = 0
         self.nodes = [self.new_node(n, rate) for n, rate in enumerate(RATES)]
         self.inboxes: list[dict[str, deque[int]]] = [{}, {}]
         self.fences: list[Fence[str]] = [Fence(), Fence()]
@@ -149,7 +150,8 @@ class Leases(RuleBasedStateMachine):
         if serial and node.lease.answered(serial, answer, now) is Change.GAINED:
             epoch = node.lease.begin(now, node.epoch)
             assert epoch is not None
-            node.epoch = epoch
+            assert epoch > self.highest, "a tenure begins above all that was ever begun"
+            self.highest = node.epoch = epoch
 
     @rule(number=NODES)
     def obtain(self, number: int) -> None:
@@ -188,6 +190,7 @@ class Leases(RuleBasedStateMachine):
         if epoch is not None:
             assert epoch > node.epoch
             node.epoch = epoch
+            self.highest = max(self.highest, epoch)
 
     @rule(number=NODES)
     def decide_to_write(self, number: int) -> None:
@@ -230,8 +233,11 @@ class Leases(RuleBasedStateMachine):
             return
         for _ in range(30):
             self.real_ms += 500
-            for number in range(3):
+            for number, node in enumerate(self.nodes):
                 self.obtain(number)
+                while node.asks or node.answers:
+                    self.redis_answers(number)
+                    self.hear(number)
         held = [node for node in self.nodes if node.lease.state is State.HELD]
         assert len(held) == 1
         assert held[0].lease.begin(held[0].now(self.real_ms), held[0].epoch) is not None

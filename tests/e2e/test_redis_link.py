@@ -166,6 +166,19 @@ async def test_what_waits_is_bounded_and_what_is_dropped_is_marked_where_it_is_m
         assert int(after[0]) == number
 
 
+async def test_what_one_turn_publishes_is_bounded_too(redis: RedisServer) -> None:
+    async with open_link(config(redis, bound_bytes=100_000)) as (link, ear):
+        link.subscribe(b"a")
+        for _ in range(300):
+            link.publish(b"a", b"x" * 1000)
+        link.publish(b"b", b"x")
+        await until(lambda: ear.heard(b"a")[-1:] and ear.heard(b"a")[-1].startswith(b"mark"))
+        sent = len(ear.heard(b"a")) - 1
+        assert 90 < sent <= 100
+        assert ear.heard(b"a")[-1] == b"mark %d" % (300 - sent)
+        assert (link.counts["dropped"], link.counts["marks"]) == (301 - sent, 2)
+
+
 async def test_a_connection_that_stands_but_is_dead_is_found(redis: RedisServer) -> None:
     async with open_link(config(redis, ping_interval_s=0.02, answer_timeout_s=0.3)) as (link, ear):
         redis.signal(signal.SIGSTOP)
@@ -237,6 +250,9 @@ async def test_a_user_with_few_rights(redis_program: DebianProgram, tmp_path: Pa
             with pytest.raises(RedisRefused, match="Redis refused GET: NOPERM") as caught:
                 await link.call("GET", "a")
             assert caught.value.word == "NOPERM"
+            server.ask("ACL", "SETUSER", "node", "&secret")
+            link.subscribe(b"secret")
+            await until(lambda: server.subscribers("secret") == [1])
             assert (ear.opens, ear.losses) == (1, [])
             server.ask("ACL", "DELUSER", "node")
             await until(lambda: "credentials" in str(link.statistics()["trouble"]))

@@ -150,8 +150,6 @@ class RedisLink:
 
     def publish(self, channel: bytes, body: bytes) -> None:
         """Send a message to all who are subscribed; what cannot be sent is dropped and marked."""
-        if self._missed:
-            self.roomy()
         if not self._has_room:
             self._miss(channel)
             return
