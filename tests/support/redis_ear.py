@@ -27,7 +27,7 @@ class RedisEar:
     def opened(self) -> None:
         self.opens += 1
 
-    def lost(self, error: FeedmuxError) -> None:
+    def disconnected(self, error: FeedmuxError) -> None:
         self.losses.append(error)
 
     def message(self, channel: bytes, body: bytes) -> None:

@@ -14,7 +14,7 @@ keeps one for later, and says of each channel that something is missing::
 
     event                               the writer's link                    the reader's link
     no connection, or no room           drops; marks the channel later       --
-    connection ends                     what was not answered counts as      Owner.lost
+    connection ends                     what was not answered counts as      Owner.disconnected
                                         dropped
     there is a connection, and room     publishes Owner.mark on each         subscribes to all again;
                                         channel, before anything else        Owner.opened
@@ -67,7 +67,7 @@ class Owner(Protocol):
     def opened(self) -> None:
         """There is a connection, and everything is subscribed to before what is published from now on."""
 
-    def lost(self, error: FeedmuxError) -> None:
+    def disconnected(self, error: FeedmuxError) -> None:
         """There is none any more; whatever was published since is missing."""
 
     def message(self, channel: bytes, body: bytes) -> None:
@@ -353,7 +353,7 @@ class RedisLink:
             self._complaint = str(error)
             LOG.warning(LOST, self._config.address, self._machine.wait_s, error)
         if self._forget(error):
-            self.owner.lost(error)
+            self.owner.disconnected(error)
 
     def _forget(self, error: FeedmuxError) -> bool:
         """Let go of the connection, if there is one, and of what it has not answered."""
