@@ -95,6 +95,11 @@ class ReaderEnd:
         """Counters since the start, and how many topics are held."""
         return {"connected": self._road is not None, "topics": len(self._held), **self._counts}
 
+    @property
+    def has_asks(self) -> bool:
+        """Whether something has to be asked when this loop turn ends."""
+        return bool(self._asks)
+
     def _ask(self, topic: Topic) -> None:
         """Tell the writer about ``topic`` when this loop turn ends."""
         if not self._asks:
@@ -154,12 +159,18 @@ class ReaderEnd:
         A topic of which nothing has come yet has no hole; it is only wanted again.
         """
         for topic, held in list(self._held.items()):
-            if self._held.get(topic) is not held:
-                continue  # the sink dropped it on hearing of another
-            if held.epoch != UNHEARD:
-                self._tell(topic, held, EventKind.GAP, Gap(held.seq + 1, None, reason))
-            if topic in self._held:
-                self._ask(topic)
+            if self._held.get(topic) is held:  # else the sink dropped it on hearing of another
+                self.heal_topic(topic, reason)
+
+    def heal_topic(self, topic: Topic, reason: GapReason) -> None:
+        """The same of one topic, if it is held."""
+        held = self._held.get(topic)
+        if held is None:
+            return
+        if held.epoch != UNHEARD:
+            self._tell(topic, held, EventKind.GAP, Gap(held.seq + 1, None, reason))
+        if topic in self._held:
+            self._ask(topic)
 
     def ended(self, road: WriterRoad, reason: str) -> None:
         """The writer is gone."""

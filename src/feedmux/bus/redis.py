@@ -1,0 +1,376 @@
+"""Carry bytes between nodes through the channels of one Redis, over a connection that restores itself.
+
+Theory of operation
+===================
+
+A :class:`RedisLink` keeps one connection in RESP3, on which commands are answered and messages of
+channels come in between. What one turn of the loop publishes, subscribes and asks leaves in one write,
+subscriptions first; so what is asked for by a message is heard, if its channel was subscribed to in the
+same turn. Redis answers in the order of the commands: a queue of what was sent says what an answer
+belongs to.
+
+A message that is published reaches who is subscribed then, or nobody: Redis keeps none. So the link never
+keeps one for later, and says of each channel that something is missing::
+
+    event                               the writer's link                    the reader's link
+    no connection, or no room           drops; marks the channel later       --
+    connection ends                     what was not answered counts as      Owner.disconnected
+                                        dropped
+    there is a connection, and room     publishes Owner.mark on each         subscribes to all again;
+                                        channel, before anything else        Owner.opened
+    Redis refuses a command             Owner.refused, or the call fails     Owner.refused
+
+A mark is the owner's: bytes that its readers take for a gap.
+
+A Redis that ends the connection of a reader that is slow (``client-output-buffer-limit``) is one more way
+in which a connection ends: the reader knows that it missed something.
+
+Invariants: at most ``bound_bytes`` and one message wait to be sent; nothing crosses from one connection to
+the next; nobody subscribed is a state like any other; ``PING`` finds a connection that stands but is dead.
+
+Deliberately absent: what channels are called and what messages mean (the bus), and clusters or Sentinel.
+
+Source: redis.io, "RESP3", "Redis Pub/Sub", "HELLO" and "ACL" (7.0).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, Protocol, cast
+
+import hiredis
+
+from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.bus.redis_connection import NO_MORE, Call, Garbled, Listening, RedisConnection, Sent
+from feedmux.core.reconnect import Event, Reconnect
+from feedmux.model.errors import FeedmuxError
+from feedmux.model.link_errors import Cause, ConnectFailed, LinkLost, RequestLost
+from feedmux.model.ports import Dice, Statistics
+
+LOG: Final = logging.getLogger(__name__)
+OPENED: Final = "bus.redis_connected address=%s"
+LOST: Final = "bus.redis_lost address=%s wait_s=%.2f error=%s"
+REFUSED: Final = "bus.redis_refused error=%s"
+
+_MOST_CHANNELS: Final = 500  # of one command: Redis refuses it as a whole
+_FAILED_OVER: Final = ("READONLY", "MASTERDOWN")
+_pack: Final = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
+
+
+class Owner(Protocol):
+    """Who a link is for; may not block and may not raise."""
+
+    def opened(self) -> None:
+        """There is a connection, and everything is subscribed to before what is published from now on."""
+
+    def disconnected(self, error: FeedmuxError) -> None:
+        """There is none any more; whatever was published since is missing."""
+
+    def message(self, channel: bytes, body: bytes) -> None:
+        """Somebody published this on a channel that is, or was a moment ago, subscribed to."""
+
+    def mark(self, channel: bytes, count: int) -> bytes:
+        """What to publish where up to ``count`` messages of ours are missing."""
+
+    def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
+        """Redis does not let us publish on these, or subscribe to them."""
+
+
+class RedisLink:
+    """One node's connection to Redis.
+
+    Args:
+        config: where it is.
+        owner: is told what comes and how it goes.
+        dice: for the jitter of the waits; the machine's by default.
+    """
+
+    def __init__(self, config: RedisConfig, owner: Owner, *, dice: Dice | None = None) -> None:
+        self._config, self.owner = config, owner
+        self._machine = Reconnect(config.backoff, dice or random.SystemRandom())
+        self._closing = asyncio.Event()
+        self._connection: RedisConnection | None = None  # set while messages may pass
+        self._wanted: dict[bytes, None] = {}
+        self._told: set[bytes] = set()  # what Redis was told that we listen to
+        self._turned: dict[bytes, None] = {}  # what it has to be told about
+        self._missed: dict[bytes, int] = {}
+        self._batch: list[bytes] = []
+        self._batch_sent: list[Sent] = []
+        self._batch_bytes = 0
+        self._is_flushing = False
+        self._complaint = ""
+        self.counts = dict.fromkeys(
+            ("opens", "published", "dropped", "marks", "received", "refused", "writes"), 0
+        )
+
+    # Life
+
+    async def run(self) -> None:
+        """Keep a connection until :meth:`close`; the owner awaits it. Nothing that Redis does ends it."""
+        self._machine.apply(Event.START)
+        while not self._closing.is_set():
+            error = await self._one_connection()
+            if self._closing.is_set():
+                break
+            self._machine.apply(Event.LOST if self._connection is not None else Event.FAILED)
+            self._lose(error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._machine.wait_s)
+                break
+            self._machine.apply(Event.DUE)
+        self._machine.apply(Event.STOP)
+        self._forget(LinkLost("we ended it"))
+
+    def close(self) -> None:
+        """End: what was published leaves, if Redis takes it soon; :meth:`run` returns."""
+        self._closing.set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection on which messages pass."""
+        return self._connection is not None
+
+    def statistics(self) -> Statistics:
+        """Counters since the start, and how it is; ``trouble`` is what went wrong last, until it is well."""
+        waiting = self._connection.buffered_bytes if self._connection is not None else 0
+        return {
+            "connected": self.is_open,
+            "channels": len(self._wanted),
+            "waiting_bytes": waiting + self._batch_bytes,
+            "missed": len(self._missed),
+            "trouble": self._complaint,
+            **self.counts,
+        }
+
+    # What its owner asks; nothing of it blocks
+
+    def publish(self, channel: bytes, body: bytes) -> None:
+        """Send a message to all who are subscribed; what cannot be sent is dropped and marked."""
+        if not self._has_room:
+            self._miss(channel)
+            return
+        self.counts["published"] += 1
+        self._send(_pack((b"PUBLISH", channel, body)), channel)
+
+    def subscribe(self, channel: bytes) -> None:
+        """Listen to a channel, over all connections to come; twice is once."""
+        self._wanted[channel] = None
+        self._turn(channel)
+
+    def unsubscribe(self, channel: bytes) -> None:
+        """No longer listen to it; what is on its way may still arrive."""
+        if channel in self._wanted:
+            del self._wanted[channel]
+            self._turn(channel)
+
+    async def call(self, *command: str | bytes) -> Any:
+        """Send a command that changes no subscription, and wait for its answer.
+
+        It is sent over the connection that there is now, or not at all.
+
+        Raises:
+            RedisRefused: Redis answered with an error.
+            RequestLost: there is no connection, or it ended before the answer came.
+        """
+        name = _name(command)
+        connection = self._connection
+        if connection is None:
+            raise RequestLost(name, "there is no connection to Redis", maybe_executed=False)
+        call = Call(name)
+        self._send(_pack(command), call)
+        reply = await call.answer
+        if isinstance(reply, hiredis.ReplyError):
+            error = RedisRefused(name, self._config.hide(str(reply)))
+            if error.word in _FAILED_OVER:
+                connection.cut(LinkLost(f"another Redis took over: {error.reason}"))
+            raise error
+        return reply
+
+    # Sending
+
+    @property
+    def _has_room(self) -> bool:
+        connection = self._connection
+        if connection is None or connection.is_full:
+            return False
+        return self._batch_bytes + connection.buffered_bytes < self._config.bound_bytes
+
+    def _send(self, data: bytes, sent: Sent) -> None:
+        self._batch.append(data)
+        self._batch_sent.append(sent)
+        self._batch_bytes += len(data)
+        self._flush_soon()
+
+    def _turn(self, channel: bytes) -> None:
+        self._turned[channel] = None
+        if self._connection is not None:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._is_flushing:
+            self._is_flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what this turn of the loop brought, in one write."""
+        self._is_flushing = False
+        connection = self._connection
+        if connection is None:
+            return
+        listening = self._listenings()
+        if listening or self._batch:
+            connection.sent.extend(listening)
+            connection.sent.extend(self._batch_sent)
+            commands = [_pack((one.command, *one.channels)) for one in listening]
+            connection.write(b"".join(commands + self._batch))
+            self.counts["writes"] += 1
+            self._empty_batch()
+        self.roomy()
+
+    def _empty_batch(self) -> None:
+        self._batch, self._batch_sent, self._batch_bytes = [], [], 0
+
+    def _listenings(self) -> list[Listening]:
+        """The commands that make what Redis knows equal to what is wanted."""
+        turned, self._turned = self._turned, {}
+        new = [channel for channel in turned if channel in self._wanted and channel not in self._told]
+        old = [channel for channel in turned if channel not in self._wanted and channel in self._told]
+        self._told.update(new)
+        self._told.difference_update(old)
+        return [
+            Listening(command, channels[start : start + _MOST_CHANNELS])
+            for command, channels in ((b"UNSUBSCRIBE", old), (b"SUBSCRIBE", new))
+            for start in range(0, len(channels), _MOST_CHANNELS)
+        ]
+
+    def _miss(self, channel: bytes) -> None:
+        self.counts["dropped"] += 1
+        self._missed[channel] = self._missed.get(channel, 0) + 1
+        if self._connection is not None:
+            self._flush_soon()
+
+    def roomy(self) -> None:
+        """Mark where something was dropped, as far as there is room."""
+        while self._missed and self._has_room:
+            channel = next(iter(self._missed))
+            body = self.owner.mark(channel, self._missed.pop(channel))
+            self.counts["marks"] += 1
+            self._send(_pack((b"PUBLISH", channel, body)), channel)
+
+    # What the connection tells
+
+    def pushed(self, channel: bytes, body: bytes) -> None:
+        """A message came."""
+        self.counts["received"] += 1
+        self.owner.message(channel, body)
+
+    def confirmed(self, sent: bytes | Listening, reply: object) -> None:
+        """Redis answered to what was published, or refused what was to be listened to."""
+        if isinstance(reply, hiredis.ReplyError):
+            self._refused(sent, str(reply))
+
+    def _refused(self, sent: bytes | Listening, reason: str) -> None:
+        if isinstance(sent, bytes):
+            what, channels = "PUBLISH", [sent]
+        else:
+            what, channels = sent.command.decode(), list(sent.channels)
+        error = RedisRefused(what, self._config.hide(reason))
+        self.counts["refused"] += len(channels)
+        if str(error) != self._complaint:  # once is enough; the count is in statistics()
+            self._complaint = str(error)
+            LOG.warning(REFUSED, error)
+        self._told.difference_update(channels)
+        self.owner.refused(channels, error)
+
+    # Connections
+
+    async def _one_connection(self) -> FeedmuxError:
+        """Connect and be connected; why that ended."""
+        connection = self._new_connection()
+        running = asyncio.ensure_future(self._connect_and_watch(connection))
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({running, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if closing.done() and self._connection is not None:
+                self._flush()
+                await connection.finish(self._config.close_timeout_s)
+        finally:
+            for task in (running, closing):
+                task.cancel()
+            await asyncio.wait({running, closing})
+            connection.cut(LinkLost("we ended it"))
+        error = None if running.cancelled() else running.exception()
+        if error is not None and not isinstance(error, FeedmuxError):
+            raise error
+        return error or LinkLost("we ended it")
+
+    def _new_connection(self) -> RedisConnection:
+        reader = hiredis.Reader(protocolError=Garbled, notEnoughData=NO_MORE)
+        return RedisConnection(self, self._config, reader, hiredis.PushNotification)
+
+    async def _connect_and_watch(self, connection: RedisConnection) -> None:
+        """Raises why it ended."""
+        config = self._config
+        try:
+            async with asyncio.timeout(config.connect_timeout_s):
+                await connection.open()
+                hello = _pack(config.hello())
+                config.greeted(await connection.ask("HELLO", hello))
+        except TimeoutError as error:
+            reason = f"we were not let in within {config.connect_timeout_s:g} s"
+            raise ConnectFailed(config.address, reason, cause=Cause.TIMEOUT) from error
+        except (OSError, ValueError) as error:
+            raise ConnectFailed(config.address, str(error) or type(error).__name__) from error
+        except LinkLost as error:
+            raise ConnectFailed(config.address, error.reason) from error
+        self._begin(connection)
+        while True:
+            await connection.look()
+            self._machine.apply(Event.PROVED)
+            await asyncio.wait({connection.over}, timeout=config.ping_interval_s)
+            if connection.over.done():
+                raise connection.over.result()
+
+    def _begin(self, connection: RedisConnection) -> None:
+        self._machine.apply(Event.OPENED)
+        self._connection = connection
+        self.counts["opens"] += 1
+        self._complaint = ""
+        LOG.info(OPENED, self._config.address)
+        self._told.clear()
+        self._turned = dict(self._wanted)
+        self.roomy()
+        self._flush_soon()
+        self.owner.opened()
+
+    def _lose(self, error: FeedmuxError) -> None:
+        """The connection ended, or none came about: what was not answered may not have arrived."""
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            LOG.warning(LOST, self._config.address, self._machine.wait_s, error)
+        if self._forget(error):
+            self.owner.disconnected(error)
+
+    def _forget(self, error: FeedmuxError) -> bool:
+        """Let go of the connection, if there is one, and of what it has not answered."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return False
+        for is_sent, waiting in ((True, connection.sent), (False, self._batch_sent)):
+            for sent in waiting:
+                if isinstance(sent, bytes):
+                    self._miss(sent)
+                elif isinstance(sent, Call) and not sent.answer.done():
+                    sent.answer.set_exception(RequestLost(sent.name, str(error), maybe_executed=is_sent))
+        self._empty_batch()
+        return True
+
+
+def _name(command: Sequence[str | bytes]) -> str:
+    """A command as it may be shown: its first word."""
+    first = command[0]
+    return first if isinstance(first, str) else first.decode(errors="replace")

@@ -1,0 +1,194 @@
+"""The reader's end of :mod:`feedmux.bus.redis_bus`, which tells how it works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from feedmux.bus.reader_end import UNHEARD, ReaderEnd, WriterRoad
+from feedmux.bus.redis import RedisLink
+from feedmux.bus.redis_channels import RedisBusConfig
+from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.model.errors import FeedmuxError, MalformedMessage
+from feedmux.model.event import EventKind, GapReason
+from feedmux.model.ports import Sink, Statistics
+from feedmux.model.topic import Topic
+from feedmux.wire import cluster
+from feedmux.wire.cluster import Said, Word
+from feedmux.wire.envelope import MAGIC, decode, read_topic
+
+LOG: Final = logging.getLogger(__name__)
+MALFORMED: Final = "bus.redis_malformed error=%s"
+_CONFIRMS: Final = (EventKind.SNAPSHOT, EventKind.STATUS)
+
+
+class RedisReader(ReaderEnd):
+    """A node's end: a :class:`feedmux.model.ports.Bus`.
+
+    Args:
+        sink: where everything goes that this node wants.
+        redis: where Redis is.
+        bus: which bus.
+        holder: the name of this node; no other one has it.
+        life: rises with each start of the node: Unix nanoseconds.
+        monotonic: seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        redis: RedisConfig,
+        bus: RedisBusConfig,
+        *,
+        holder: str,
+        life: int,
+        monotonic: Callable[[], float],
+    ) -> None:
+        super().__init__(sink)
+        self._bus, self._holder, self._life, self._monotonic = bus, holder, life, monotonic
+        self._link = RedisLink(redis, self)
+        self._writer_life = 0
+        self._heard_at = 0.0
+
+    async def run(self) -> None:
+        """Keep the bus until :meth:`close`; the owner awaits it."""
+        self._link.subscribe(self._bus.words)
+        async with asyncio.TaskGroup() as tasks:
+            beating = tasks.create_task(self._beat())
+            await self._link.run()
+            beating.cancel()
+
+    def want(self, topic: Topic, asker: int = 0) -> None:
+        """Ask for ``topic``; see :meth:`ReaderEnd.want`."""
+        super().want(topic, asker)
+        if topic in self._held:
+            self._link.subscribe(self._bus.channel(topic))
+
+    def drop(self, topic: Topic) -> None:
+        """No longer ask for ``topic``; nothing of it reaches the sink from now on."""
+        if topic in self._held:
+            self._link.unsubscribe(self._bus.channel(topic))
+        super().drop(topic)
+
+    def close(self) -> None:
+        """Give everything back; the writer forgets this holder. Closing twice is allowed."""
+        if self._is_closed:
+            return
+        if self._link.is_open:
+            self.say(Word.BYE)
+        super().close()
+        self._link.close()
+
+    def statistics(self) -> Statistics:
+        """Counters since the start, and how many topics are held."""
+        return {**super().statistics(), "link": self._link.statistics()}
+
+    # What the link tells
+
+    def opened(self) -> None:
+        """There is a connection; whether there is a writer, we ask."""
+        self.say(Word.LOOK)
+
+    def disconnected(self, error: FeedmuxError) -> None:
+        """Whatever was published since is missing."""
+        self._cut("the connection to Redis was lost")
+
+    def message(self, channel: bytes, body: bytes) -> None:
+        """The writer spoke, or there is an event of a topic."""
+        try:
+            if channel == self._bus.words:
+                self._hear(cluster.read(body))
+            elif self._road is not None:
+                self._take(channel, body)
+        except MalformedMessage as error:
+            LOG.warning(MALFORMED, error)
+
+    def mark(self, channel: bytes, count: int) -> bytes:
+        """What we asked did not arrive: all of it, once more."""
+        return self._all()
+
+    def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
+        """The link has logged it."""
+
+    # The writer
+
+    def _hear(self, said: Said) -> None:
+        if said.word is Word.REPLACED:
+            if said.name == self._holder and said.life > self._life:
+                self._replaced()
+            return
+        if said.life < self._writer_life or self._is_closed:
+            return
+        self._heard_at = self._monotonic()
+        if said.word is Word.BYE:
+            self._cut("the writer ended")
+        elif self._road is None or said.life > self._writer_life:
+            self._cut("another writer took over")
+            self._writer_life = said.life
+            _AsksRoad(self).on_begin()
+        elif said.word is Word.AGAIN:
+            self._link.publish(self._bus.asks, self._all())
+
+    def _take(self, channel: bytes, body: bytes) -> None:
+        if not body.startswith(MAGIC):
+            self._counts["lost"] += 1
+            self.heal_topic(read_topic(channel[len(self._bus.data) :]), GapReason.LINK)
+            return
+        envelope = decode(body)
+        held = self._held.get(envelope.topic)
+        if held is not None and (
+            envelope.epoch < held.epoch or (held.epoch == UNHEARD and envelope.kind not in _CONFIRMS)
+        ):
+            self._counts["ignored"] += 1  # of a writer that is none any more, or an answer to others
+            return
+        self.received(envelope)
+
+    def _replaced(self) -> None:
+        self._is_closed = True
+        self._cut("another process has our name")
+        self._held.clear()
+        self._link.close()
+
+    def _cut(self, reason: str) -> None:
+        if self._road is not None:
+            self._road.cut(reason)
+
+    def _all(self) -> bytes:
+        requests = b"".join(held.request for held in self._held.values())
+        self._told.update(self._held)
+        return Said(Word.ALL, self._holder, self._life, requests).encode()
+
+    def say(self, word: Word, records: bytes = b"") -> None:
+        """Tell the writer something."""
+        self._link.publish(self._bus.asks, Said(word, self._holder, self._life, records).encode())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._bus.beat_s)
+            if not self._link.is_open:
+                continue
+            self.say(Word.LOOK if self._road is None else Word.HERE)
+            if self._monotonic() - self._heard_at > self._bus.silence_s:
+                self._cut("the writer is silent")
+
+
+class _AsksRoad(WriterRoad):
+    """The way on which asks go; it has no socket of its own."""
+
+    def __init__(self, reader: RedisReader) -> None:
+        super().__init__(reader)
+        self._redis = reader
+        self._word = Word.ALL
+
+    def on_begin(self) -> None:
+        """Whoever holds something asks for all of it when this loop turn ends; who does not, says so."""
+        super().on_begin()
+        if not self.is_over and not self._redis.has_asks:
+            self.write(b"")
+
+    def write(self, data: bytes) -> None:
+        """Send asks; the first ones are all that there are."""
+        word, self._word = self._word, Word.ASKS
+        self._redis.say(word, data)

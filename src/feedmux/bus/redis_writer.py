@@ -1,0 +1,164 @@
+"""The writer's end of :mod:`feedmux.bus.redis_bus`, which tells how it works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from feedmux.bus.redis import RedisLink
+from feedmux.bus.redis_channels import RedisBusConfig
+from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.bus.writer_end import ReaderRoad, WriterEnd
+from feedmux.model.errors import FeedmuxError, MalformedMessage
+from feedmux.model.event import Envelope
+from feedmux.model.ports import Statistics
+from feedmux.wire import cluster
+from feedmux.wire.cluster import Said, Word
+from feedmux.wire.envelope import encode
+from feedmux.wire.record import Drop, Lost, Want
+from feedmux.wire.record import encode as encode_record
+
+LOG: Final = logging.getLogger(__name__)
+MALFORMED: Final = "bus.redis_malformed error=%s"
+
+
+class RedisWriter(WriterEnd["_Remote"]):
+    """The writer's end: a :class:`feedmux.model.ports.Publisher` for other nodes.
+
+    Args:
+        redis: where Redis is.
+        bus: which bus.
+        life: the token of the lease; above that of every writer of this bus before.
+        monotonic: seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self, redis: RedisConfig, bus: RedisBusConfig, *, life: int, monotonic: Callable[[], float]
+    ) -> None:
+        super().__init__()
+        self._bus, self._life, self._monotonic = bus, life, monotonic
+        self._link = RedisLink(redis, self)
+        self._heard_at: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Keep the bus until :meth:`close`; the owner awaits it."""
+        self._link.subscribe(self._bus.asks)
+        async with asyncio.TaskGroup() as tasks:
+            beating = tasks.create_task(self._beat())
+            await self._link.run()
+            beating.cancel()
+
+    def publish(self, envelope: Envelope, /) -> None:
+        """Carry one event to every holder of its topic; it leaves when this loop turn ends."""
+        if self._demand.holders(envelope.topic):
+            self._published += 1
+            data = self._fit(envelope, encode)
+            if data is not None:
+                self._link.publish(self._bus.channel(envelope.topic), data)
+
+    def close(self) -> None:
+        """Say goodbye to all readers; what was published still leaves."""
+        if not self._is_closed:
+            super().close()
+            self._say(Word.BYE)
+            self._link.close()
+
+    def statistics(self) -> Statistics:
+        """Counters since the start; ``readers`` by holder."""
+        return {**super().statistics(), "link": self._link.statistics()}
+
+    # What the link tells
+
+    def opened(self) -> None:
+        """Readers may have said what we did not hear."""
+        self._say(Word.HERE)
+        self._say(Word.AGAIN)
+        now = self._monotonic()
+        self._heard_at = dict.fromkeys(self._heard_at, now)
+
+    def disconnected(self, error: FeedmuxError) -> None:
+        """Nothing to do: what is missing is marked when there is a connection again."""
+
+    def message(self, channel: bytes, body: bytes) -> None:
+        """A reader spoke."""
+        try:
+            said = cluster.read(body)
+            self._hear(said)
+        except MalformedMessage as error:
+            LOG.warning(MALFORMED, error)
+
+    def mark(self, channel: bytes, count: int) -> bytes:
+        """Events of a topic are missing, or what we said of ourselves."""
+        if channel == self._bus.words:
+            return Said(Word.HERE, "", self._life).encode()
+        return encode_record(Lost(count))
+
+    def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
+        """The link has logged it."""
+
+    # Readers
+
+    def _hear(self, said: Said) -> None:
+        if self._is_closed:
+            return
+        if said.word is Word.LOOK:
+            self._say(Word.HERE)
+            return
+        road = self._roads.get(said.name)
+        if road is not None and said.life < road.life:
+            self._say(Word.REPLACED, road.peer, road.life)
+            return
+        if said.word is Word.BYE:
+            if road is not None:
+                road.cut("it ended")
+            return
+        if road is None or said.life > road.life:
+            if said.word is not Word.ALL:
+                self._say(Word.AGAIN)
+                return
+            road = _Remote(self, said.name, said.life)
+            self._say(Word.REPLACED, said.name, said.life)
+            road.on_begin()
+        self._heard_at[said.name] = self._monotonic()
+        self._take(road, said)
+
+    def _take(self, road: _Remote, said: Said) -> None:
+        records = said.read_records()
+        if said.word is Word.ALL:
+            wanted = {record.topic for record in records if isinstance(record, Want)}
+            for topic in self._demand.topics(road):
+                if topic not in wanted:
+                    self.asked(road, Drop(topic))
+        for record in records:
+            assert isinstance(record, Want | Drop)
+            self.asked(road, record)
+
+    def ended(self, road: _Remote) -> None:
+        """It is gone: all that it held goes with it."""
+        if self._roads.get(road.peer) is road:
+            self._heard_at.pop(road.peer, None)
+        super().ended(road)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._bus.beat_s)
+            if not self._link.is_open:
+                continue
+            self._say(Word.HERE)
+            latest = self._monotonic() - self._bus.silence_s
+            for name in [name for name, heard_at in self._heard_at.items() if heard_at < latest]:
+                self._roads[name].cut("it is silent")
+
+    def _say(self, word: Word, name: str = "", life: int = 0) -> None:
+        if self._link.is_open:
+            self._link.publish(self._bus.words, Said(word, name, life or self._life).encode())
+
+
+class _Remote(ReaderRoad):
+    """A reader on another node; its road has no socket of its own."""
+
+    def __init__(self, writer: RedisWriter, holder: str, life: int) -> None:
+        super().__init__(writer, holder, high_bytes=0)
+        self.life = life

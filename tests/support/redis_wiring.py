@@ -1,0 +1,55 @@
+"""Both ends of a bus over a real Redis, for the contract suite."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+
+from feedmux.bus.redis_bus import RedisBusConfig, RedisReader, RedisWriter
+from feedmux.bus.redis_config import RedisConfig
+from feedmux.model.ports import Sink
+from support.buses import ScriptedSource
+from support.redis import RedisServer
+from support.redis_ear import SOON
+from support.waiting import until
+
+WRITER = "writer"
+"""How Redis lists the writer's connection."""
+
+
+class RedisWiring:
+    """A writer and its readers, each with a connection of its own."""
+
+    def __init__(
+        self, server: RedisServer, *, beat_s: float = 1.0, bound_bytes: int = 32 << 20, life: int = 1
+    ) -> None:
+        self.redis = RedisConfig(host="127.0.0.1", port=server.port, backoff=SOON, bound_bytes=bound_bytes)
+        self.bus = RedisBusConfig(beat_s=beat_s)
+        self.ahead_s = 0.0  # so far has time jumped ahead for both ends
+        self.writer = RedisWriter(
+            msgspec.structs.replace(self.redis, name=WRITER), self.bus, life=life, monotonic=self.monotonic
+        )
+        self.source = ScriptedSource(self.writer)
+        self.writer.serve(self.source)
+        self.readers: list[RedisReader] = []
+        self.tasks = [asyncio.ensure_future(self.writer.run())]
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+    async def reader(self, holder: str, sink: Sink) -> RedisReader:
+        life = time.time_ns()
+        reader = RedisReader(sink, self.redis, self.bus, holder=holder, life=life, monotonic=self.monotonic)
+        self.readers.append(reader)
+        self.tasks.append(asyncio.ensure_future(reader.run()))
+        await until(lambda: reader.statistics()["connected"], "the reader knows the writer")
+        return reader
+
+    async def close(self) -> None:
+        self.writer.close()
+        for reader in self.readers:
+            reader.close()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*self.tasks)

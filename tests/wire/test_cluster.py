@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedmux.model.errors import MalformedMessage
+from feedmux.wire.cluster import Said, Word, read
+from feedmux.wire.record import Drop, Want, encode
+from support.envelopes import TICKER, TRADES
+
+
+@given(st.sampled_from(Word), st.text(max_size=60), st.integers(0, 2**64 - 1), st.binary(max_size=50))
+def test_what_is_written_is_read(word: Word, name: str, life: int, records: bytes) -> None:
+    said = Said(word, name, life, records)
+    assert read(said.encode()) == said
+
+
+def test_the_layout_is_what_the_head_says() -> None:
+    assert Said(Word.BYE, "né", 258).encode() == b"\x02\x02\x01\0\0\0\0\0\0\x03n\xc3\xa9"
+
+
+def test_records_are_read_in_order() -> None:
+    records = encode(Want(TICKER, 7)) + encode(Drop(TRADES))
+    assert Said(Word.ASKS, "a", 1, records).read_records() == [Want(TICKER, 7), Drop(TRADES)]
+    assert Said(Word.ALL, "a", 1).read_records() == []
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b"", "shorter than its header"),
+        (Said(Word.HERE, "", 1).encode()[:-1], "shorter than its header"),
+        (b"\x63" + bytes(9), "is not a valid Word"),
+        (Said(Word.HERE, "abc", 1).encode()[:-1], "its name has 3 bytes; it ends before"),
+        (Said(Word.HERE, "abc", 1).encode()[:-1] + b"\xff", "can't decode"),
+    ],
+)
+def test_what_is_no_message_is_named(message: bytes, reason: str) -> None:
+    with pytest.raises(MalformedMessage, match=reason):
+        read(message)
+
+
+@pytest.mark.parametrize("records", [b"x" * 20, encode(Want(TICKER))[:-1] + b"\xff"])
+def test_what_is_no_record_is_named(records: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        Said(Word.ASKS, "a", 1, records).read_records()
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    with pytest.raises(MalformedMessage, match="it has 256 bytes; the bound is 255"):
+        Said(Word.HERE, "x" * 256, 1).encode()
