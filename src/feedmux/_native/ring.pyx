@@ -27,6 +27,8 @@ cdef extern from "sync.h" nogil:
     void ring_full_fence()
     void ring_set_flag(void *at, uint32_t value)
     uint32_t ring_flag(const void *at)
+    void ring_fetch(const char *at, uint64_t length)
+    void ring_claim(const char *at, uint64_t length)
 
 cdef packed struct Head:
     char magic[8]
@@ -126,6 +128,7 @@ cdef class RingWriter:
 
     def flush(self):
         cdef int woken = 0
+        cdef uint64_t place
         if self._published == self._end or self._head == NULL:
             return 0
         self._published = self._end
@@ -136,6 +139,8 @@ cdef class RingWriter:
             for seat in self._seats:
                 woken += (<Seat>seat)._wake()
             self._wakes += woken
+        place = self._end & self._mask
+        ring_claim(self._data + place, self.capacity - place)
         return woken
 
     def add(self, Seat seat not None, /):
@@ -280,6 +285,8 @@ cdef class RingReader:
                 self._seen = ring_published(self._head + PUBLISHED)  # SYNC: with RingWriter.flush().
                 if self._seen == self._cursor:
                     return False
+                place = self._cursor & (self._capacity - 1)
+                ring_fetch(self._data + place, min(self._seen - self._cursor, self._capacity - place))
             if self._is_late():
                 raise self._fall_back()
             place = self._cursor & (self._capacity - 1)

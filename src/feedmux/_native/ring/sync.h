@@ -57,6 +57,22 @@ static inline void ring_full_fence(void)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* Ask for all lines of what will be read at once; one after the other, each would be waited for. */
+static inline void ring_fetch(const char *at, uint64_t length)
+{
+    const char *end = at + (length < 512 ? length : 512);
+    for (; at < end; at += 64)
+        __builtin_prefetch(at, 0, 3);
+}
+
+/* Ask for the lines that will be written next, while there is time: a reader has them. */
+static inline void ring_claim(const char *at, uint64_t length)
+{
+    const char *end = at + (length < 512 ? length : 512);
+    for (; at < end; at += 64)
+        __builtin_prefetch(at, 1, 3);
+}
+
 static inline void ring_set_flag(void *at, uint32_t value)
 {
     atomic_store_explicit((ring_u32 *)at, value, memory_order_relaxed);
