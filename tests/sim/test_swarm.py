@@ -17,6 +17,8 @@ from feedmux.sim.target import FullHouse, NotAGateway, Target
 from support.running import SOURCE
 from support.ws_server import Talk, acknowledge, send_steadily, trade, ws_server
 
+pytestmark = pytest.mark.e2e
+
 GAP = (
     '{"stream":"mudrex.futures.trade.BTCUSDT","type":"gap","data":{"from":%d,"to":%d,"reason":"slow"},'
     '"epoch":1,"timestamp":1,"source":"mudrex"}'
