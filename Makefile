@@ -28,7 +28,7 @@ run: $(STAMP)
 test: unit laws e2e
 
 unit: $(STAMP)
-	@$(BIN)/python -m pytest -n 5 --dist worksteal -m "not e2e and not law"
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not e2e and not law"
 
 laws: $(STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m law
