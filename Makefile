@@ -34,7 +34,7 @@ laws: $(STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m law
 
 models: $(STAMP)
-	@FEEDMUX_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 --dist worksteal -m law
+	@FEEDMUX_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 --dist worksteal -o faulthandler_timeout=0 -m law
 
 # The native parts under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy of their own.
 SANITIZED := build/sanitized
