@@ -230,3 +230,26 @@ def test_a_wrong_setting_is_named_and_the_exit_code_is_2(
         assert named in gateway.log
     finally:
         gateway.dispose()
+
+
+async def test_every_stage_keeps_as_many_increments_as_the_settings_say(
+    rabbitmq: RabbitServer, exchange: str, tmp_path: Path
+) -> None:
+    """More than are kept by default, of what cannot be folded: whoever keeps fewer loses the object."""
+    with (
+        rango_gateway(tmp_path / "gateway", rabbitmq, exchange=exchange, OBJECT_INCREMENTS="400") as gateway,
+        Publisher(rabbitmq.port, exchange) as publisher,
+    ):
+        scene = Scene(gateway, publisher, "eurusd")
+        early = await scene.client("/public?stream=*.rows-inc,*.fence")
+        for number in range(301):
+            kind = "inc" if number else "snap"
+            scene.say(f"public.*.rows-{kind}", {"rows": [number], "sequence": number})
+        last = scene.fence()
+        told = await early.until(last)
+        late = await scene.client("/public?stream=*.rows-inc")
+    assert [json.loads(text) for text in told] == [
+        {f"eurusd.rows-{'inc' if number else 'snap'}": {"rows": [number], "sequence": number}}
+        for number in range(301)
+    ]
+    assert late.seen[:-1] == told

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from feedmux.feed.stream import ObjectRules, StreamWriter, unnumbered
+from feedmux.feed.stream import ObjectRules, StreamWriter
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
 from support.rabbit_streams import RULES, body, rules, short, stream, thing
 
@@ -91,7 +91,7 @@ def test_a_snapshot_that_does_not_continue_goes_to_those_who_have_the_object(num
 
 
 def test_holes_are_not_looked_for_where_that_is_not_wanted() -> None:
-    one = Writer(msgspec.structs.replace(RULES, sequence_of=unnumbered))
+    one = Writer(msgspec.structs.replace(RULES, are_numbered=False))
     assert [one.snapshot(5), one.increment(90), one.increment(3)] == [["S5"], ["U90"], ["U3"]]
 
 

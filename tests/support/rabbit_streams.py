@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from feedmux.core.increments import ObjectLimits, Stored, sequence_of
+from feedmux.core.increments import ObjectLimits
 from feedmux.feed.relay import Relay, RelayLimits
 from feedmux.feed.stream import ObjectRules
 from feedmux.model.event import Envelope, EventKind
@@ -24,8 +24,7 @@ def stream(name: str, scope: str = PUBLIC) -> Topic:
 
 def rules(**limits: int) -> ObjectRules:
     """Objects as they are kept, within these limits."""
-    bounds = ObjectLimits(**limits)
-    return ObjectRules(make=lambda: Stored(bounds), sequence_of=sequence_of)
+    return ObjectRules(limits=ObjectLimits(**limits))
 
 
 RULES: Final = rules()

@@ -26,7 +26,7 @@ from feedmux.client.settings import LinkConfig
 from feedmux.core import latency as latency_figures
 from feedmux.core import stats
 from feedmux.core.access import Access
-from feedmux.core.increments import ObjectLimits, Stored, sequence_of
+from feedmux.core.increments import ObjectLimits
 from feedmux.core.latency import Latency
 from feedmux.edge import house
 from feedmux.edge.door import Door, make_counts, shared_door
@@ -142,7 +142,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
     bus = InprocBus()
     feeds = _feeds(settings, bus)
     bus.serve(feeds.source(BROKER))
-    hub, latency = _hub(loop)
+    hub, latency = _hub(settings, loop)
     hub.connect(bus.reader("hub", hub))
 
     def figures() -> Figures:
@@ -182,7 +182,7 @@ def build_edge(
     Raises:
         InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
-    hub, latency = _hub(loop)
+    hub, latency = _hub(settings, loop)
     reader = ShmReader(hub)
     hub.connect(reader)
 
@@ -215,15 +215,14 @@ def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
     from feedmux.feed.broker import BrokerConfig
     from feedmux.feed.rabbitmq import RabbitMq
     from feedmux.feed.relay import RelayLimits
-    from feedmux.feed.stream import ObjectRules, unnumbered
+    from feedmux.feed.stream import ObjectRules
 
-    limits = ObjectLimits(increments=settings.object_increments, bytes=settings.object_bytes)
-    is_checked = settings.rabbitmq_sequences == "check"
+    are_numbered = settings.rabbitmq_sequences == "check"
     return RabbitMq(
         publisher,
         BrokerConfig(**terms.broker(settings)),
         route=route,
-        rules=ObjectRules(make=lambda: Stored(limits), sequence_of=sequence_of if is_checked else unnumbered),
+        rules=ObjectRules(limits=_object_limits(settings), are_numbered=are_numbered),
         limits=RelayLimits(**terms.relay(settings)),
         clock=clock,
     )
@@ -251,9 +250,14 @@ def _edge_figures(settings: Settings, edge: Edge, hub: Hub, latency: Latency) ->
     return {**figures, "subscriptions": subscriptions.count(hub.readers(), BROKER)}
 
 
-def _hub(loop: asyncio.AbstractEventLoop) -> tuple[Hub, Latency]:
-    latency = Latency()
-    return Hub(TopicRow, SystemClock(), loop.call_later, latency=latency), latency
+def _hub(settings: Settings, loop: asyncio.AbstractEventLoop) -> tuple[Hub, Latency]:
+    latency, limits = Latency(), _object_limits(settings)
+    return Hub(TopicRow, SystemClock(), loop.call_later, latency=latency, limits=limits), latency
+
+
+def _object_limits(settings: Settings) -> ObjectLimits:
+    """The same for who writes an object and who reads it, so that no reader loses what its writer has."""
+    return ObjectLimits(increments=settings.object_increments, bytes=settings.object_bytes)
 
 
 def _edge(

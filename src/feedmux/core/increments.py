@@ -31,6 +31,10 @@ import msgspec
 from feedmux.core.folding import fold
 from feedmux.model.event import Envelope, EventKind
 
+UNKEPT: Final = "more came since its last snapshot than can be kept; it begins again with the next one"
+TOO_LARGE: Final = "its snapshot is larger than can be kept; it begins again with the next one"
+"""Why an object is lost, as sentences for people."""
+
 _ROOM: Final = 8  # a folded book leaves at least one part in so many for increments
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable
-from typing import Final, Protocol
 
 import msgspec
 
+from feedmux.core.increments import TOO_LARGE, UNKEPT, ObjectLimits, Stored, sequence_of
 from feedmux.core.sequence import Counter
 from feedmux.model.event import Envelope, EventKind, Gap, GapReason, State, Status
 from feedmux.model.topic import Mode, Topic
-
-_UNKEPT: Final = "more came since its last snapshot than can be kept; it begins again with the next one"
-_TOO_LARGE: Final = "its snapshot is larger than can be kept; it begins again with the next one"
 
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
 _SNAPSHOT, _UPDATE, _STATUS, _GAP = EventKind.SNAPSHOT, EventKind.UPDATE, EventKind.STATUS, EventKind.GAP
@@ -22,49 +18,17 @@ _LIVE, _STALE = State.LIVE, State.STALE
 _encode = msgspec.json.Encoder().encode
 
 
-class Stored(Protocol):
-    """An object's snapshot and its increments, within bounds."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is no snapshot, so that increments are refused."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all payloads that are kept."""
-
-    def start(self, envelope: Envelope, /) -> None:
-        """Keep a snapshot in place of all before; empty afterwards if it is too large."""
-
-    def add(self, envelope: Envelope, /) -> bool:
-        """Keep an increment; False: it could not be, and nothing is kept any more."""
-
-    def parts(self) -> tuple[Envelope, ...]:
-        """The snapshot, then the increments since; nothing when it is empty."""
-
-    def clear(self) -> None:
-        """Forget everything."""
-
-
-MakeStored = Callable[[], Stored]
-SequenceOf = Callable[[bytes], int | None]
-
-
-def unnumbered(_: bytes) -> None:
-    """No body has a number: holes are not looked for."""
-
-
 class ObjectRules(msgspec.Struct, frozen=True, kw_only=True):
     """How objects are kept.
 
     Args:
-        make: makes what keeps one.
-        sequence_of: the number of a body, if it has one: each is one more than the last, and a
-            snapshot's is that of the last increment in it. :func:`unnumbered`: holes are not looked for.
+        limits: bounds of each; a hub that reads it has the same.
+        are_numbered: whether bodies with a ``sequence`` have it by ones: each is one more than the last,
+            and a snapshot's is that of the last increment in it. Else holes are not looked for.
     """
 
-    make: MakeStored
-    sequence_of: SequenceOf = unnumbered
+    limits: ObjectLimits = ObjectLimits()
+    are_numbered: bool = True
 
 
 class StreamWriter:
@@ -79,14 +43,14 @@ class StreamWriter:
         tally: where it counts ``holes``, together with others.
     """
 
-    __slots__ = ("_counter", "_sequence", "_sequence_of", "_tally", "reason", "state", "stored", "topic")
+    __slots__ = ("_are_numbered", "_counter", "_sequence", "_tally", "reason", "state", "stored", "topic")
 
     def __init__(self, topic: Topic, epoch: int, rules: ObjectRules, tally: Tally[str]) -> None:
         self.topic = topic
         self.state = _LIVE
         self.reason = ""
-        self.stored = rules.make() if topic.mode is Mode.BOOK else None
-        self._sequence_of = rules.sequence_of
+        self.stored = Stored(rules.limits) if topic.mode is Mode.BOOK else None
+        self._are_numbered = rules.are_numbered
         self._sequence: int | None = None
         self._counter = Counter(epoch)
         self._tally = tally
@@ -116,13 +80,13 @@ class StreamWriter:
         One that does not continue what came before is no repetition: what its readers have is not
         what it is, and they are told so, for they are sent a snapshot only when they need one.
         """
-        stored, sequence = self._object, self._sequence_of(body)
+        stored, sequence = self._object, self._number(body)
         events = [] if stored.is_empty else self._compare(sequence, self._sequence, now_ns)
         self._sequence = sequence
         envelope = self._value(_SNAPSHOT, body, now_ns)
         stored.start(envelope)
         if stored.is_empty:
-            return [self.status(_STALE, _TOO_LARGE, now_ns)]
+            return [self.status(_STALE, TOO_LARGE, now_ns)]
         events.append(envelope)
         if self.state is not _LIVE:
             events.append(self.status(_LIVE, "", now_ns))
@@ -134,13 +98,13 @@ class StreamWriter:
         if stored.is_empty:
             return []
         events: list[Envelope] = []
-        sequence = self._sequence_of(body)
+        sequence = self._number(body)
         if sequence is not None:
             last, self._sequence = self._sequence, sequence
             if last is not None and sequence != last + 1:
                 events = self._compare(sequence, last + 1, now_ns)
         envelope = self._value(_UPDATE, body, now_ns)
-        events.append(envelope if stored.add(envelope) else self.lose(_UNKEPT, now_ns))
+        events.append(envelope if stored.add(envelope) else self.lose(UNKEPT, now_ns))
         return events
 
     def lose(self, reason: str, now_ns: int) -> Envelope:
@@ -190,6 +154,9 @@ class StreamWriter:
         else:
             self._object.add(part)
         return part
+
+    def _number(self, body: bytes) -> int | None:
+        return sequence_of(body) if self._are_numbered else None
 
     def _compare(self, sequence: int | None, expected: int | None, now_ns: int) -> list[Envelope]:
         """The event that says what is missing before this number, if it is not the expected one."""

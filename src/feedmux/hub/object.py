@@ -28,14 +28,12 @@ from __future__ import annotations
 
 import msgspec
 
-from feedmux.core.increments import ObjectLimits, Stored
+from feedmux.core.increments import TOO_LARGE, UNKEPT, ObjectLimits, Stored
 from feedmux.model.event import Envelope, EventKind, Position, State, Status
 
 # An enum's member costs a search each time it is named (Python 3.11); these run per message.
 _GAP, _STATUS, _SNAPSHOT = EventKind.GAP, EventKind.STATUS, EventKind.SNAPSHOT
 
-_UNKEPT = "more came since its last snapshot than can be kept; it begins again with the next one"
-_TOO_LARGE = "its snapshot is larger than can be kept; it begins again with the next one"
 _BROKEN = "an increment is missing; it begins again with the next snapshot"
 
 _decode_status = msgspec.json.Decoder(Status).decode
@@ -88,7 +86,7 @@ class LastObject:
             return False
         self._seq = envelope.seq
         self._stored.start(envelope)
-        self.fault = _TOO_LARGE if self._stored.is_empty else ""
+        self.fault = TOO_LARGE if self._stored.is_empty else ""
         is_needed = was_empty or not self._is_live or envelope.seq != former + 1
         return is_needed and not self.fault
 
@@ -104,5 +102,5 @@ class LastObject:
             self._stored.clear()
             self.fault = _BROKEN
         elif not self._stored.add(envelope):
-            self.fault = _UNKEPT
+            self.fault = UNKEPT
         return not self.fault
