@@ -43,8 +43,8 @@ MARKS = {
         "cores": 0.08,
     },
 }
-"""Of openware/rango 1a3b15e (2024-03-13), to be ahead of. They are given: this bench does not run it; ``published``
-and the share of a core are Openware's (www.openware.com/sdk/2.6/guides/operator/benchmark-rango)."""
+"""Of openware/rango 1a3b15e (2024-03-13), to be ahead of. They are given: this bench does not run it.
+``published`` and the share of a core are Openware's (www.openware.com/sdk/2.6/guides/operator/benchmark-rango)."""
 _WARMING = 100
 _CALM_S = 2.0
 
