@@ -44,7 +44,7 @@ MARKS = {
     },
 }
 """Of openware/rango 1a3b15e (2024-03-13), to be ahead of. They are given: this bench does not run it.
-``published`` and the share of a core are Openware's (www.openware.com/sdk/2.6/guides/operator/benchmark-rango)."""
+``published`` and the share of a core are Openware's: openware.com/sdk/2.6/guides/operator/benchmark-rango."""
 _WARMING = 100
 _CALM_S = 2.0
 
