@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any, cast
 
 from bench.hop.port import Transport, Work
-from bench.hop.reading import read
+from bench.hop.reading import LOOP, read
 from bench.hop.writing import write, write_end
 from bench.system.native import busy_seconds
 
@@ -47,9 +47,15 @@ def run(name: str, works: list[Work], cores: tuple[int, int]) -> dict[str, Any]:
             continue  # what the work before has left
         here.send(work)
         books = _Books(cores[1])
-        sample = {**read(reader, work), "reader": books.close()}
+        tally, reader_books = read(reader, work), books.close()
         here.send("over")
-        sample["writer"] = here.recv()
+        written_ns, writer_books = here.recv()
+        sample = {
+            **tally.figures(written_ns),
+            "loop": LOOP if reading == "loop" else None,
+            "reader": reader_books,
+            "writer": writer_books,
+        }
     here.send(None)
     child.join(_ENDS_S)
     if child.is_alive():
@@ -64,14 +70,14 @@ def write_works(name: str, end: object, reading: str, control: Connection, core:
     control.send("ready")
     while (work := control.recv()) is not None:
         books = _Books(core)
-        count = write(writer, work)
+        count, at_ns = write(writer, work)
         used = books.close()
         write_end(writer, work, count)
         while not control.poll(_AGAIN_S):
             count += 1
             write_end(writer, work, count)
         control.recv()
-        control.send(used)
+        control.send((at_ns, used))
 
 
 def _transport(name: str) -> Transport:

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple, Protocol
 
 MESSAGE_BYTES = 420
 MESSAGE = Struct("<qQ404s")
-"""The writer's monotonic nanoseconds, the message's number, filling."""
+"""How many messages came before it (only in the last one), the message's number, filling."""
 HEAD = Struct("<qQ")
 FILLING = bytes(range(256)) + bytes(range(148))
 END = 1 << 63
-"""A message with this number or a higher one ends the work whose serial is added to it; in place of a time
-it says how many messages of that work came before it."""
+"""A message with this number or a higher one ends the work whose serial is added to it."""
 
 
 POOL = 1_024
@@ -49,8 +48,8 @@ class Work(NamedTuple):
     seconds: float
 
     @property
-    def is_stamped(self) -> bool:
-        """Whether each message has a time of its own."""
+    def is_timed(self) -> bool:
+        """Whether the writer notes when it writes each message."""
         return self.how in {"spin", "sleep"}
 
 

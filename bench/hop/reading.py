@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
 from bench.hop.port import Reader, Work
 from bench.hop.tally import Tally
@@ -21,17 +20,18 @@ _MOST = 256
 """Messages that are asked for at once, where a transport can; the bus asks for as many."""
 
 
-def read(reader: Reader, work: Work) -> dict[str, Any]:
+def read(reader: Reader, work: Work) -> Tally:
     """Read until the work ends; what became of its messages."""
     reported = reader.lost()
     tally = Tally(work, time.monotonic_ns())
-    take = _LOOPS[work.reading, work.is_stamped]
+    take = _LOOPS[work.reading, work.is_timed]
     while not tally.is_over:
         try:
             take(reader, tally)
         except reader.missed:
             tally.warned()
-    return {**tally.figures(reader.lost() - reported), "loop": LOOP if work.reading == "loop" else None}
+    tally.lost = reader.lost() - reported
+    return tally
 
 
 def _poll(reader: Reader, tally: Tally) -> None:
@@ -131,4 +131,4 @@ _LOOPS: dict[tuple[str, bool], Callable[[Reader, Tally], None]] = {
     ("wait", False): _count_waited,
     ("many", False): _count_many,
 }
-"""By how it is read, and whether each message has a time of its own."""
+"""By how it is read, and whether it is timed."""

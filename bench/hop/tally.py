@@ -15,29 +15,34 @@ class Tally:
     Args:
         work: which.
         now_ns: when it began.
+
+    Attributes:
+        lost: so many messages the transport has reported as lost.
+        is_over: the end of the work was seen.
     """
 
     def __init__(self, work: Work, now_ns: int) -> None:
         self._end = END + work.serial
-        self._modulus = END if work.is_stamped else POOL
-        self._is_stamped = work.is_stamped
+        self._modulus = END if work.is_timed else POOL
+        self._is_timed = work.is_timed
         self._pool = pool()
         self._twice = self._pool * 2
         self._began = self._ended = now_ns
         self._sent = self._next = self._received = self._reports = self._disorder = 0
         self._is_excused = False
-        self._latencies_ns: list[int] = []
+        self._seen_ns: list[tuple[int, int]] = []
+        self.lost = 0
         self.is_over = False
 
     def see(self, message: bytes, now_ns: int) -> None:
         """Count a message, whichever it is."""
-        stamp, number = HEAD.unpack_from(message)
+        before, number = HEAD.unpack_from(message)
         if number >= END:
             if number == self._end and not self.is_over:
-                self._sent, self._ended, self.is_over = stamp, now_ns, True
+                self._sent, self._ended, self.is_over = before, now_ns, True
             return  # else it belongs to the work before
-        if self._is_stamped:
-            self._latencies_ns.append(now_ns - stamp)
+        if self._is_timed:
+            self._seen_ns.append((number, now_ns))
         self._disorder += number != self._next and not self._is_excused
         self._is_excused = False
         self._next = number
@@ -61,22 +66,22 @@ class Tally:
         """Whether these are the messages that should come now."""
         return messages == self._twice[self._next : self._next + len(messages)]
 
-    def figures(self, reported: int) -> dict[str, Any]:
-        """The sample of a work that is over, of which the transport has reported so many messages as lost."""
+    def figures(self, written_ns: Sequence[int]) -> dict[str, Any]:
+        """The sample of a work that is over; a timed one's messages were written at these times."""
         took_s = (self._ended - self._began) / 1e9
         return {
             "sent": self._sent,
             "received": self._received,
             "received_per_s": self._received / took_s,
-            "lost_reported": reported,
-            "lost_unreported": self._sent - self._received - reported,
+            "lost_reported": self.lost,
+            "lost_unreported": self._sent - self._received - self.lost,
             "reports": self._reports,
             "disorder": self._disorder,
-            **self._latency(),
+            **self._latency(written_ns),
         }
 
-    def _latency(self) -> dict[str, float]:
-        late = sorted(self._latencies_ns)
+    def _latency(self, written_ns: Sequence[int]) -> dict[str, float]:
+        late = sorted(seen - written_ns[number] for number, seen in self._seen_ns)
         if not late:
             return {}
         marks = {"p10_ns": 0.1, "p50_ns": 0.5, "p90_ns": 0.9, "p99_ns": 0.99, "max_ns": 1.0}

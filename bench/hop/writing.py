@@ -5,15 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import cycle
+from typing import NamedTuple
 
 from bench.hop.port import END, FILLING, MESSAGE, POOL, Work, Writer, pool
 
 
-def write(writer: Writer, work: Work) -> int:
-    """Do the work; how many messages were written."""
-    if work.is_stamped:
-        return _write_stamped(writer, work)
-    return _write_free(writer, work) if work.how == "free" else _write_bursts(writer, work)
+class Written(NamedTuple):
+    """A work that is done.
+
+    Args:
+        count: so many messages were written.
+        at_ns: when each of them was, right before it, on :func:`time.monotonic_ns`; empty unless the work is
+            timed.
+    """
+
+    count: int
+    at_ns: list[int]
+
+
+def write(writer: Writer, work: Work) -> Written:
+    """Do the work."""
+    if work.is_timed:
+        return _write_timed(writer, work)
+    return Written(_write_free(writer, work) if work.how == "free" else _write_bursts(writer, work), [])
 
 
 def write_end(writer: Writer, work: Work, before: int) -> None:
@@ -23,19 +37,21 @@ def write_end(writer: Writer, work: Work, before: int) -> None:
         writer.flush()
 
 
-def _write_stamped(writer: Writer, work: Work) -> int:
+def _write_timed(writer: Writer, work: Work) -> Written:
     send, flush, pack, now_ns = writer.write, writer.flush, MESSAGE.pack, time.monotonic_ns
-    number = 0
+    at_ns: list[int] = []
     for due in _due(work):
         while (left := due - now_ns()) > 0:
             if work.how == "sleep":
                 time.sleep(left / 1e9)
-        for _ in range(work.burst):
-            send(pack(now_ns(), number, FILLING))
-            number += 1
+        messages = [pack(0, number, FILLING) for number in range(len(at_ns), len(at_ns) + work.burst)]
+        for message in messages:
+            now = now_ns()
+            send(message)
+            at_ns.append(now)
         if flush is not None:
             flush()
-    return number
+    return Written(len(at_ns), at_ns)
 
 
 def _write_bursts(writer: Writer, work: Work) -> int:

@@ -59,7 +59,7 @@ def test_what_was_granted_is_held_from_when_it_was_asked_for() -> None:
     assert not lease.may_write(102.0)
     assert lease.check(101.9) is Change.NONE
     assert lease.check(102.0) is Change.LOST
-    assert (lease.state, lease.token, lease.wake_at) == (State.SEEKING, 0, 102.0)
+    assert (lease.state, lease.wake_at) == (State.SEEKING, 102.0)
 
 
 def test_a_grant_that_comes_too_late_is_none() -> None:
@@ -147,7 +147,8 @@ def test_epochs_are_those_of_the_tenure() -> None:
     assert lease.begin(100.25, above=EPOCH + 250) == EPOCH + 251
     assert lease.begin(100.25, above=EPOCH + 2998) == EPOCH + 2999
     assert lease.begin(100.25, above=EPOCH + 2999) is None, "the next tenure's"
-    assert lease.begin(102.0) is None, "not ours any more"
+    assert lease.begin(102.0, above=EPOCH + 250) == EPOCH + 251, "its time is over, its epochs are ours"
+    assert seeking().begin(100.0) is None, "there is no tenure"
     assert seeking().begin(100.0) is None
 
 
@@ -155,6 +156,44 @@ def test_epochs_begin_at_the_token_even_if_that_is_ahead_of_the_clock() -> None:
     lease = seeking(100.0)
     lease.answered(asked(lease, 100.0).serial, granted(EPOCH + 5000), 100.0)
     assert lease.begin(100.1) == EPOCH + 5000
+
+
+def lapsed() -> Lease:
+    """A lease that was held from 100.0 and was not renewed in time."""
+    lease = held(100.0)
+    assert lease.check(102.0) is Change.LOST
+    return lease
+
+
+def test_a_tenure_that_lapsed_goes_on_if_nobody_else_had_it() -> None:
+    lease = lapsed()
+    again = asked(lease, 102.0)
+    assert again.ask == Ask(Act.ACQUIRE, "a", EPOCH, 0, 3000)
+    assert lease.answered(again.serial, granted(now_ms=EPOCH + 3000), 102.5) is Change.GAINED
+    assert (lease.state, lease.token) == (State.HELD, EPOCH)
+    assert lease.begin(102.5, above=EPOCH + 3999) == EPOCH + 4000
+
+
+def test_a_new_tenure_begins_where_redis_knows_the_old_one_no_more() -> None:
+    lease = lapsed()
+    serial = asked(lease, 102.0).serial
+    assert lease.answered(serial, granted(EPOCH + 9000, EPOCH + 9000), 102.5) is Change.GAINED
+    assert lease.token == EPOCH + 9000
+    assert lease.begin(102.5) == EPOCH + 9000
+
+
+def test_a_tenure_that_lapsed_is_over_when_another_node_has_the_lease() -> None:
+    lease = lapsed()
+    assert lease.answered(asked(lease, 102.0).serial, refused(EPOCH), 102.1) is Change.NONE, "still ours there"
+    assert lease.answered(asked(lease, 102.5).serial, refused(EPOCH + 3000), 102.6) is Change.TAKEN
+    assert (lease.state, lease.token, lease.begin(102.6)) == (State.SEEKING, 0, None)
+    assert lease.answered(asked(lease, 103.0).serial, refused(EPOCH + 3000), 103.1) is Change.NONE, "once"
+
+
+def test_who_closes_does_not_go_on() -> None:
+    lease = lapsed()
+    assert lease.close(102.0) is None
+    assert lease.token == 0
 
 
 def test_what_was_used_or_seen_is_told_to_redis() -> None:

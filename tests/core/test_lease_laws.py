@@ -35,7 +35,7 @@ class Node:
         self.is_connected = True
         self.asks: deque[tuple[int, Ask]] = deque()
         self.answers: deque[tuple[int, Answer]] = deque()
-        self.epoch = 0
+        self.epoch = self.tenure = 0
         self.checked: deque[int] = deque()
         """Epochs of envelopes that it decided to send; it may sleep before it does."""
 
@@ -64,6 +64,7 @@ class Leases(RuleBasedStateMachine):
         self.fences: list[Fence[str]] = [Fence(), Fence()]
         self.accepted: list[list[int]] = [[], []]
         self.writers: dict[int, str] = {}
+        self.begun: dict[int, str] = {}
 
     def new_node(self, number: int, rate: float) -> Node:
         self.lives += 1
@@ -148,10 +149,14 @@ class Leases(RuleBasedStateMachine):
         now = node.now(self.real_ms)
         serial, answer = node.answers.popleft()
         if serial and node.lease.answered(serial, answer, now) is Change.GAINED:
+            if node.lease.token == node.tenure:
+                return  # it goes on
+            node.tenure = node.lease.token
             epoch = node.lease.begin(now, node.epoch)
             assert epoch is not None
             assert epoch > self.highest, "a tenure begins above all that was ever begun"
             self.highest = node.epoch = epoch
+            self.begun[epoch] = node.name
 
     @rule(number=NODES)
     def obtain(self, number: int) -> None:
@@ -189,6 +194,7 @@ class Leases(RuleBasedStateMachine):
         epoch = node.lease.begin(node.now(self.real_ms), node.epoch)
         if epoch is not None:
             assert epoch > node.epoch
+            assert self.begun.setdefault(epoch, node.name) == node.name, "two nodes begin one epoch"
             node.epoch = epoch
             self.highest = max(self.highest, epoch)
 

@@ -15,6 +15,10 @@ def acquire(holder: str, last: int = 0) -> Ask:
     return Ask(Act.ACQUIRE, holder, 0, last, TTL_MS)
 
 
+def resume(holder: str, token: int, last: int = 0) -> Ask:
+    return Ask(Act.ACQUIRE, holder, token, last, TTL_MS)
+
+
 def renew(holder: str, token: int, last: int = 0) -> Ask:
     return Ask(Act.RENEW, holder, token, last, TTL_MS)
 
@@ -29,10 +33,16 @@ def release(holder: str, token: int, last: int = 0) -> Ask:
         # nobody holds it
         (FREE, acquire("b"), 2000, True, 2000, 5000, 5000),
         (FREE, acquire("b", last=7000), 2000, True, 7001, 10_001, 5000),
-        # somebody does, or did: not even he himself acquires it again before its end
+        # somebody does, or did: who asks anew waits for its end
         (HELD, acquire("b"), 3999, False, 1000, 4000, 4000),
         (HELD, acquire("a"), 3999, False, 1000, 4000, 4000),
         (HELD, acquire("b"), 4000, True, 4000, 7000, 7000),
+        # his own tenure goes on, over or not, if nobody else had it
+        (HELD, resume("a", 1000), 3999, True, 1000, 6999, 6999),
+        (HELD, resume("a", 1000, last=20_000), 9000, True, 1000, 20_001, 12_000),
+        (HELD, resume("a", 999), 3999, False, 1000, 4000, 4000),
+        (HELD, resume("a", 999), 9000, True, 9000, 12_000, 12_000),
+        (HELD, resume("b", 1000), 9000, True, 9000, 12_000, 12_000),
         # renewing
         (HELD, renew("a", 1000), 2000, True, 1000, 5000, 5000),
         (HELD, renew("a", 1000, last=8000), 2000, True, 1000, 8001, 5000),
@@ -75,6 +85,12 @@ def test_who_holds_it_goes_on_when_redis_forgot(known: Record) -> None:
     assert not answer.granted
     _, answer = decide(record, acquire("c"), 13_500, "another run")
     assert (answer.granted, answer.token) == (True, 13_500)
+
+
+def test_a_tenure_that_lapsed_waits_for_the_guard_as_others_do() -> None:
+    record, answer = decide(HELD, resume("a", 1000), 9000, "another run")
+    assert not answer.granted
+    assert decide(record, resume("a", 1000), 9000 + TTL_MS, "another run")[1].granted
 
 
 def test_what_once_was_does_not_end_the_guard_by_being_given_back() -> None:

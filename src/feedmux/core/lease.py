@@ -12,6 +12,11 @@ Theory of operation
 
       close leads from every state to closed; a lease that was held is released.
 
+A tenure whose time is over has *lapsed*. It goes on with its own token if nobody else had the lease
+meanwhile, which Redis knows; until then nobody may write, but its epochs are still nobody else's, so that
+what does not need the lease (the holder's own clients) can go on. It is over for good when Redis names
+another holder.
+
 Redis gives the lease for ``ttl_s`` (:mod:`feedmux.core.lease_record` says to whom and when). The holder
 counts from the moment at which it *asked*, on its own clock, and only ``valid_s`` of it: less by how much
 its clock may go slower than that of Redis, and by a margin in which it stops. So it has stopped before
@@ -76,6 +81,8 @@ class Change(StrEnum):
     """It is ours: write, with epochs from :meth:`Lease.begin`."""
     LOST = "lost"
     """It is not ours any more: stop writing."""
+    TAKEN = "taken"
+    """Another node has it: the tenure that had lapsed will not go on."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,13 +169,24 @@ class Lease:
         terms: the same for all nodes.
     """
 
-    __slots__ = ("_asked", "_highest", "_holder", "_next_at", "_serial", "_state", "_tenure", "_terms")
+    __slots__ = (
+        "_asked",
+        "_highest",
+        "_holder",
+        "_lapsed",
+        "_next_at",
+        "_serial",
+        "_state",
+        "_tenure",
+        "_terms",
+    )
 
     def __init__(self, holder: str, terms: Terms) -> None:
         self._holder = holder
         self._terms = terms
         self._state = State.IDLE
         self._tenure: _Tenure | None = None
+        self._lapsed: _Tenure | None = None
         self._asked: dict[int, tuple[float, Ask]] = {}
         self._serial = 0
         self._highest = 0
@@ -183,8 +201,9 @@ class Lease:
 
     @property
     def token(self) -> int:
-        """The epoch with which the present tenure began; 0 without one."""
-        return self._tenure.token if self._tenure is not None else 0
+        """The epoch with which the present tenure began, or the one that lapsed; 0 without one."""
+        tenure = self._tenure or self._lapsed
+        return tenure.token if tenure is not None else 0
 
     @property
     def wake_at(self) -> float:
@@ -204,13 +223,16 @@ class Lease:
             above: the epoch that the topic had before.
 
         Returns:
-            Unix milliseconds by the clock of Redis, or a little more; None when the lease is not ours, or
-            when the tenure has none left above ``above``: then try again after the next renewal.
+            Unix milliseconds by the clock of Redis, or a little more; of a tenure that has lapsed the first
+            one above ``above``. None without a tenure, or when it has none left above ``above``.
         """
-        if self._tenure is None or not self.may_write(now):
+        tenure = self._tenure or self._lapsed
+        if tenure is None:
             return None
-        epoch = max(self._tenure.token, self._tenure.redis_ms(now), above + 1)
-        if epoch >= self._tenure.top:
+        epoch = max(tenure.token, above + 1)
+        if self.may_write(now):
+            epoch = max(epoch, tenure.redis_ms(now))
+        if epoch >= tenure.top:
             return None
         self.observe(epoch)
         return epoch
@@ -278,7 +300,7 @@ class Lease:
         """
         release = self._make(Act.RELEASE) if self.may_write(now) else None
         self._state, self._next_at = State.CLOSED, _FOREVER
-        self._tenure = None
+        self._tenure = self._lapsed = None
         self._asked.clear()
         return release
 
@@ -286,16 +308,27 @@ class Lease:
 
     def _acquired(self, asked_at: float, answer: Answer, now: float) -> Change:
         valid_until = asked_at + self._terms.valid_s
-        if not answer.granted or self._tenure is not None or now >= valid_until:
+        if not answer.granted:
+            return self._found_held(answer)
+        if self._tenure is not None or now >= valid_until:
             return Change.NONE
-        self._tenure = _Tenure(answer.token)
+        self._tenure, self._lapsed = self._lapsed, None
+        if self._tenure is None or self._tenure.token != answer.token:
+            self._tenure = _Tenure(answer.token)
         self._tenure.prolong(answer, valid_until, now)
         self._state, self._next_at = State.HELD, asked_at + self._terms.renew_s
         self._asked.clear()
         return Change.GAINED
 
+    def _found_held(self, answer: Answer) -> Change:
+        """Nothing was granted; another's tenure that is later than ours ended ours."""
+        if self._lapsed is None or answer.token <= self._lapsed.token:
+            return Change.NONE
+        self._lapsed = None
+        return Change.TAKEN
+
     def _lose(self, now: float) -> Change:
-        self._tenure = None
+        self._tenure, self._lapsed = None, self._tenure
         self._asked.clear()
         self._state, self._next_at = State.SEEKING, now
         return Change.LOST

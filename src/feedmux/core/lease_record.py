@@ -14,6 +14,8 @@ hence no two tenures have an epoch in common::
 
     ask       when                                     result
     acquire   nobody holds it, no guard                token = max(time, top, last + 1); until = time + ttl
+    acquire   no guard; with the token of the last     the tenure goes on: until = time + ttl; top rises with it
+              tenure, which was the asker's
     acquire   somebody does, or the guard stands       refused
     renew     of the holder, with its token            until = time + ttl; top rises with it
     renew     with a token above the one known         the same: Redis forgot this tenure, and has it again
@@ -65,7 +67,10 @@ end
 over, guard = math.min(over, now + longest), math.min(guard, now + longest)
 local granted = 0
 if act == 'acquire' then
-  if over <= now and guard <= now then
+  if guard <= now and token == epoch and asker == holder then
+    granted, over, longest = 1, now + ttl, ttl
+    top = math.max(top, over, last + 1)
+  elseif guard <= now and over <= now then
     granted, holder, epoch = 1, asker, math.max(now, top, last + 1)
     over, longest = now + ttl, ttl
     top = math.max(over, epoch + ttl)
@@ -102,7 +107,7 @@ class Ask(msgspec.Struct, frozen=True):
     Args:
         act: what.
         holder: who asks; a name that no other process has or had.
-        token: of the tenure that is renewed or released; 0 to acquire.
+        token: of the tenure that is renewed, released or, having lapsed, taken up again; 0: of none.
         last: the highest epoch that the asker has used or seen; 0 for none.
         ttl_ms: how long the lease is to last, milliseconds above 0; the same for all nodes.
     """
@@ -210,10 +215,15 @@ def _as_of(record: Record, ttl_ms: int, now_ms: int, run: str) -> Record:
 
 
 def _acquire(known: Record, ask: Ask, now_ms: int) -> Record | None:
-    if known.until_ms > now_ms or known.guard > now_ms:
+    if known.guard > now_ms:
+        return None
+    until_ms = now_ms + ask.ttl_ms
+    if ask.token == known.epoch and ask.holder == known.holder:
+        top = max(known.top, until_ms, ask.last + 1)
+        return msgspec.structs.replace(known, until_ms=until_ms, top=top, longest_ms=ask.ttl_ms)
+    if known.until_ms > now_ms:
         return None
     token = max(now_ms, known.top, ask.last + 1)
-    until_ms = now_ms + ask.ttl_ms
     return msgspec.structs.replace(
         known,
         holder=ask.holder,
