@@ -184,7 +184,9 @@ def test_a_new_tenure_begins_where_redis_knows_the_old_one_no_more() -> None:
 
 def test_a_tenure_that_lapsed_is_over_when_another_node_has_the_lease() -> None:
     lease = lapsed()
-    assert lease.answered(asked(lease, 102.0).serial, refused(EPOCH), 102.1) is Change.NONE, "still ours there"
+    assert lease.answered(asked(lease, 102.0).serial, refused(EPOCH), 102.1) is Change.NONE, (
+        "still ours there"
+    )
     assert lease.answered(asked(lease, 102.5).serial, refused(EPOCH + 3000), 102.6) is Change.TAKEN
     assert (lease.state, lease.token, lease.begin(102.6)) == (State.SEEKING, 0, None)
     assert lease.answered(asked(lease, 103.0).serial, refused(EPOCH + 3000), 103.1) is Change.NONE, "once"

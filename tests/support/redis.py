@@ -166,6 +166,11 @@ class RedisServer:
         return str(self.folder / "socket")
 
     @property
+    def url(self) -> str:
+        """Where it is, as settings say it."""
+        return f"redis://{HOST}:{self.port}"
+
+    @property
     def pid(self) -> int:
         """Its process."""
         assert self._process is not None

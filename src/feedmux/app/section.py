@@ -12,7 +12,6 @@ from pydantic import AfterValidator, Field, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from feedmux.app.secret import Secret
 from feedmux.core import origin
 from feedmux.model.errors import InvalidSetting
 
@@ -50,12 +49,6 @@ def _websocket_url(text: str) -> str:
         raise ValueError("not a WebSocket URL")
     _ = parts.port  # raises ValueError when it is no port
     return text
-
-
-def _redis_url(secret: Secret) -> Secret:
-    if secret and urlsplit(secret.reveal()).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("not a Redis URL")
-    return secret
 
 
 def _origin(text: str) -> str:
@@ -103,7 +96,6 @@ def _power_of_two(value: int) -> int:
 PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
 Url = Annotated[str, AfterValidator(_websocket_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
-RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
 
 
 _LEVELS = {

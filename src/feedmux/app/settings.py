@@ -17,15 +17,14 @@ from pydantic_settings import NoDecode
 
 from feedmux.app.authentication import Authentication
 from feedmux.app.broker import Broker
+from feedmux.app.cluster import Cluster
 from feedmux.app.markets import Deribit, Upstream
 from feedmux.app.secret import Secret
-from feedmux.app.section import Origin, PowerOfTwo, RedisUrl, Section, auto, key, level, lower, split
+from feedmux.app.section import Origin, PowerOfTwo, Section, auto, key, level, lower, split
 from feedmux.core import origin
 
 Dialect = Literal["op", "rango"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-
-NO_CLUSTER = "clustering is not available in this version; one node serves by itself"
 
 
 class Server(Section):
@@ -224,24 +223,6 @@ class Logging(Section):
         "Does nothing: a log line is either JSON or laid out for a terminal.",
         idle="a log line is either JSON or laid out for a terminal, see LOG_JSON",
     )
-
-
-class Cluster(Section):
-    """Redis"""
-
-    redis_url: RedisUrl = key(
-        Secret(""),
-        "Accepted, not used yet: " + NO_CLUSTER + ".",
-        expected="a URL that begins with redis://, rediss:// or unix://",
-        idle=NO_CLUSTER,
-    )
-    redis_max_connections: int = key(
-        50, "Accepted, not used yet: see REDIS_URL.", between=(1, 100_000), idle=NO_CLUSTER
-    )
-    redis_socket_timeout: float = key(
-        5.0, "Accepted, not used yet: see REDIS_URL.", between=(0.1, 300), unit="s", idle=NO_CLUSTER
-    )
-    redis_retry_on_timeout: bool = key(True, "Accepted, not used yet: see REDIS_URL.", idle=NO_CLUSTER)
 
 
 SECTIONS: tuple[type[Section], ...] = (

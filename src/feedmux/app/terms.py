@@ -235,7 +235,7 @@ def broker(settings: Settings) -> BrokerTerms:
         "user": unquote(url.username or "guest") if is_url else settings.rabbitmq_user,
         "password": unquote(url.password or "guest") if is_url else password,
         "vhost": unquote(url.path[1:]) or "/" if is_url else settings.rabbitmq_vhost,
-        "tls": _authorities(settings.rabbitmq_ca) if is_secure else None,
+        "tls": authorities("RABBITMQ_CA", settings.rabbitmq_ca) if is_secure else None,
         "exchange": settings.rabbitmq_exchange,
         "exchange_type": settings.rabbitmq_exchange_type,
         "durable": settings.rabbitmq_exchange_durable,
@@ -266,12 +266,17 @@ def relay(settings: Settings) -> RelayTerms:
     return {"body_bytes": settings.rabbitmq_max_body_bytes, "objects": settings.objects_max}
 
 
-def _authorities(path: str) -> ssl.SSLContext:
+def authorities(setting: str, path: str) -> ssl.SSLContext:
+    """Whom a server's certificate is checked with: those of a PEM file, or the system's.
+
+    Raises:
+        InvalidSetting: the file cannot be used.
+    """
     try:
         return ssl.create_default_context(cafile=path or None)
     except OSError as error:  # ssl.SSLError is one
         expected = f"a readable PEM file of certificates ({error.strerror or error})"
-        raise InvalidSetting("RABBITMQ_CA", path, expected) from None
+        raise InvalidSetting(setting, path, expected) from None
 
 
 def asks_broker(settings: Settings) -> bool:

@@ -6,13 +6,14 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from feedmux._native.outbox import TopicRow
 from feedmux._native.text import data_frame
-from feedmux.app import process, subscriptions, terms
+from feedmux.app import process, subscriptions, terms, terms_redis
 from feedmux.app.bybit_url import venue_url
 from feedmux.app.census import Figures
 from feedmux.app.keys import local_keys
@@ -43,7 +44,7 @@ from feedmux.feed.market import Market
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Feeds
 from feedmux.hub.hub import Hub
-from feedmux.model.ports import Clock, Publisher
+from feedmux.model.ports import Clock, Feed, Publisher
 from feedmux.wire.place import Places
 from feedmux.wire.rango_topic import VENUE as BROKER
 from feedmux.wire.rango_topic import route
@@ -51,6 +52,7 @@ from feedmux.wire.stream import StreamFormat
 
 if TYPE_CHECKING:
     from feedmux.app.settings import Settings
+    from feedmux.bus.redis_source import RedisNode
     from feedmux.edge.auth import Authenticator
     from feedmux.feed.rabbitmq import RabbitMq
 
@@ -202,12 +204,31 @@ def build_scraped(settings: Settings, page: Callable[[], Page], *, loop: asyncio
 
 def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
     clock = SystemClock()
-    waits = {"linger_s": settings.unsubscribe_linger, "refused_memory_s": settings.refused_memory}
     served = [_market(settings, name) for name in settings.venues]
-    drivers = {
-        (one.place.venue, one.place.market): markets.driver(one, publisher, clock, **waits) for one in served
-    }
-    return Feeds(drivers, _broker(settings, publisher, clock) if terms.asks_broker(settings) else None)
+    node = _node(settings, clock) if settings.redis_url else None
+    drivers: dict[tuple[str, str], Feed] = {}
+    for one in served:
+        make = partial(
+            markets.driver,
+            one,
+            clock=clock,
+            linger_s=settings.unsubscribe_linger,
+            refused_memory_s=settings.refused_memory,
+        )
+        source = make(publisher) if node is None else node.source(one.place.name, make, publisher)
+        drivers[one.place.venue, one.place.market] = source
+    broker = _broker(settings, publisher, clock) if terms.asks_broker(settings) else None
+    return Feeds(drivers, broker, () if node is None else (node,))
+
+
+def _node(settings: Settings, clock: Clock) -> RedisNode:
+    terms_redis.require_redis(settings)
+    from feedmux.bus.redis_config import RedisConfig
+    from feedmux.bus.redis_source import RedisNode
+    from feedmux.core.lease import Terms
+
+    redis, leases = RedisConfig(**terms_redis.redis(settings)), Terms(**terms_redis.leases(settings))
+    return RedisNode(redis, clock=clock, terms=leases, **terms_redis.node(settings))
 
 
 def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:

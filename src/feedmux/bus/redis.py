@@ -73,8 +73,8 @@ class Owner(Protocol):
     def message(self, channel: bytes, body: bytes) -> None:
         """Somebody published this on a channel that is, or was a moment ago, subscribed to."""
 
-    def mark(self, channel: bytes, count: int) -> bytes:
-        """What to publish where up to ``count`` messages of ours are missing."""
+    def mark(self, channel: bytes, count: int) -> bytes | None:
+        """What to publish where up to ``count`` messages of ours are missing; None: nothing any more."""
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
         """Redis does not let us publish on these, or subscribe to them."""
@@ -128,6 +128,15 @@ class RedisLink:
     def close(self) -> None:
         """End: what was published leaves, if Redis takes it soon; :meth:`run` returns."""
         self._closing.set()
+
+    def abandon(self) -> None:
+        """End at once: nothing leaves any more; :meth:`run` returns."""
+        self._closing.set()
+        connection, reason = self._connection, LinkLost("we ended it")
+        self._forget(reason)
+        self._missed.clear()
+        if connection is not None:
+            connection.cut(reason)
 
     @property
     def is_open(self) -> bool:
@@ -258,8 +267,9 @@ class RedisLink:
         while self._missed and self._has_room:
             channel = next(iter(self._missed))
             body = self.owner.mark(channel, self._missed.pop(channel))
-            self.counts["marks"] += 1
-            self._send(_pack((b"PUBLISH", channel, body)), channel)
+            if body is not None:
+                self.counts["marks"] += 1
+                self._send(_pack((b"PUBLISH", channel, body)), channel)
 
     # What the connection tells
 

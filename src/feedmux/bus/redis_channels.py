@@ -48,6 +48,11 @@ class RedisBusConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.prefix}:writer".encode()
 
     @property
+    def lease(self) -> str:
+        """The key under which Redis keeps who writes."""
+        return f"{self.prefix}:lease"
+
+    @property
     def data(self) -> bytes:
         """What the channels of topics begin with."""
         return f"{self.prefix}:topic:".encode()

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from feedmux.bus.inproc import InprocBus
+from feedmux.bus.local_road import LocalRoad
 from feedmux.bus.reader_end import UNHEARD, ReaderEnd, WriterRoad
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
@@ -51,6 +53,7 @@ class RedisReader(ReaderEnd):
         self._link = RedisLink(redis, self)
         self._writer_life = 0
         self._heard_at = 0.0
+        self._local: LocalRoad | None = None
 
     async def run(self) -> None:
         """Keep the bus until :meth:`close`; the owner awaits it."""
@@ -63,7 +66,7 @@ class RedisReader(ReaderEnd):
     def want(self, topic: Topic, asker: int = 0) -> None:
         """Ask for ``topic``; see :meth:`ReaderEnd.want`."""
         super().want(topic, asker)
-        if topic in self._held:
+        if topic in self._held and self._local is None:
             self._link.subscribe(self._bus.channel(topic))
 
     def drop(self, topic: Topic) -> None:
@@ -76,7 +79,7 @@ class RedisReader(ReaderEnd):
         """Give everything back; the writer forgets this holder. Closing twice is allowed."""
         if self._is_closed:
             return
-        if self._link.is_open:
+        if self._link.is_open and self._local is None:
             self.say(Word.BYE)
         super().close()
         self._link.close()
@@ -85,29 +88,58 @@ class RedisReader(ReaderEnd):
         """Counters since the start, and how many topics are held."""
         return {**super().statistics(), "link": self._link.statistics()}
 
+    # A writer in this process
+
+    def attach(self, bus: InprocBus, life: int) -> None:
+        """Read from a writer of this process until :meth:`detach`, whatever Redis says meanwhile.
+
+        Args:
+            bus: the writer's.
+            life: of the writer; an earlier one is not listened to afterwards.
+        """
+        self._cut("this node takes over")
+        self._writer_life = max(self._writer_life, life)
+        for topic in self._held:
+            self._link.unsubscribe(self._bus.channel(topic))
+        self._local = LocalRoad(self, bus, self._holder)
+        self._local.on_begin()
+
+    def detach(self, reason: str) -> None:
+        """Read through Redis again; a writer with a later life is looked for."""
+        local, self._local = self._local, None
+        if local is None:
+            return
+        local.cut(reason)
+        for topic in self._held:
+            self._link.subscribe(self._bus.channel(topic))
+        if self._link.is_open:
+            self.opened()
+
     # What the link tells
 
     def opened(self) -> None:
         """There is a connection; whether there is a writer, we ask."""
-        self.say(Word.LOOK)
+        if self._local is None:
+            self.say(Word.LOOK)
 
     def disconnected(self, error: FeedmuxError) -> None:
         """Whatever was published since is missing."""
-        self._cut("the connection to Redis was lost")
+        if self._local is None:
+            self._cut("the connection to Redis was lost")
 
     def message(self, channel: bytes, body: bytes) -> None:
         """The writer spoke, or there is an event of a topic."""
         try:
             if channel == self._bus.words:
                 self._hear(cluster.read(body))
-            elif self._road is not None:
+            elif self._road is not None and self._local is None:
                 self._take(channel, body)
         except MalformedMessage as error:
             LOG.warning(MALFORMED, error)
 
-    def mark(self, channel: bytes, count: int) -> bytes:
+    def mark(self, channel: bytes, count: int) -> bytes | None:
         """What we asked did not arrive: all of it, once more."""
-        return self._all()
+        return self._all() if self._local is None else None
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
         """The link has logged it."""
@@ -119,7 +151,7 @@ class RedisReader(ReaderEnd):
             if said.name == self._holder and said.life > self._life:
                 self._replaced()
             return
-        if said.life < self._writer_life or self._is_closed:
+        if said.life < self._writer_life or self._is_closed or self._local is not None:
             return
         self._heard_at = self._monotonic()
         if said.word is Word.BYE:
@@ -167,7 +199,7 @@ class RedisReader(ReaderEnd):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._bus.beat_s)
-            if not self._link.is_open:
+            if not self._link.is_open or self._local is not None:
                 continue
             self.say(Word.LOOK if self._road is None else Word.HERE)
             if self._monotonic() - self._heard_at > self._bus.silence_s:

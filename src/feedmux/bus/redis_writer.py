@@ -32,13 +32,22 @@ class RedisWriter(WriterEnd["_Remote"]):
         bus: which bus.
         life: the token of the lease; above that of every writer of this bus before.
         monotonic: seconds on a clock that never goes back.
+        may_write: whether the lease is still held; asked before everything that is said. Nothing of a writer
+            that may not write is believed any more, so that nothing is marked as missing either.
     """
 
     def __init__(
-        self, redis: RedisConfig, bus: RedisBusConfig, *, life: int, monotonic: Callable[[], float]
+        self,
+        redis: RedisConfig,
+        bus: RedisBusConfig,
+        *,
+        life: int,
+        monotonic: Callable[[], float],
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
         self._bus, self._life, self._monotonic = bus, life, monotonic
+        self._may_write = may_write
         self._link = RedisLink(redis, self)
         self._heard_at: dict[str, float] = {}
 
@@ -52,7 +61,7 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def publish(self, envelope: Envelope, /) -> None:
         """Carry one event to every holder of its topic; it leaves when this loop turn ends."""
-        if self._demand.holders(envelope.topic):
+        if self._demand.holders(envelope.topic) and self._may_write():
             self._published += 1
             data = self._fit(envelope, encode)
             if data is not None:
@@ -64,6 +73,12 @@ class RedisWriter(WriterEnd["_Remote"]):
             super().close()
             self._say(Word.BYE)
             self._link.close()
+
+    def abandon(self) -> None:
+        """End without a word, because another node may write now; readers are forgotten."""
+        if not self._is_closed:
+            super().close()
+            self._link.abandon()
 
     def statistics(self) -> Statistics:
         """Counters since the start; ``readers`` by holder."""
@@ -89,8 +104,10 @@ class RedisWriter(WriterEnd["_Remote"]):
         except MalformedMessage as error:
             LOG.warning(MALFORMED, error)
 
-    def mark(self, channel: bytes, count: int) -> bytes:
+    def mark(self, channel: bytes, count: int) -> bytes | None:
         """Events of a topic are missing, or what we said of ourselves."""
+        if not self._may_write():
+            return None
         if channel == self._bus.words:
             return Said(Word.HERE, "", self._life).encode()
         return encode_record(Lost(count))
@@ -152,7 +169,7 @@ class RedisWriter(WriterEnd["_Remote"]):
                 self._roads[name].cut("it is silent")
 
     def _say(self, word: Word, name: str = "", life: int = 0) -> None:
-        if self._link.is_open:
+        if self._link.is_open and self._may_write():
             self._link.publish(self._bus.words, Said(word, name, life or self._life).encode())
 
 

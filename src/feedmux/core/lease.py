@@ -206,10 +206,14 @@ class Lease:
         return tenure.token if tenure is not None else 0
 
     @property
+    def ends_at(self) -> float:
+        """When :meth:`may_write` ends, if it is not renewed; infinity: it is not ours."""
+        return self._tenure.valid_until if self._tenure is not None else _FOREVER
+
+    @property
     def wake_at(self) -> float:
         """When to call :meth:`check` and :meth:`ask`, if nothing happens before; infinity: not at all."""
-        ends_at = self._tenure.valid_until if self._tenure is not None else _FOREVER
-        return min(self._next_at, ends_at)
+        return min(self._next_at, self.ends_at)
 
     def may_write(self, now: float) -> bool:
         """Whether the lease is ours for certain. Look right before what depends on it."""
@@ -273,6 +277,10 @@ class Lease:
         assert self._tenure is not None, "asks of a tenure are forgotten with it"
         self._tenure.prolong(answer, asked_at + self._terms.valid_s, now)
         return self.check(now)
+
+    def failed(self, serial: int) -> None:
+        """Redis did not answer what was asked, but refused it; it is asked again in its time."""
+        self._asked.pop(serial, None)
 
     def cut(self, now: float) -> None:
         """The connection ended, and with it what was asked; what is held is held until its time is over."""

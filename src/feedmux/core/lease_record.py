@@ -14,7 +14,7 @@ hence no two tenures have an epoch in common::
 
     ask       when                                     result
     acquire   nobody holds it, no guard                token = max(time, top, last + 1); until = time + ttl
-    acquire   no guard; with the token of the last     the tenure goes on: until = time + ttl; top rises with it
+    acquire   no guard; with the token of the last     it goes on: until = time + ttl; top rises with it
               tenure, which was the asker's
     acquire   somebody does, or the guard stands       refused
     renew     of the holder, with its token            until = time + ttl; top rises with it

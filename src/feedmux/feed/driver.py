@@ -46,7 +46,7 @@ from feedmux.core.ticker import Unmerged
 from feedmux.feed.shard import LinkMaker, Shard, ShardConfig
 from feedmux.feed.writer import MakeMerge, RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, State, Status
-from feedmux.model.ports import Clock, Publisher, Statistics
+from feedmux.model.ports import BeginEpoch, Clock, Publisher, Statistics
 from feedmux.model.topic import Mode, Topic, place_name
 from feedmux.model.venue import Candle, Data, Merge, Value, Venue
 
@@ -80,6 +80,7 @@ class Driver:
         config: see :class:`DriverConfig`.
         clock: time.
         merging: makes what merges and writes a topic that comes in parts; the codec writes it if absent.
+        begin: begins an epoch of a topic, above its last one; Unix milliseconds by ``clock`` if absent.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Driver:
         config: DriverConfig,
         clock: Clock,
         merging: MakeMerge | None = None,
+        begin: BeginEpoch | None = None,
     ) -> None:
         self._venue = venue
         self._publish = publisher.publish
@@ -100,7 +102,8 @@ class Driver:
         self._clock = clock
         self._time_ns = clock.time_ns
         self._published = 0
-        self._epochs = Epochs()
+        epochs = Epochs()
+        self._begin = begin or (lambda _: epochs.begin(clock.time_ns()))
         self._demand: Demand[Topic, str] = Demand()
         self._writers: dict[Topic, TopicWriter] = {}
         self._homes: dict[Topic, Shard] = {}
@@ -149,7 +152,7 @@ class Driver:
             if snapshot is not None:
                 self._publish(snapshot)
             return
-        writer = TopicWriter(topic, self._epochs.begin(self._clock.time_ns()), self._make_merge)
+        writer = TopicWriter(topic, self._begin(topic), self._make_merge)
         self._writers[topic] = writer
         shard = self._homes[topic] = self._room_for(topic)
         self._publish(writer.standing(self._clock.time_ns()))
@@ -203,8 +206,8 @@ class Driver:
             until = self._clock.monotonic() + self._config.refused_memory_s
             self._refused[topic] = (until, reason)
         self._lingering.pop(topic, None)
+        self._publish(self._writers[topic].status(State.REFUSED, reason, self._clock.time_ns()))
         del self._writers[topic], self._homes[topic]
-        self._publish_refusal(topic, reason)
 
     def doubt(self, topic: Topic, reason: str) -> None:
         """Something of ``topic`` was lost: say so, and make it right again."""
@@ -274,7 +277,7 @@ class Driver:
     def _publish_refusal(self, topic: Topic, reason: str) -> None:
         payload = msgspec.json.encode(Status(State.REFUSED, reason))
         now_ns = self._clock.time_ns()
-        self._publish(Envelope(topic, 0, 0, EventKind.STATUS, 0, now_ns, "", payload))
+        self._publish(Envelope(topic, self._begin(topic), 0, EventKind.STATUS, 0, now_ns, "", payload))
 
     def _restart(self, writer: TopicWriter) -> None:
         now_ns = self._clock.time_ns()
@@ -282,7 +285,7 @@ class Driver:
         if gap is not None:
             self._counts["gaps"] += 1
             self._publish(gap)
-        writer.restart(self._epochs.begin(now_ns))
+        writer.restart(self._begin(writer.topic))
 
     def _linger(self, topic: Topic) -> None:
         if topic in self._writers:

@@ -12,7 +12,7 @@ from feedmux.client.user import CarrierUser
 from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.writer import MakeMerge
-from feedmux.model.ports import Clock, Publisher
+from feedmux.model.ports import BeginEpoch, Clock, Publisher
 from feedmux.model.venue import Venue
 from feedmux.venue import deribit as deribit_venue
 from feedmux.venue.bybit import INTERVALS, Bybit
@@ -66,13 +66,20 @@ def merging() -> MakeMerge:
 
 
 def driver(
-    market: Market, publisher: Publisher, clock: Clock, *, linger_s: float, refused_memory_s: float
+    market: Market,
+    publisher: Publisher,
+    begin: BeginEpoch | None = None,
+    *,
+    clock: Clock,
+    linger_s: float,
+    refused_memory_s: float,
 ) -> Driver:
     """Make what feeds a market's topics.
 
     Args:
         market: which one.
         publisher: where events go.
+        begin: see :class:`~feedmux.feed.driver.Driver`.
         clock: time.
         linger_s: see :class:`~feedmux.feed.driver.DriverConfig`.
         refused_memory_s: see there.
@@ -80,7 +87,13 @@ def driver(
     config = DriverConfig(linger_s=linger_s, refused_memory_s=refused_memory_s, shard=market.shard)
     make_link = partial(_link, market.url, market.link, clock)
     return Driver(
-        market.venue, publisher, make_link=make_link, config=config, clock=clock, merging=market.merging
+        market.venue,
+        publisher,
+        make_link=make_link,
+        config=config,
+        clock=clock,
+        merging=market.merging,
+        begin=begin,
     )
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from feedmux.model.ports import Source
+from feedmux.model.ports import Feed, Runner, Source
 from feedmux.model.topic import Topic
 
 if TYPE_CHECKING:
-    from feedmux.feed.driver import Driver
     from feedmux.feed.rabbitmq import RabbitMq
 
 
@@ -44,15 +43,17 @@ class Feeds(NamedTuple):
     Args:
         drivers: of the venues' markets, by venue and market.
         broker: of RabbitMQ; None: it is not asked.
+        others: what has to run besides, until they have ended.
     """
 
-    drivers: dict[tuple[str, str], Driver]
+    drivers: Mapping[tuple[str, str], Feed]
     broker: RabbitMq | None
+    others: tuple[Runner, ...] = ()
 
     @property
-    def all(self) -> tuple[Driver | RabbitMq, ...]:
+    def all(self) -> tuple[Runner, ...]:
         """Each of them is run, and closed in the end."""
-        return (*self.drivers.values(), *([self.broker] if self.broker is not None else ()))
+        return (*self.drivers.values(), *([self.broker] if self.broker is not None else ()), *self.others)
 
     def source(self, broker_venue: str) -> Source:
         """All of them as one; RabbitMQ is that of the topics of ``broker_venue``."""

@@ -57,6 +57,10 @@ class Correlator(Protocol):
         """What the message answers; None when it is no answer."""
 
 
+BeginEpoch = Callable[[Topic], int]
+"""Begin an epoch of a topic, above the one that it had."""
+
+
 class Sink(Protocol):
     """Where envelopes go: the reader's end."""
 
@@ -83,6 +87,22 @@ class Source(Protocol):
 
     def forget(self, holder: str) -> None:
         """``holder`` died: all that it held goes with it."""
+
+
+class Runner(Protocol):
+    """Something with connections of its own."""
+
+    async def run(self) -> None:
+        """Keep them until :meth:`close`; the owner awaits it."""
+
+    def close(self) -> None:
+        """End: connections close, :meth:`run` returns."""
+
+    def statistics(self) -> Statistics: ...
+
+
+class Feed(Source, Runner, Protocol):
+    """A source with connections of its own."""
 
 
 class Publisher(Protocol):

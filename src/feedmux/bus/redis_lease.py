@@ -1,0 +1,243 @@
+"""Ask Redis for leases, in time: what drives :mod:`feedmux.core.lease`.
+
+All leases of a node share one connection. Whoever wants one is told when it is gained and lost, on the
+event loop, and may ask at any time whether it is still held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from feedmux.bus.redis import RedisLink
+from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.core.lease import Asked, Change, Lease, Terms
+from feedmux.core.lease_epochs import LeaseEpochs
+from feedmux.core.lease_record import SCRIPT, Answer, Ask
+from feedmux.model.errors import FeedmuxError, MalformedMessage
+from feedmux.model.ports import Statistics
+from feedmux.model.topic import Topic
+
+LOG: Final = logging.getLogger(__name__)
+CHANGED: Final = "cluster.lease_%s lease=%s token=%d"
+FAILED: Final = "cluster.lease_failed lease=%s error=%s"
+
+_LEAST_WAIT_S: Final = 0.001
+
+
+def boottime() -> float:
+    """Seconds on a clock that goes on while the machine sleeps, where it has one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Candidate(Protocol):
+    """Who wants a lease; may not block and may not raise."""
+
+    def gained(self, token: int) -> None:
+        """It is ours from now on; with the token of before, a tenure that had lapsed goes on."""
+
+    def lost(self) -> None:
+        """It is not ours for certain any more. The tenure may go on later."""
+
+    def taken(self) -> None:
+        """Another node has it; the tenure that had lapsed is over."""
+
+
+class RedisLease:
+    """One lease of a node. Made by :meth:`RedisLeases.add`."""
+
+    def __init__(
+        self,
+        key: str,
+        lease: Lease,
+        candidate: Candidate,
+        clock: Callable[[], float],
+        leave: Callable[[], None],
+    ) -> None:
+        self.key, self.lease, self._candidate, self._clock = key, lease, candidate, clock
+        self._leave = leave
+        self._epochs = LeaseEpochs(lease)
+        self.holder = ""
+        """Who has it, as Redis said last; empty: nobody, or it is not known."""
+        self.trouble = ""
+        """Why Redis could not be asked last, until it could."""
+
+    def leave(self) -> None:
+        """Want it no more; when all leases of the node were left, what is held is given back."""
+        self._leave()
+
+    def may_write(self) -> bool:
+        """Whether it is ours now."""
+        return self.lease.may_write(self._clock())
+
+    def begin(self, topic: Topic) -> int | None:
+        """Begin an epoch of a topic; see :meth:`feedmux.core.lease_epochs.LeaseEpochs.begin`."""
+        return self._epochs.begin(topic, self._clock())
+
+    @property
+    def beyond(self) -> int:
+        """Above all epochs that were begun."""
+        return self._epochs.beyond
+
+    def statistics(self) -> Statistics:
+        """How it stands."""
+        return {
+            "lease": self.key,
+            "held": self.may_write(),
+            "token": self.lease.token,
+            "holder": self.holder,
+            "trouble": self.trouble,
+        }
+
+    def tell(self, change: Change) -> None:
+        """Let the candidate know."""
+        if change is Change.NONE:
+            return
+        LOG.info(CHANGED, change.value, self.key, self.lease.token)
+        if change is Change.GAINED:
+            self._candidate.gained(self.lease.token)
+        elif change is Change.LOST:
+            self._candidate.lost()
+        else:
+            self._candidate.taken()
+
+    def failed(self, error: FeedmuxError) -> None:
+        """It could not be asked for; said once."""
+        if str(error) != self.trouble:
+            self.trouble = str(error)
+            LOG.warning(FAILED, self.key, error)
+
+
+class RedisLeases:
+    """All leases of a node, over one connection.
+
+    Args:
+        redis: where Redis is.
+        holder: a name that no other process has or had.
+        terms: the same for all nodes.
+        clock: seconds that go on while the machine sleeps.
+    """
+
+    def __init__(
+        self, redis: RedisConfig, *, holder: str, terms: Terms, clock: Callable[[], float] = boottime
+    ) -> None:
+        self._holder, self._terms, self._clock = holder, terms, clock
+        self._link = RedisLink(redis, self)
+        self._leases: list[RedisLease] = []
+        self._changed = asyncio.Event()
+        self._asking: set[asyncio.Task[None]] = set()
+        self._left = 0
+
+    def add(self, key: str, candidate: Candidate) -> RedisLease:
+        """Seek the lease that is kept under this key, from :meth:`run` on."""
+        lease = RedisLease(key, Lease(self._holder, self._terms), candidate, self._clock, self._leave)
+        self._leases.append(lease)
+        return lease
+
+    async def run(self) -> None:
+        """Seek and renew until all leases were left, then give back what is held; the owner awaits it.
+
+        What is still said with a lease when it is left has to be said before.
+        """
+        linking = asyncio.ensure_future(self._link.run())
+        for lease in self._leases:
+            lease.lease.start(self._clock())
+        try:
+            while self._left < len(self._leases):
+                self._changed.clear()
+                self._look()
+                await self._sleep()
+        finally:
+            await self._give_back()
+            self._link.close()
+            await linking
+
+    def close(self) -> None:
+        """Nothing: see :meth:`run`."""
+
+    def statistics(self) -> Statistics:
+        """How the leases stand, and the connection."""
+        return {"leases": [lease.statistics() for lease in self._leases], "link": self._link.statistics()}
+
+    # What the link tells
+
+    def opened(self) -> None:
+        """Now it can be asked."""
+        self._changed.set()
+
+    def disconnected(self, error: FeedmuxError) -> None:
+        """What was asked is not known to have been heard."""
+        for lease in self._leases:
+            lease.lease.cut(self._clock())
+        self._changed.set()
+
+    def message(self, channel: bytes, body: bytes) -> None:
+        """Nothing is subscribed to."""
+
+    def mark(self, channel: bytes, count: int) -> bytes | None:
+        """Nothing is published."""
+
+    def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
+        """Nothing is published or subscribed to."""
+
+    # Time
+
+    def _leave(self) -> None:
+        self._left += 1
+        self._changed.set()
+
+    def _look(self) -> None:
+        """Do what is due."""
+        now = self._clock()
+        for lease in self._leases:
+            lease.tell(lease.lease.check(now))
+            if self._link.is_open and (asked := lease.lease.ask(now)) is not None:
+                task = asyncio.ensure_future(self._ask(lease, asked))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    async def _sleep(self) -> None:
+        """Until something is due, or happens."""
+        wake_at = min((self._wake_at(lease.lease) for lease in self._leases), default=float("inf"))
+        wait_s = max(wake_at - self._clock(), _LEAST_WAIT_S)
+        try:
+            await asyncio.wait_for(self._changed.wait(), None if wait_s == float("inf") else wait_s)
+        except TimeoutError:
+            return
+
+    def _wake_at(self, lease: Lease) -> float:
+        """Without a connection nothing can be asked; only what is held can end."""
+        return lease.wake_at if self._link.is_open else lease.ends_at
+
+    async def _ask(self, lease: RedisLease, asked: Asked) -> None:
+        try:
+            reply = await self._call(lease.key, asked.ask)
+        except (RedisRefused, MalformedMessage) as error:
+            lease.lease.failed(asked.serial)
+            lease.failed(error)
+            return
+        except FeedmuxError:
+            return  # the connection ended: disconnected() says so
+        lease.trouble, lease.holder = "", reply.holder
+        lease.tell(lease.lease.answered(asked.serial, reply, self._clock()))
+        self._changed.set()
+
+    async def _call(self, key: str, ask: Ask) -> Answer:
+        return Answer.read(await self._link.call("EVAL", SCRIPT, "1", key, *ask.arguments()))
+
+    async def _give_back(self) -> None:
+        """Let others have what is held, at once; a Redis that is away learns it by time."""
+        for task in self._asking:
+            task.cancel()
+        releases = [(lease, lease.lease.close(self._clock())) for lease in self._leases]
+        for lease, release in releases:
+            if release is None:
+                continue
+            try:
+                async with asyncio.timeout(self._terms.margin_s):
+                    await self._call(lease.key, release)
+            except (FeedmuxError, TimeoutError) as error:
+                LOG.info(FAILED, lease.key, error)
