@@ -36,8 +36,8 @@ async def test_another_node_takes_over_from_one_that_was_killed(stage: Stage, re
     owner = await owner_of(nodes)
     owner.running.process.send_signal(signal.SIGKILL)
     other = clients[1 - nodes.index(owner)]
-    await other.status(TICKER, "reconnecting")
-    await other.status(TICKER, "live")
+    await other.status("reconnecting", TICKER)
+    await other.status("live", TICKER)
     await other.data(TRADES, seen=other.seen, count=5)
     assert len(judge(other.messages, TICKER)) == 2
     assert len(judge(other.messages, TRADES)) == 2
