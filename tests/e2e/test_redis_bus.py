@@ -211,7 +211,9 @@ async def test_answers_to_others_are_not_handed_on_before_our_own(quick: RedisWi
 
 async def test_asks_that_did_not_arrive_are_repeated_whole(quick: RedisWiring) -> None:
     reader = await wanting(quick, Collector(), TRADES, TICKER)
-    mark = read(reader.mark(quick.bus.asks, 3))
+    body = reader.mark(quick.bus.asks, 3)
+    assert body is not None
+    mark = read(body)
     assert (mark.word, mark.read_records()) == (Word.ALL, [Want(TRADES), Want(TICKER)])
 
 
