@@ -17,9 +17,7 @@ from feedmux.model.event import Envelope, EventKind
 from feedmux.model.topic import Topic
 
 _BUS = RedisBusConfig(prefix="bench")
-_TOPICS = [
-    Topic("public", "bybit", "linear", "trade", f"S{number:03d}USDT") for number in range(TOPICS)
-]
+_TOPICS = [Topic("public", "bybit", "linear", "trade", f"S{number:03d}USDT") for number in range(TOPICS)]
 
 
 class _Sender:

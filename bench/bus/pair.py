@@ -12,13 +12,16 @@ import multiprocessing
 import os
 import socket
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
 from bench.bus.port import Way, Work, message
 from bench.bus.tally import Tally, figures
-from bench.system.native import BenchError, cpu_seconds
+from bench.system.books import Books
+from bench.system.native import BenchError
 
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
     from uvloop import new_event_loop
 except ImportError:
@@ -53,8 +56,9 @@ def run(name: str, redis: int, redis_pid: int, works: list[Work]) -> dict[str, A
         for work in works:
             reader.control.send(work)
             reader.said()
-            pids = {"writer": writer.pid, "redis": redis_pid, "reader": reader.pid}
-            before, since = _used(pids), time.monotonic()
+            books = Books(
+                {"writer": writer.pid, "redis": redis_pid, "reader": reader.pid, "pace": os.getpid()}
+            )
             start_ns = time.monotonic_ns() + _SOON_NS
             writer.control.send(work)
             _pace(writer.ticks, work, start_ns)
@@ -63,15 +67,9 @@ def run(name: str, redis: int, redis_pid: int, works: list[Work]) -> dict[str, A
                 writer.control.send(None)
                 writer.said()
             numbers, seen_ns, reports = reader.said()
-            after, took_s = _used(pids), time.monotonic() - since
+            kept = books.close()
     counted = figures(work, start_ns, numbers, seen_ns)
-    used = {end: after[end] - before[end] for end in pids}
-    each = {f"{end}_cpu_us": cpu_s / work.messages * 1e6 for end, cpu_s in used.items()}
-    return {**counted, **each, "reports": reports, "cpu_s": used, "took_s": took_s, "loop": LOOP}
-
-
-def _used(pids: dict[str, int]) -> dict[str, float]:
-    return {end: cpu_seconds(pid) for end, pid in pids.items()}
+    return {**counted, **kept.per(work.messages), "reports": reports, "loop": LOOP}
 
 
 def _pace(ticks: socket.socket, work: Work, start_ns: int) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 
 from bench.bus.port import TOPICS, Eye
 
+_pack = cast(Callable[[tuple[bytes, ...]], bytes], hiredis.pack_command)
 _CHANNELS = [b"bench:stream:trade:S%03dUSDT" % number for number in range(TOPICS)]
 
 
@@ -49,7 +50,7 @@ class _Sender:
 
     async def send(self, messages: Sequence[tuple[int, bytes]]) -> None:
         for topic, text in messages:
-            self._transport.write(hiredis.pack_command((b"PUBLISH", _CHANNELS[topic], text)))
+            self._transport.write(_pack((b"PUBLISH", _CHANNELS[topic], text)))
             await self._connection.said()
 
 
@@ -67,7 +68,7 @@ async def open_reader(redis: int, eye: Eye) -> AsyncIterator[None]:
     """A listener that is subscribed to every topic."""
     loop = asyncio.get_running_loop()
     transport, connection = await loop.create_connection(_Connection, "127.0.0.1", redis)
-    transport.write(hiredis.pack_command((b"SUBSCRIBE", *_CHANNELS)))
+    transport.write(_pack((b"SUBSCRIBE", *_CHANNELS)))
     for _ in _CHANNELS:
         await connection.said()
     listening = asyncio.ensure_future(_listen(connection, eye))

@@ -1,4 +1,4 @@
-"""What a way through Redis is to the measuring code: a writer's half, a reader's half, and messages between."""
+"""What a way through Redis is to the measuring code: a writer's half, a reader's half, and messages."""
 
 from __future__ import annotations
 

@@ -28,6 +28,8 @@ class Redis(Protocol):
     @property
     def url(self) -> str: ...
 
+    def ask(self, *command: str | bytes) -> object: ...
+
 
 @contextlib.contextmanager
 def redis() -> Iterator[Redis]:
@@ -50,3 +52,11 @@ def redis() -> Iterator[Redis]:
             yield server
         finally:
             server.kill()
+
+
+def version(server: Redis) -> str:
+    """Which Redis it is."""
+    said = server.ask("INFO", "server")
+    assert isinstance(said, bytes), "INFO is answered with a text"
+    lines = dict(line.partition(":")[::2] for line in said.decode().splitlines())
+    return lines["redis_version"]
