@@ -75,6 +75,7 @@ def overhear(
             books = Books({**cluster.pids, "ears": ears.pid, "venue": cluster.venue.pid})
             _expect(ears, "measured")
             kept = books.close()
+            link = _link(cluster.owner)
             sample = _expect(ears, "result")
         each = {name: sample[name] for name in (OWNER, FOLLOWER)}
         return {
@@ -84,6 +85,7 @@ def overhear(
             "p99_ns": each[FOLLOWER]["p99_ns"],
             "each": each,
             "added": sample["added"],
+            "link": link,
             **kept.per(sample["messages"]),
         }
 
@@ -112,14 +114,14 @@ def race(redis: Redis, rate: float, topics: Sequence[str], *, client_bytes: int,
         books = Books({**cluster.pids, **others, "venue": cluster.venue.pid})
         each = {name: _expect(load, "result", seconds) for name, load in loads.items()}
         kept = books.close()
-        writer = cluster.owner.stats()["feeds"][0]["cluster"]["writer"]
+        link = _link(cluster.owner)
         return {
             **amiss(each),
             "deliveries_per_s": min(one["deliveries_per_s"] for one in each.values()),
             "p50_ns": max(one["p50_ns"] for one in each.values()),
             "p99_ns": max(one["p99_ns"] for one in each.values()),
             "each": each,
-            "link": writer["link"],
+            "link": link,
             **kept.per(each[OWNER]["deliveries"]),
         }
 
@@ -138,11 +140,30 @@ def _node(redis: Redis, venue: Venue, name: str) -> Gateway:
 def _wait_until_held(node: Gateway) -> None:
     deadline = time.monotonic() + _HELD_BY_S
     while time.monotonic() < deadline:
-        feeds = node.stats().get("feeds", [])
-        if feeds and all(feed["cluster"]["held"] for feed in feeds):
+        if _cluster(node).get("held"):
             return
         time.sleep(0.05)
     raise BenchError(f"the first node had no lease after {_HELD_BY_S:g} s")
+
+
+def _link(node: Gateway) -> Sample:
+    """What the owner's connection to Redis counted.
+
+    Raises:
+        BenchError: the node is not the owner any more.
+    """
+    cluster = _cluster(node)
+    if not cluster.get("held") or cluster["tenures"] != 1:
+        raise BenchError("the first node lost its lease")
+    link: Sample = cluster["writer"]["link"]
+    return link
+
+
+def _cluster(node: Gateway) -> Sample:
+    """What a node says of the cluster; nothing while it cannot say it."""
+    feeds = node.stats().get("feeds") or [{}]
+    cluster: Sample = feeds[0].get("cluster", {})
+    return cluster
 
 
 def _expect(program: Native, event: str, seconds: float = 0.0) -> Sample:

@@ -90,7 +90,7 @@ def _subjects(server: Redis, present: Sequence[Bus], seconds: float) -> dict[str
     """What takes a rate, by name."""
     topics = [f"trade:{symbol}" for symbol in symbols(TOPICS)]
     through = partial(race, server, topics=topics, client_bytes=MESSAGE_BYTES, seconds=seconds)
-    return {NODES: through, **{bus.name: partial(_cross, server, bus, seconds=seconds) for bus in present}}
+    return {NODES: through, **{bus.name: partial(cross, server, bus, seconds=seconds) for bus in present}}
 
 
 def _search(server: Redis, present: Sequence[Bus], seconds: float, *, steps: int) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _held(
     return {name: partial(trial, rates[name]) for name, trial in subjects.items() if rates[name]}
 
 
-def _cross(server: Redis, bus: Bus, rate: float, *, seconds: float) -> Sample:
+def cross(server: Redis, bus: Bus, rate: float, *, seconds: float) -> Sample:
     """Let messages cross from one process to another; none of them stays, however it ends.
 
     Raises:
