@@ -126,6 +126,28 @@ async def test_what_comes_in_pieces_is_put_together() -> None:
         assert ear.messages == [(b"a", b"\r\n\r\n")]
 
 
+async def test_a_long_burst_is_read_whole_and_in_order() -> None:
+    """Many short messages and a long one in a single write, which is more than is parsed at once."""
+    bodies = [*(b"%05d" % number for number in range(2_000)), b"x" * 100_000, b"last"]
+    burst = b"".join(
+        b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$%d\r\n%b\r\n" % (len(body), body) for body in bodies
+    )
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"feedmux\r\n")
+        writer.write(HELLO)
+        await reader.readuntil(b"PING\r\n")
+        await reader.readuntil(b"$1\r\na\r\n")
+        writer.write(b"+PONG\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n" + burst)
+        await reader.read()
+
+    async with served(serve) as config, open_link(config) as (link, ear):
+        link.subscribe(b"a")
+        await until(lambda: len(ear.messages) >= len(bodies) or ear.losses)
+        assert [body for _, body in ear.messages] == bodies
+        assert not ear.losses
+
+
 async def test_answers_to_nothing_end_the_connection() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"feedmux\r\n")
