@@ -89,11 +89,15 @@ class Client:
             deadline_s=deadline_s,
         )
 
-    async def data(self, stream: str, *, seen: int = 0, count: int = 1) -> Message:
+    async def data(
+        self, stream: str, *, seen: int = 0, count: int = 1, deadline_s: float = DEADLINE_S
+    ) -> Message:
         """The next value of a stream, or the last of the next ``count``."""
         numbers = iter(range(count, 0, -1))
         return await self.wait(
-            lambda m: m.get("stream") == stream and m["type"] in VALUES and next(numbers) == 1, seen=seen
+            lambda m: m.get("stream") == stream and m["type"] in VALUES and next(numbers) == 1,
+            seen=seen,
+            deadline_s=deadline_s,
         )
 
     def of(self, stream: str) -> list[Message]:
