@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ class Client:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.messages: list[Message] = []
+        self.times: list[float] = []
+        """When each of them came, seconds on a clock that never goes back."""
         self.closed: tuple[int, str] | None = None
         self._news = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
@@ -117,6 +120,7 @@ class Client:
     async def _read(self) -> None:
         try:
             async for text in self.socket:
+                self.times.append(time.monotonic())
                 self.messages.append(json.loads(text))
                 self._news.set()
         except ConnectionClosed:

@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, Final
 
 from support import truth
@@ -198,6 +199,13 @@ def was_there(redis: RedisServer, *markets: str) -> None:
     assert run is not None
     for market in markets or (LINEAR,):
         redis.ask("HSET", lease_key(market), "run", run[1])
+
+
+def silence_s(client: Client, stream: str = TICKER) -> float:
+    """The longest time between two values of a stream, seconds."""
+    stamped = zip(client.times, client.messages, strict=False)
+    times = [at for at, message in stamped if message.get("stream") == stream and message["type"] in VALUES]
+    return max((later - at for at, later in pairwise(times)), default=0.0)
 
 
 def told(messages: Iterable[Message], stream: str) -> list[str]:
