@@ -136,11 +136,17 @@ class Nodes:
         """Those of all nodes."""
         return clients_of(self.all)
 
-    async def flow(self, clients: Iterable[Client] | None = None, count: int = 5) -> None:
+    async def flow(
+        self, clients: Iterable[Client] | None = None, count: int = 5, deadline_s: float = DEADLINE_S
+    ) -> None:
         """Wait until each of these clients, or each there is, got so many values more of each stream."""
         whom = self.clients if clients is None else clients
         await asyncio.gather(
-            *(client.data(stream, seen=client.seen, count=count) for client in whom for stream in TOPICS)
+            *(
+                client.data(stream, seen=client.seen, count=count, deadline_s=deadline_s)
+                for client in whom
+                for stream in TOPICS
+            )
         )
 
     def check(self, clients: Iterable[Client] | None = None) -> list[dict[str, list[Run]]]:
