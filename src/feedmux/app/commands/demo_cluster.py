@@ -40,7 +40,11 @@ from feedmux.sim.options import SimOptions
 NODES: Final = 2
 _LOOK_S: Final = 0.1
 _ANSWER_S: Final = 1.0
-_MOST_EVENTS: Final = 4
+_MOST_EVENTS: Final = 3
+_ROOMY: Final = 29
+"""So many lines have room for everything."""
+
+_BLANK: Final = ("", "")
 
 
 class _Cluster(msgspec.Struct):
@@ -125,11 +129,12 @@ class Seat:
 
     async def look(self) -> None:
         """Ask the node whether it has the venue's connection."""
-        if not self.has_ended:
-            with contextlib.suppress(OSError, TimeoutError, msgspec.DecodeError):
-                async with asyncio.timeout(_ANSWER_S):
-                    stats = await _stats(self.gateway.port)
-                self.holds = any(feed.cluster.held for feed in stats.feeds)
+        holds = False
+        with contextlib.suppress(OSError, TimeoutError, msgspec.DecodeError):
+            async with asyncio.timeout(_ANSWER_S):
+                stats = await _stats(self.gateway.port)
+            holds = any(feed.cluster.held for feed in stats.feeds)
+        self.holds = holds and not self.has_ended
 
 
 class Show:
@@ -148,22 +153,25 @@ class Show:
         self.seats: list[Seat] = []
         self._owner: Seat | None = None
         self._ended_at: float | None = None
+        self._told_after_s = 0.0
         self._happened: list[str] = []
         self.owned = asyncio.Event()
         self.over = asyncio.Event()
 
     def add(self, name: str, gateway: OwnGateway) -> None:
         """There is one more node."""
-        seat = Seat(name, gateway, self._message, lambda is_off: self._changed(seat, is_interrupted=is_off))
+        seat = Seat(
+            name, gateway, self._message, lambda is_off: self._interrupted(seat, is_interrupted=is_off)
+        )
         self.seats.append(seat)
         self._choose()
 
     async def watch(self) -> None:
         """See who has the connection, again and again, until this is cancelled."""
         while True:
-            await asyncio.gather(*(seat.look() for seat in self.seats))
             happened, self._happened = self._happened, []
-            owner = next((seat for seat in self.seats if seat.holds and not seat.has_ended), None)
+            await asyncio.gather(*(seat.look() for seat in self.seats))
+            owner = next((seat for seat in self.seats if seat.holds), None)
             if owner is not None and owner is not self._owner:
                 self._owner = owner
                 self.events.say(f"{owner.name} has the venue's connection")
@@ -201,7 +209,7 @@ class Show:
         return (
             f"feedmux demo --cluster: {len(self.seats)} nodes share one connection to a simulated venue",
             f"Follow      {command_here()} tail ticker:ETHUSDT --url {last.url}",
-            "Take over   kill -9 the pid of who has the connection, or begin with --kill-after 10",
+            "Take over   kill -9 PID of who has the connection, or --kill-after 10",
             f"Look        redis-cli -s {self._redis.path} pubsub channels",
             "Stop        Ctrl-C",
         )
@@ -214,12 +222,17 @@ class Show:
         return [*lines, (f"venue   {count} connection{'' if count == 1 else 's'} from all nodes", "dim")]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw what is told, the nodes, what happened, and prices as clients of one node see them."""
+        """Draw what is told, the nodes, what happened, and prices as clients of one node see them; at
+        the end, what has not become wrong."""
+        is_roomy = console.size.height >= _ROOMY
         told = [(line, "cyan") for line in self.intro]
         happened = [(line, "yellow") for line in self.events.latest]
-        parts = (told, self.nodes, happened)
-        for line, style in (pair for part in parts if part for pair in (*part, ("", ""))):
+        parts = [[*told, _BLANK] if is_roomy else [*told[:2], told[-1]], [*self.nodes, _BLANK]]
+        if self.over.is_set():
+            parts = []
+        for line, style in (pair for part in (*parts, happened) for pair in part):
             yield Text(f"  {line}", style=style, no_wrap=True, overflow="ellipsis")
+        yield Text()
         yield next((seat.table for seat in self.seats if seat.is_shown), Text())
 
     def _choose(self) -> None:
@@ -233,15 +246,17 @@ class Show:
         if not self._terminal:
             self._plain.show(message)
 
-    def _changed(self, seat: Seat, *, is_interrupted: bool) -> None:
+    def _interrupted(self, seat: Seat, *, is_interrupted: bool) -> None:
         """Its client heard of it; said after who has the connection, which is asked less often."""
         if self._ended_at is None:
             return
-        after = f"{asyncio.get_running_loop().time() - self._ended_at:.1f} s after that"
-        what = "are told `reconnecting`" if is_interrupted else "see prices again"
-        self._happened.append(f"clients of {seat.name} {what}, {after}")
-        if not is_interrupted:
-            self._ended_at = None
+        after_s = asyncio.get_running_loop().time() - self._ended_at
+        if is_interrupted:
+            self._told_after_s = after_s
+            return
+        self._ended_at = None
+        told = f"`reconnecting` after {self._told_after_s:.1f} s, prices after {after_s:.1f} s"
+        self._happened.append(f"{seat.name}'s clients: {told}")
 
     def _role(self, seat: Seat) -> tuple[str, str]:
         """What a node does, and how that is coloured."""
@@ -305,6 +320,7 @@ async def _follow(show: Show, stop: asyncio.Event, seconds: float | None, kill_a
             others.append(tasks.create_task(_draw(show)))
         ends = [tasks.create_task(stop.wait()), tasks.create_task(show.over.wait())]
         await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        show.over.set()
         for seat in show.seats:
             seat.subscriber.close()
         await asyncio.wait(going)
