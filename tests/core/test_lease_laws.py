@@ -1,9 +1,9 @@
 """Leases against all that may go wrong: drift, pauses, cuts, and a Redis that forgets.
 
-Beside the leases, what depends on them, as the bus over Redis does it: a tenure's feed numbers the values of a
-few topics, serves its own node as long as the tenure may go on, and other nodes while the lease is held. Each time
-it is gained, a writer with a later life begins, over a connection of its own; what an earlier one sent may
-arrive at any time. Readers ignore what is of an older epoch, and writers of an earlier life.
+Beside the leases, what depends on them, as the bus over Redis does it: a tenure's feed numbers the values of
+a few topics, serves its own node as long as the tenure may go on, and other nodes while the lease is held.
+Each time it is gained, a writer with a later life begins, over a connection of its own; what an earlier one
+sent may arrive at any time. Readers ignore what is of an older epoch, and writers of an earlier life.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The node that has the venue's connection dies, goes, or is stopped: another one follows, and clients are told."""
+"""The node that has the venue's connection dies, goes or stops: another one follows, and clients are told."""
 
 from __future__ import annotations
 

@@ -156,8 +156,8 @@ class Nodes:
             for each client its runs of values, by stream.
 
         Raises:
-            AssertionError: a value is missing, repeated, out of order, or old; or came while the stream was not
-                live; or is none that the venue sent; or two clients were shown different values.
+            AssertionError: a value is missing, repeated, out of order, or old; or came while the stream was
+                not live; or is none that the venue sent; or two clients were shown different values.
         """
         said = [frames for frames in self.tap.connections() if any("topic" in frame for frame in frames)]
         shown = {stream: [truth.shown(frames, topic) for frames in said] for stream, topic in TOPICS.items()}
@@ -169,7 +169,8 @@ class Nodes:
             for stream, several in runs.items():
                 for run in several:
                     values = [value["data"] for value in run.values]
-                    assert any(is_slice(values, whole) for whole in shown[stream]), f"not the venue's: {stream}"
+                    venues = any(is_slice(values, whole) for whole in shown[stream])
+                    assert venues, f"not the venue's: {stream}"
                     for value in run.values:
                         place = (stream, run.epoch, value["seq"])
                         assert known.setdefault(place, value["data"]) == value["data"], place
