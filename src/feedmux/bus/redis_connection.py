@@ -116,10 +116,13 @@ class RedisConnection(asyncio.Protocol):
         call = Call(name)
         self.sent.append(call)
         self.write(command)
-        await asyncio.wait({call.answer, self.over}, return_when=asyncio.FIRST_COMPLETED)
-        if call.answer.done():
-            return call.answer.result()
-        raise self.over.result()
+        try:
+            await asyncio.wait({call.answer, self.over}, return_when=asyncio.FIRST_COMPLETED)
+            if call.answer.done():
+                return call.answer.result()
+            raise self.over.result()
+        finally:
+            call.answer.cancel()  # nobody waits for it any more
 
     async def look(self) -> None:
         """Find out whether Redis answers; as long as anything comes, it is waited for.

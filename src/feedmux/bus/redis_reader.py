@@ -51,7 +51,7 @@ class RedisReader(ReaderEnd):
         super().__init__(sink)
         self._bus, self._holder, self._life, self._monotonic = bus, holder, life, monotonic
         self._link = RedisLink(redis, self)
-        self._writer_life = 0
+        self._writer_life = self._newest = 0
         self._heard_at = 0.0
         self._local: LocalRoad | None = None
 
@@ -87,6 +87,11 @@ class RedisReader(ReaderEnd):
     def statistics(self) -> Statistics:
         """Counters since the start, and how many topics are held."""
         return {**super().statistics(), "link": self._link.statistics()}
+
+    @property
+    def newest(self) -> int:
+        """The highest epoch, or life of a writer, that was heard of; 0: none."""
+        return max(self._newest, self._writer_life)
 
     # A writer in this process
 
@@ -175,6 +180,8 @@ class RedisReader(ReaderEnd):
         ):
             self._counts["ignored"] += 1  # of a writer that is none any more, or an answer to others
             return
+        if held is not None and envelope.epoch > held.epoch:
+            self._newest = max(self._newest, envelope.epoch)
         self.received(envelope)
 
     def _replaced(self) -> None:
@@ -189,7 +196,8 @@ class RedisReader(ReaderEnd):
 
     def _all(self) -> bytes:
         requests = b"".join(held.request for held in self._held.values())
-        self._told.update(self._held)
+        if self._road is not None:  # else whoever comes is told all that is held then
+            self._told.update(self._held)
         return Said(Word.ALL, self._holder, self._life, requests).encode()
 
     def say(self, word: Word, records: bytes = b"") -> None:

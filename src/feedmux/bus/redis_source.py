@@ -11,12 +11,13 @@ the lease (:mod:`feedmux.bus.redis_lease`)::
     another node's, or nobody's   no                     through Redis          nobody
     gained, by a new token        a new one              from it, directly      all nodes, through Redis
     lost: its time is over        as before              as before              nobody: not a word is said
-    gained, by the same token     as before              as before              all nodes again
+    gained, by the same token     as before              as before              all nodes, anew
     taken by another node         it is closed           through Redis          nobody
 
 So while Redis is away the node that had the lease goes on to serve its own clients, in epochs that are nobody
 else's; to other nodes it says nothing any more. Another node may connect to the venue meanwhile: two
-connections, but never two writers that a reader believes.
+connections, but never two writers that a reader believes. Where the tenure goes on, other nodes have missed
+what was not said: the later life of the writer tells them.
 
 What its node wants survives all this, as does each topic's last position: a change of what is read from is
 a gap, and a value in another epoch (:mod:`feedmux.bus.reader_end`).
@@ -96,6 +97,7 @@ class RedisSource:
                     self._tenure.close()
                 self._reader.close()
         finally:
+            self._tasks = None
             self._lease.leave()
 
     def close(self) -> None:
@@ -125,22 +127,30 @@ class RedisSource:
         """Run the feed, or go on to write."""
         if self._tasks is None or self._closed.is_set():
             return
+        life = self._lease.new_life()
+        if life is None:
+            self._use_up()
+            return
         if self._tenure is not None and self._tenure.token != token:
             self._leave("another tenure began")
         if self._tenure is None:
             self._tenures += 1
             self._tenure = _Tenure(token, self._make_feed, self._begin, self._lease)
             self._tasks.create_task(self._tenure.feed.run())
-            self._reader.attach(self._tenure.bus, token)
+            self._reader.attach(self._tenure.bus, life)
         writer = RedisWriter(
             self._redis,
             self._bus,
-            life=token,
+            life=life,
             monotonic=self._clock.monotonic,
             may_write=self._lease.may_write,
         )
         self._tenure.serve(writer)
         self._tasks.create_task(writer.run())
+
+    def seen(self) -> int:
+        """The highest epoch or life that others used."""
+        return self._reader.newest
 
     def lost(self) -> None:
         """Say nothing to other nodes any more."""
@@ -168,19 +178,25 @@ class RedisSource:
     def _leave(self, reason: str) -> None:
         tenure, self._tenure = self._tenure, None
         if tenure is not None:
+            tenure.is_over = True
             tenure.hush()
             tenure.feed.close()
             self._reader.detach(reason)
 
-    def _begin(self, topic: Topic) -> int:
-        """An epoch for the feed; where the tenure has none left, which takes thousands of them without
-        Redis, the feed ends before what it says next is heard."""
-        epoch = self._lease.begin(topic)
-        if epoch is not None:
-            return epoch
-        LOG.warning(NO_EPOCHS, self._bus.lease)
-        self._leave("it has no epochs left until Redis gives it more")
+    def _begin(self, tenure: _Tenure, topic: Topic) -> int:
+        """An epoch for the feed of a tenure. If there is none, what it says next is not heard any more:
+        the tenure is over and the feed about to end, or it has used up thousands of them."""
+        if not tenure.is_over:
+            epoch = self._lease.begin(topic)
+            if epoch is not None:
+                return epoch
+            self._use_up()
         return self._lease.beyond
+
+    def _use_up(self) -> None:
+        LOG.warning(NO_EPOCHS, self._bus.lease)
+        self._lease.renounce()
+        self._leave("it has no epochs left until Redis gives it more")
 
 
 class RedisNode:
@@ -198,10 +214,12 @@ class RedisNode:
     def __init__(
         self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock, compat: str = ""
     ) -> None:
-        self._redis, self._prefix, self._name, self._clock = redis, prefix, name, clock
+        self._redis, self._prefix, self._clock = redis, prefix, clock
         self._compat = compat
         self._life = clock.time_ns()
-        self._leases = RedisLeases(redis, holder=f"{name}/{self._life}", terms=terms)
+        self._holder = f"{name}/{self._life}"
+        """Nodes that were given one name by mistake do not disturb each other."""
+        self._leases = RedisLeases(redis, holder=self._holder, terms=terms)
         self.run, self.close, self.statistics = self._leases.run, self._leases.close, self._leases.statistics
 
     def source(self, place: Place, make_feed: MakeFeed, publisher: Publisher) -> RedisSource:
@@ -215,7 +233,7 @@ class RedisNode:
             redis=self._redis,
             bus=RedisBusConfig(prefix=f"{self._prefix}:{place.name}"),
             leases=self._leases,
-            holder=self._name,
+            holder=self._holder,
             life=self._life,
             clock=self._clock,
         )
@@ -227,17 +245,24 @@ class _Tenure:
     Args:
         token: of the lease.
         make_feed: makes the feed.
-        begin: begins epochs.
+        begin: begins epochs of a tenure.
         lease: which one.
     """
 
-    def __init__(self, token: int, make_feed: MakeFeed, begin: BeginEpoch, lease: RedisLease) -> None:
+    def __init__(
+        self,
+        token: int,
+        make_feed: MakeFeed,
+        begin: Callable[[_Tenure, Topic], int],
+        lease: RedisLease,
+    ) -> None:
         self.token, self._lease = token, lease
+        self.is_over = False
         self.bus = InprocBus()
         self._writer: RedisWriter | None = None
         self._to_others: Callable[[Envelope], None] | None = None
         self._to_us = self.bus.publish
-        self.feed = make_feed(self, begin)
+        self.feed = make_feed(self, partial(begin, self))
         self.bus.serve(self.feed)
 
     def publish(self, envelope: Envelope, /) -> None:
