@@ -26,17 +26,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
 
+from feedmux.bus import redis_figures
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig
 from feedmux.bus.redis_lease import RedisLeases
+from feedmux.bus.redis_presence import RedisPresence
 from feedmux.bus.redis_reader import RedisReader
 from feedmux.bus.redis_writer import RedisWriter
+from feedmux.core.counted import resumed
 from feedmux.core.demand import Demand
 from feedmux.core.lease import Terms
+from feedmux.core.presence import MOST_TOPICS, Presence, Share, short
+from feedmux.core.stats import add_up
 from feedmux.model.event import Envelope
 from feedmux.model.ports import BeginEpoch, Clock, Feed, Publisher, Statistics
 from feedmux.model.topic import Topic
@@ -56,7 +62,7 @@ class RedisSource:
         redis: where Redis is.
         bus: the bus of this feed.
         leases: those of the node.
-        holder: the name of this node.
+        holder: the name of this process; no other one has it, of whatever node.
         life: rises with each start of the node: Unix nanoseconds.
         clock: time.
     """
@@ -81,6 +87,11 @@ class RedisSource:
         self._lease = leases.add(bus.lease, self)
         self._tenure: _Tenure | None = None
         self._tenures = 0
+        self.at_rest: Mapping[str, Any] = {}
+        """What the feed says of itself where it does not run."""
+        self._counted: Mapping[str, Any] = {}
+        self._written: Mapping[str, Any] = redis_figures.WRITTEN
+        self._names: tuple[str, ...] | None = ()
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -104,17 +115,20 @@ class RedisSource:
 
     def want(self, topic: Topic, holder: str, asker: int = 0) -> None:
         """``holder``, of this node, wants ``topic``."""
-        self._demand.add(topic, holder)
+        if self._demand.add(topic, holder):
+            self._names = None
         self._reader.want(topic, asker)
 
     def drop(self, topic: Topic, holder: str) -> None:
         """``holder`` no longer wants ``topic``."""
         if self._demand.remove(topic, holder):
+            self._names = None
             self._reader.drop(topic)
 
     def forget(self, holder: str) -> None:
         """``holder`` died."""
         for topic in self._demand.forget(holder):
+            self._names = None
             self._reader.drop(topic)
 
     # What becomes of the lease
@@ -149,24 +163,55 @@ class RedisSource:
         """Another node runs the feed."""
         self._leave("another node took over")
 
+    # What it says of itself
+
     def statistics(self) -> Statistics:
-        """Those of the feed, if it runs here, else what is known of its topics; and what a cluster adds."""
-        feed = self._tenure.feed.statistics() if self._tenure is not None else {"links": []}
+        """Those of the feed, and what a cluster adds; see :mod:`feedmux.bus.redis_figures`."""
+        tenure, wanted = self._tenure, len(self._demand)
+        reader: Mapping[str, Any] = self._reader.statistics()
+        writer: Mapping[str, Any] = tenure.statistics() if tenure is not None else {}
+        written = self._written if tenure is None else add_up(self._written, tenure.written)
+        feed = redis_figures.distant(self.at_rest, wanted, reader)
+        through = redis_figures.carried(self._tenures, reader, written)
+        found = redis_figures.shared(
+            feed if tenure is None else tenure.feed.statistics(),
+            self._counted,
+            self._reader.states(),
+            through,
+        )
         return {
-            **feed,
+            **found,
             "cluster": {
                 **self._lease.statistics(),
-                "tenures": self._tenures,
-                "wanted": len(self._demand),
-                "reader": self._reader.statistics(),
-                "writer": self._tenure.statistics() if self._tenure is not None else {},
+                "runs": tenure is not None,
+                "wanted": wanted,
+                "elsewhere": writer.get("topics", 0),
+                "lag_s": reader["lag_s"],
+                "trouble": redis_figures.trouble_of(reader) or redis_figures.trouble_of(writer),
+                "reader": reader,
+                "writer": writer,
             },
         }
+
+    def share(self) -> Share:
+        """What other nodes are told of it."""
+        if self._names is None:
+            names = {short(topic) for topic, _ in self._demand.wants()}
+            self._names = tuple(sorted(names)[:MOST_TOPICS])
+        lag: Any = self._reader.statistics()["lag_s"]
+        return Share(
+            holds=self._lease.may_write(),
+            wanted=len(self._demand),
+            topics=self._names,
+            lag_s=None if lag is None or self._tenure is not None else lag["p50"],
+        )
 
     def _leave(self, reason: str) -> None:
         tenure, self._tenure = self._tenure, None
         if tenure is not None:
             tenure.hush()
+            self._counted = resumed(tenure.feed.statistics(), self._counted)
+            self._written = add_up(self._written, tenure.written)
             tenure.feed.close()
             self._reader.detach(reason)
 
@@ -194,22 +239,80 @@ class RedisNode:
 
     def __init__(self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock) -> None:
         self._redis, self._prefix, self._name, self._clock = redis, prefix, name, clock
-        self._life = clock.time_ns()
-        self._leases = RedisLeases(redis, holder=f"{name}/{self._life}", terms=terms)
-        self.run, self.close, self.statistics = self._leases.run, self._leases.close, self._leases.statistics
+        self._life, self._terms = clock.time_ns(), terms
+        self._process = f"{name}/{self._life}"
+        self._leases = RedisLeases(redis, holder=self._process, terms=terms)
+        self._sources: dict[str, RedisSource] = {}
+        self._facts: Callable[[], Mapping[str, Any]] = dict
+        self._presence = RedisPresence(
+            self._leases, prefix=prefix, name=name, life=self._life, present=self._present
+        )
+        self._leases.last_words = self._presence.leave
+        self.close = self._leases.close
 
-    def source(self, name: str, make_feed: MakeFeed, publisher: Publisher) -> RedisSource:
-        """Share a feed, which all nodes know by this name."""
-        return RedisSource(
+    async def run(self) -> None:
+        """Seek leases, and say that we are there, until all feeds have ended; the owner awaits it."""
+        saying = asyncio.ensure_future(self._presence.run())
+        try:
+            await self._leases.run()
+        finally:
+            saying.cancel()
+            with suppress(asyncio.CancelledError):
+                await saying
+
+    def introduce(self, facts: Callable[[], Mapping[str, Any]]) -> None:
+        """Let others know more of us: what :mod:`feedmux.core.presence` has of ``address``, ``version``
+        and ``clients``, asked for each time."""
+        self._facts = facts
+
+    def statistics(self) -> Statistics:
+        """How Redis is reached and what it refuses; ``takeover_s`` is how long a takeover may take."""
+        figures: Mapping[str, Any] = self._leases.statistics()
+        link = figures["link"]
+        refused = [*(lease["trouble"] for lease in figures["leases"]), self._presence.trouble]
+        return {
+            "name": self._name,
+            "connected": link["connected"],
+            "down_for": figures["down_for"],
+            "trouble": next(filter(None, refused), "") if link["connected"] else link["trouble"],
+            "has_rival": self._presence.has_rival,
+            "takeover_s": 2 * self._terms.ttl_s,
+            "link": link,
+        }
+
+    def _present(self) -> Presence:
+        said = {"address": "", "version": "", "clients": 0, **self._facts()}
+        return Presence(
+            name=self._name,
+            life=self._life,
+            has_rival=self._presence.has_rival,
+            markets={name: source.share() for name, source in self._sources.items()},
+            **said,
+        )
+
+    def source(
+        self, name: str, make_feed: MakeFeed, publisher: Publisher, *, at_rest: Mapping[str, Any] | None = None
+    ) -> RedisSource:
+        """Share a feed, which all nodes know by this name.
+
+        Args:
+            name: of the feed.
+            make_feed: see :class:`RedisSource`.
+            publisher: see there.
+            at_rest: what the feed says of itself where it does not run.
+        """
+        source = self._sources[name] = RedisSource(
             publisher,
             make_feed,
             redis=self._redis,
             bus=RedisBusConfig(prefix=f"{self._prefix}:{name}"),
             leases=self._leases,
-            holder=self._name,
+            holder=self._process,
             life=self._life,
             clock=self._clock,
         )
+        source.at_rest = at_rest or {}
+        return source
 
 
 class _Tenure:
@@ -227,6 +330,7 @@ class _Tenure:
         self._writer: RedisWriter | None = None
         self._to_others: Callable[[Envelope], None] | None = None
         self._to_us = self.bus.publish
+        self._written: Mapping[str, Any] = redis_figures.WRITTEN
         self.feed = make_feed(self, begin)
         self.bus.serve(self.feed)
 
@@ -244,6 +348,7 @@ class _Tenure:
 
     def hush(self) -> None:
         """Let them read no more, and say nothing of it."""
+        self._written = self.written
         writer, self._writer, self._to_others = self._writer, None, None
         if writer is not None:
             writer.abandon()
@@ -254,6 +359,13 @@ class _Tenure:
         if writer is not None:
             writer.close()
         self.feed.close()
+
+    @property
+    def written(self) -> Mapping[str, Any]:
+        """What was counted of what other nodes read."""
+        if self._writer is None:
+            return self._written
+        return add_up(self._written, redis_figures.written(self._writer.statistics()))
 
     def statistics(self) -> Statistics:
         """What other nodes read."""
