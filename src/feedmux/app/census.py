@@ -123,6 +123,7 @@ def snapshot(figures: Figures) -> Snapshot:
         process=figures.get("process", {}),
         subscriptions=figures.get("subscriptions"),
         brokers=figures.get("brokers", []),
+        nodes=figures.get("nodes", []),
         tokens=figures.get("tokens"),
         scrapes=figures.get("scrapes", {}),
     )
@@ -157,6 +158,8 @@ def _nothing_of(figure: Any) -> Any:
 def blind(part: Figures, for_s: float) -> Figures:
     """What is known of a feed process that has been away for so long: none of its links is there."""
     found = {"feeds": [_blind(feed, for_s) for feed in part["feeds"]]}
+    if "nodes" in part:
+        found["nodes"] = [_apart(node, for_s) for node in part["nodes"]]
     if "brokers" not in part:
         return found
     brokers = []
@@ -175,7 +178,20 @@ def _blind(source: Figures, for_s: float) -> dict[str, Any]:
         {**_aged(link, for_s), "connected": False, "down_for": link["down_for"] + for_s}
         for link in source["links"]
     ]
-    return {**_aged(source, for_s), "links": links, "states": states}
+    found = {**_aged(source, for_s), "links": links, "states": states}
+    if "cluster" in source:
+        found["cluster"] = {**source["cluster"], "held": False, "runs": False}
+    return found
+
+
+def _apart(node: Figures, for_s: float) -> dict[str, Any]:
+    """A node whose feed process is gone: nobody speaks to Redis."""
+    return {
+        **node,
+        "connected": False,
+        "down_for": node["down_for"] + for_s,
+        "trouble": "the feed process ended",
+    }
 
 
 def _aged(figures: Figures, by_s: float) -> dict[str, Any]:

@@ -98,7 +98,8 @@ class RedisReader(ReaderEnd):
     def statistics(self) -> Statistics:
         """Counters since the start, how many topics are held, and how well the writer is heard.
 
-        ``taken`` came through Redis, ``received`` did so or from a writer of this process. ``lag_s`` is how old the latest values were when they came, by the clocks of two nodes.
+        ``taken`` came through Redis, ``received`` did so or from a writer of this process. ``lag_s`` is how
+        old the latest values were when they came, by the clocks of two nodes.
         """
         now, ages = self._monotonic(), self._ages.summary()
         return {
@@ -243,7 +244,6 @@ class RedisReader(ReaderEnd):
             self.say(Word.LOOK if self._road is None else Word.HERE)
             if self._monotonic() - self._heard_at > self._bus.silence_s:
                 self._cut("the writer is silent")
-
 
     def _listen_again(self) -> None:
         """Redis may let us now; what is not wanted any more is forgotten."""

@@ -186,7 +186,7 @@ class RedisSource:
                 "runs": tenure is not None,
                 "wanted": wanted,
                 "elsewhere": writer.get("topics", 0),
-                "lag_s": reader["lag_s"],
+                "lag_s": reader["lag_s"] if tenure is None else None,
                 "trouble": redis_figures.trouble_of(reader) or redis_figures.trouble_of(writer),
                 "reader": reader,
                 "writer": writer,
@@ -291,7 +291,7 @@ class RedisNode:
         )
 
     def source(
-        self, name: str, make_feed: MakeFeed, publisher: Publisher, *, at_rest: Mapping[str, Any] | None = None
+        self, name: str, make_feed: MakeFeed, publisher: Publisher, at_rest: Mapping[str, Any] | None = None
     ) -> RedisSource:
         """Share a feed, which all nodes know by this name.
 
