@@ -38,13 +38,11 @@ def write_roster(roster: Roster, title: str, now: float, *, names_topics: bool) 
 def drawn(roster: Roster, title: str, now: float, *, names_topics: bool) -> Iterator[RenderableType]:
     """Draw what :func:`write_roster` writes."""
     yield Text(title, style="dim")
-    yield ""
-    yield _nodes(roster, now)
-    yield ""
-    yield _markets(roster)
-    if names_topics:
-        yield ""
-        yield _topics(roster)
+    tables = [_nodes(roster, now), _markets(roster), *([_topics(roster)] if names_topics else [])]
+    for table in tables:
+        if table.row_count:
+            yield ""
+            yield table
     problems = list(roster.problems())
     if problems:
         yield ""
@@ -58,7 +56,7 @@ def _nodes(roster: Roster, now: float) -> Table:
         held = [lease.market for lease in roster.leases if lease.holder == node.name]
         name = Text.assemble(node.name, (" (several)", "red") if node.has_rival else "")
         up = span(max(now - node.life / 1e9, 0))
-        cells = (node.address, node.version, up, f"{node.clients:,}", _lag(node), ", ".join(held))
+        cells = (node.address, node.version, up, f"{node.clients:,}", _lag(node), "\n".join(held))
         table.add_row(name, *map(Text, cells))
     return table
 
