@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from feedmux.core import presence
 from support.cluster import QUICK
 from support.debian import DebianProgram
 from support.family import LIVELY, TICKER, children
@@ -237,6 +238,22 @@ async def test_two_nodes_of_one_name_both_serve_and_both_say_so(stage: Stage, re
     await asyncio.gather(*(client.data(TICKER, seen=client.seen, count=5) for client in clients))
     await nodes[0].running.stop()
     await is_well(nodes[1])
+
+
+async def test_a_node_that_is_started_again_after_a_crash_has_no_rival(
+    stage: Stage, redis: RedisServer
+) -> None:
+    venue = await stage.venue(*LIVELY)
+    first = await stage.gateway(venue.url, REDIS_URL=redis.url, **SOON)
+    await is_well(first)
+    first.running.signal(signal.SIGKILL)
+    second = await stage.gateway(venue.url, REDIS_URL=redis.url, **SOON)
+    await is_well(second)
+    said = redis.ask("GET", "feedmux:node:node-a")
+    assert isinstance(said, bytes)
+    holder = f"node-a/{presence.read(said).life}"
+    assert redis.ask("HGET", "feedmux:bybit.linear:lease", "holder") == holder.encode()
+    assert "name_taken" not in second.running.text
 
 
 async def test_a_feed_process_that_was_killed_is_another_tenure_of_the_same_node(

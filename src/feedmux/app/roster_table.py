@@ -47,17 +47,17 @@ def drawn(roster: Roster, title: str, now: float, *, names_topics: bool) -> Iter
     if problems:
         yield ""
     for problem in problems:
-        yield Text.assemble(("! ", "red"), problem)
+        yield Text.assemble(("! ", "red"), _shown(problem))
 
 
 def _nodes(roster: Roster, now: float) -> Table:
     table = _table("node", "address", "version", "up", "clients", "lag", "leases")
     for node in roster.nodes:
         held = [lease.market for lease in roster.leases if lease.holder == node.name]
-        name = Text.assemble(node.name, (" (several)", "red") if node.has_rival else "")
+        name = Text.assemble(_shown(node.name), (" (several)", "red") if node.has_rival else "")
         up = span(max(now - node.life / 1e9, 0))
         cells = (node.address, node.version, up, f"{node.clients:,}", _lag(node), "\n".join(held))
-        table.add_row(name, *map(Text, cells))
+        table.add_row(name, *map(_shown, cells))
     return table
 
 
@@ -65,10 +65,10 @@ def _markets(roster: Roster) -> Table:
     table = _table("market", "lease of", "token", "left", "topics", "wants")
     for market in roster.markets:
         lease, demand = roster.lease(market), roster.demand(market)
-        holder = Text(lease.holder) if lease.holder else Text(NOBODY, style="red")
+        holder = _shown(lease.holder) if lease.holder else Text(NOBODY, style="red")
         more = "" if demand.is_whole else "+"
         table.add_row(
-            Text(market),
+            _shown(market),
             holder,
             str(lease.token or UNKNOWN),
             f"{lease.left_s:.1f} s" if lease.holder else UNKNOWN,
@@ -82,7 +82,7 @@ def _topics(roster: Roster) -> Table:
     table = _table("market", "topic", "nodes")
     for market in roster.markets:
         for topic, count in sorted(roster.demand(market).topics.items()):
-            table.add_row(Text(market), Text(topic), str(count))
+            table.add_row(_shown(market), _shown(topic), str(count))
     return table
 
 
@@ -93,6 +93,12 @@ def _table(*names: str) -> Table:
         is_number = name in {"up", "clients", "lag", "token", "left", "topics", "wants", "nodes"}
         table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
     return table
+
+
+def _shown(text: str) -> Text:
+    """What stands in Redis, as it may be shown: nothing in it moves a cursor, or ends a line but ours."""
+    letters = (c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    return Text("".join(letters))
 
 
 def _lag(node: Presence) -> str:
