@@ -18,7 +18,7 @@ from support.debian import DebianProgram
 from support.family import LIVELY, TICKER, children
 from support.processes import Gateway, Stage
 from support.redis import RedisServer
-from support.waiting import eventually
+from support.waiting import eventually, until
 
 SECRET = "correct-horse-battery"
 SOON = {**QUICK, "LEASE_TTL": 1, "NODE_NAME": "node-a", "REDIS_SOCKET_TIMEOUT": 1}
@@ -246,13 +246,18 @@ async def test_a_node_that_is_started_again_after_a_crash_has_no_rival(
     venue = await stage.venue(*LIVELY)
     first = await stage.gateway(venue.url, REDIS_URL=redis.url, **SOON)
     await is_well(first)
+    await until(lambda: redis.ask("EXISTS", "feedmux:node:node-a"), "it says that it is there")
     first.running.signal(signal.SIGKILL)
     second = await stage.gateway(venue.url, REDIS_URL=redis.url, **SOON)
     await is_well(second)
-    said = redis.ask("GET", "feedmux:node:node-a")
-    assert isinstance(said, bytes)
-    holder = f"node-a/{presence.read(said).life}"
-    assert redis.ask("HGET", "feedmux:bybit.linear:lease", "holder") == holder.encode()
+
+    def says_it() -> bool:
+        said = redis.ask("GET", "feedmux:node:node-a")
+        assert isinstance(said, bytes)
+        holder = f"node-a/{presence.read(said).life}"
+        return redis.ask("HGET", "feedmux:bybit.linear:lease", "holder") == holder.encode()
+
+    await until(says_it, "it is the second one that is there")
     assert "name_taken" not in second.running.text
 
 

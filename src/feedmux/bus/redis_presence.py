@@ -23,6 +23,7 @@ RIVAL: Final = "cluster.name_taken name=%s"
 ALONE: Final = "cluster.name_free name=%s"
 REFUSED: Final = "cluster.presence_refused error=%s"
 BEAT_S: Final = 1.0
+_SOON_S: Final = 0.1
 LIFE_MS: Final = 4000
 """So long after its last word a node is forgotten."""
 _MOST_MISSES: Final = 3
@@ -71,14 +72,16 @@ class RedisPresence:
     async def run(self) -> None:
         """Say it each beat, until :meth:`leave`; the owner cancels it."""
         while not self._is_over:
+            wait_s = BEAT_S
             try:
                 await self._say()
                 self.trouble = ""
             except RedisRefused as error:
                 self._complain(error)
             except FeedmuxError:
-                self._is_said = False  # the connection ended: what is found there may be of another time
-            await asyncio.sleep(BEAT_S)
+                self._is_said = False  # there is no connection: what is found later may be of another time
+                wait_s = _SOON_S
+            await asyncio.sleep(wait_s)
 
     async def leave(self) -> None:
         """Take back what was said, unless another process has said it; a Redis that is away forgets it."""
