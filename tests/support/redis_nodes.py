@@ -148,11 +148,12 @@ class Node(Published):
     @property
     def holds(self) -> bool:
         """Whether it has the lease."""
-        return bool(self.source.statistics()["cluster"]["held"])
+        figures: Any = self.source.statistics()
+        return bool(figures["cluster"]["held"])
 
     def updates(self, topic: Topic) -> list[tuple[int, int]]:
         """The positions of the updates that its clients saw."""
-        return [tuple(event.position) for event in self.values(topic) if event.kind is EventKind.UPDATE]
+        return [(event.epoch, event.seq) for event in self.values(topic) if event.kind is EventKind.UPDATE]
 
     def gaps(self, topic: Topic) -> list[Envelope]:
         """The holes that its clients were told of."""

@@ -84,6 +84,14 @@ def redis(settings: Settings) -> RedisTerms:
     return {**found, "host": parts.hostname or "localhost", "port": parts.port or 6379}
 
 
+def shown(settings: Settings) -> str:
+    """Where Redis is, as may be shown."""
+    parts = urlsplit(settings.redis_url.reveal())
+    if parts.scheme == "unix":
+        return f"unix:{unquote(parts.path)}"
+    return f"{parts.scheme}://{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
 def leases(settings: Settings) -> LeaseTerms:
     """How long a lease lasts; nodes ask often enough that it survives two answers that get lost."""
     ttl_s = settings.lease_ttl

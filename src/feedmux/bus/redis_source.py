@@ -27,24 +27,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from feedmux.bus import redis_figures
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_channels import RedisBusConfig
-from feedmux.bus.redis_compat import MakeFeed, RedisCompat
+from feedmux.bus.redis_compat import MakeFeed
 from feedmux.bus.redis_config import RedisConfig
 from feedmux.bus.redis_lease import RedisLease, RedisLeases
 from feedmux.bus.redis_reader import RedisReader
 from feedmux.bus.redis_writer import RedisWriter
+from feedmux.core.counted import resumed
 from feedmux.core.demand import Demand
-from feedmux.core.lease import Terms
+from feedmux.core.presence import MOST_TOPICS, Share, short
+from feedmux.core.stats import add_up
 from feedmux.model.event import Envelope
-from feedmux.model.ports import BeginEpoch, Clock, Publisher, Statistics
+from feedmux.model.ports import Clock, Publisher, Statistics
 from feedmux.model.topic import Topic
-from feedmux.wire.mudrex import MudrexFormat
-from feedmux.wire.place import Place
 
 LOG: Final = logging.getLogger(__name__)
 NO_EPOCHS: Final = "cluster.no_epochs lease=%s"
@@ -59,7 +60,7 @@ class RedisSource:
         redis: where Redis is.
         bus: the bus of this feed.
         leases: those of the node.
-        holder: the name of this node.
+        holder: the name of this process; no other one has it, of whatever node.
         life: rises with each start of the node: Unix nanoseconds.
         clock: time.
     """
@@ -84,6 +85,11 @@ class RedisSource:
         self._lease = leases.add(bus.lease, self)
         self._tenure: _Tenure | None = None
         self._tenures = 0
+        self.at_rest: Mapping[str, Any] = {}
+        """What the feed says of itself where it does not run."""
+        self._counted: Mapping[str, Any] = {}
+        self._written: Mapping[str, Any] = redis_figures.WRITTEN
+        self._names: tuple[str, ...] | None = ()
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -108,17 +114,20 @@ class RedisSource:
 
     def want(self, topic: Topic, holder: str, asker: int = 0) -> None:
         """``holder``, of this node, wants ``topic``."""
-        self._demand.add(topic, holder)
+        if self._demand.add(topic, holder):
+            self._names = None
         self._reader.want(topic, asker)
 
     def drop(self, topic: Topic, holder: str) -> None:
         """``holder`` no longer wants ``topic``."""
         if self._demand.remove(topic, holder):
+            self._names = None
             self._reader.drop(topic)
 
     def forget(self, holder: str) -> None:
         """``holder`` died."""
         for topic in self._demand.forget(holder):
+            self._names = None
             self._reader.drop(topic)
 
     # What becomes of the lease
@@ -161,25 +170,56 @@ class RedisSource:
         """Another node runs the feed."""
         self._leave("another node took over")
 
+    # What it says of itself
+
     def statistics(self) -> Statistics:
-        """Those of the feed, if it runs here, else what is known of its topics; and what a cluster adds."""
-        feed = self._tenure.feed.statistics() if self._tenure is not None else {"links": []}
+        """Those of the feed, and what a cluster adds; see :mod:`feedmux.bus.redis_figures`."""
+        tenure, wanted = self._tenure, len(self._demand)
+        reader: Mapping[str, Any] = self._reader.statistics()
+        writer: Mapping[str, Any] = tenure.statistics() if tenure is not None else {}
+        written = self._written if tenure is None else add_up(self._written, tenure.written)
+        feed = redis_figures.distant(self.at_rest, wanted, reader)
+        through = redis_figures.carried(self._tenures, reader, written)
+        found = redis_figures.shared(
+            feed if tenure is None else tenure.feed.statistics(),
+            self._counted,
+            self._reader.states(),
+            through,
+        )
         return {
-            **feed,
+            **found,
             "cluster": {
                 **self._lease.statistics(),
-                "tenures": self._tenures,
-                "wanted": len(self._demand),
-                "reader": self._reader.statistics(),
-                "writer": self._tenure.statistics() if self._tenure is not None else {},
+                "runs": tenure is not None,
+                "wanted": wanted,
+                "elsewhere": writer.get("topics", 0),
+                "lag_s": reader["lag_s"] if tenure is None else None,
+                "trouble": redis_figures.trouble_of(reader) or redis_figures.trouble_of(writer),
+                "reader": reader,
+                "writer": writer,
             },
         }
+
+    def share(self) -> Share:
+        """What other nodes are told of it."""
+        if self._names is None:
+            names = {short(topic) for topic, _ in self._demand.wants()}
+            self._names = tuple(sorted(names)[:MOST_TOPICS])
+        lag: Any = self._reader.statistics()["lag_s"]
+        return Share(
+            holds=self._lease.may_write(),
+            wanted=len(self._demand),
+            topics=self._names,
+            lag_s=None if lag is None or self._tenure is not None else lag["p50"],
+        )
 
     def _leave(self, reason: str) -> None:
         tenure, self._tenure = self._tenure, None
         if tenure is not None:
             tenure.is_over = True
             tenure.hush()
+            self._counted = resumed(tenure.feed.statistics(), self._counted)
+            self._written = add_up(self._written, tenure.written)
             tenure.feed.close()
             self._reader.detach(reason)
 
@@ -197,46 +237,6 @@ class RedisSource:
         LOG.warning(NO_EPOCHS, self._bus.lease)
         self._lease.renounce()
         self._leave("it has no epochs left until Redis gives it more")
-
-
-class RedisNode:
-    """A node of a cluster: its leases, and the feeds that it shares. Its :meth:`run` ends after theirs.
-
-    Args:
-        redis: where Redis is.
-        prefix: of all keys and channels.
-        name: of this node; no other one has it.
-        terms: of the leases.
-        clock: time.
-        compat: the name of the market that is also published in the Mudrex proxy's words; empty: none.
-    """
-
-    def __init__(
-        self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock, compat: str = ""
-    ) -> None:
-        self._redis, self._prefix, self._clock = redis, prefix, clock
-        self._compat = compat
-        self._life = clock.time_ns()
-        self._holder = f"{name}/{self._life}"
-        """Nodes that were given one name by mistake do not disturb each other."""
-        self._leases = RedisLeases(redis, holder=self._holder, terms=terms)
-        self.run, self.close, self.statistics = self._leases.run, self._leases.close, self._leases.statistics
-
-    def source(self, place: Place, make_feed: MakeFeed, publisher: Publisher) -> RedisSource:
-        """Share a market's feed, which all nodes know by the market's name."""
-        if place.name == self._compat:
-            layout = MudrexFormat(place)
-            make_feed = partial(RedisCompat, make_feed=make_feed, redis=self._redis, layout=layout)
-        return RedisSource(
-            publisher,
-            make_feed,
-            redis=self._redis,
-            bus=RedisBusConfig(prefix=f"{self._prefix}:{place.name}"),
-            leases=self._leases,
-            holder=self._holder,
-            life=self._life,
-            clock=self._clock,
-        )
 
 
 class _Tenure:
@@ -262,6 +262,7 @@ class _Tenure:
         self._writer: RedisWriter | None = None
         self._to_others: Callable[[Envelope], None] | None = None
         self._to_us = self.bus.publish
+        self._written: Mapping[str, Any] = redis_figures.WRITTEN
         self.feed = make_feed(self, partial(begin, self))
         self.bus.serve(self.feed)
 
@@ -283,6 +284,7 @@ class _Tenure:
 
     def hush(self) -> None:
         """Let them read no more, and say nothing of it."""
+        self._written = self.written
         writer, self._writer, self._to_others = self._writer, None, None
         if writer is not None:
             writer.abandon()
@@ -293,6 +295,13 @@ class _Tenure:
         if writer is not None:
             writer.close()
         self.feed.close()
+
+    @property
+    def written(self) -> Mapping[str, Any]:
+        """What was counted of what other nodes read."""
+        if self._writer is None:
+            return self._written
+        return add_up(self._written, redis_figures.written(self._writer.statistics()))
 
     def statistics(self) -> Statistics:
         """What other nodes read."""
