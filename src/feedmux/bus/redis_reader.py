@@ -57,6 +57,7 @@ class RedisReader(ReaderEnd):
     ) -> None:
         super().__init__(sink)
         self._bus, self._holder, self._life, self._monotonic = bus, holder, life, monotonic
+        self._words = bus.words  # compared with every message
         self._link = RedisLink(redis, self)
         self._refusals = Refusals(monotonic, bus.silence_s)
         self._alone_since = monotonic()
@@ -159,7 +160,7 @@ class RedisReader(ReaderEnd):
     def message(self, channel: bytes, body: bytes) -> None:
         """The writer spoke, or there is an event of a topic."""
         try:
-            if channel == self._bus.words:
+            if channel == self._words:
                 self._hear(cluster.read(body))
             elif self._road is not None and self._local is None:
                 self._take(channel, body)
