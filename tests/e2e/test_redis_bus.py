@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from contract import test_bus
 from feedmux.bus.redis_bus import RedisReader
-from feedmux.model.event import EventKind, State
+from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import Topic
 from feedmux.wire.cluster import Said, Word, read
 from feedmux.wire.envelope import encode
@@ -209,12 +209,35 @@ async def test_answers_to_others_are_not_handed_on_before_our_own(quick: RedisWi
     assert sink.updates(TRADES) == []
 
 
+async def test_after_a_cut_values_wait_for_the_status(redis: RedisServer, quick: RedisWiring) -> None:
+    sink = Collector()
+    reader = await wanting(quick, sink, TRADES)
+    quick.source.advance(TRADES)
+    await until(lambda: sink.updates(TRADES) == [1])
+    quick.source.publisher = Deaf()  # the writer is there, and takes its time
+    redis.kill_clients("pubsub")
+    await until(lambda: sink.of(TRADES, EventKind.GAP))
+    channel = quick.bus.channel(TRADES)
+    reader.message(channel, encode(update(TRADES, 2)))
+    live = msgspec.structs.replace(update(TRADES, 2, b'{"state":"live"}'), kind=EventKind.STATUS)
+    reader.message(channel, encode(live))
+    reader.message(channel, encode(update(TRADES, 3)))
+    assert sink.updates(TRADES) == [1, 3]
+
+
 async def test_asks_that_did_not_arrive_are_repeated_whole(quick: RedisWiring) -> None:
     reader = await wanting(quick, Collector(), TRADES, TICKER)
     body = reader.mark(quick.bus.asks, 3)
     assert body is not None
     mark = read(body)
     assert (mark.word, mark.read_records()) == (Word.ALL, [Want(TRADES), Want(TICKER)])
+
+
+class Deaf:
+    """A publisher of what nobody hears."""
+
+    def publish(self, envelope: Envelope, /) -> None:
+        """Nothing."""
 
 
 def replaced(client: Resp, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.local_road import LocalRoad
-from feedmux.bus.reader_end import UNHEARD, ReaderEnd, WriterRoad
+from feedmux.bus.reader_end import ReaderEnd, WriterRoad
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
@@ -23,7 +23,6 @@ from feedmux.wire.envelope import MAGIC, decode, read_topic
 
 LOG: Final = logging.getLogger(__name__)
 MALFORMED: Final = "bus.redis_malformed error=%s"
-_CONFIRMS: Final = (EventKind.SNAPSHOT, EventKind.STATUS)
 
 
 class RedisReader(ReaderEnd):
@@ -54,6 +53,7 @@ class RedisReader(ReaderEnd):
         self._writer_life = 0
         self._heard_at = 0.0
         self._local: LocalRoad | None = None
+        self._unheard: set[Topic] = set()  # of which this writer has not said yet how they are
 
     async def run(self) -> None:
         """Keep the bus until :meth:`close`; the owner awaits it."""
@@ -65,14 +65,18 @@ class RedisReader(ReaderEnd):
 
     def want(self, topic: Topic, asker: int = 0) -> None:
         """Ask for ``topic``; see :meth:`ReaderEnd.want`."""
+        is_new = topic not in self._held
         super().want(topic, asker)
         if topic in self._held and self._local is None:
             self._link.subscribe(self._bus.channel(topic))
+            if is_new:
+                self._unheard.add(topic)
 
     def drop(self, topic: Topic) -> None:
         """No longer ask for ``topic``; nothing of it reaches the sink from now on."""
         if topic in self._held:
             self._link.unsubscribe(self._bus.channel(topic))
+        self._unheard.discard(topic)
         super().drop(topic)
 
     def close(self) -> None:
@@ -169,11 +173,12 @@ class RedisReader(ReaderEnd):
             self.heal_topic(read_topic(channel[len(self._bus.data) :]), GapReason.LINK)
             return
         envelope = decode(body)
-        held = self._held.get(envelope.topic)
-        if held is not None and (
-            envelope.epoch < held.epoch or (held.epoch == UNHEARD and envelope.kind not in _CONFIRMS)
-        ):
-            self._counts["ignored"] += 1  # of a writer that is none any more, or an answer to others
+        topic = envelope.topic
+        held = self._held.get(topic)
+        if topic in self._unheard and envelope.kind is EventKind.STATUS:
+            self._unheard.discard(topic)
+        if topic in self._unheard or (held is not None and envelope.epoch < held.epoch):
+            self._counts["ignored"] += 1  # an answer to others, or of a writer that is none any more
             return
         self.received(envelope)
 
@@ -186,6 +191,10 @@ class RedisReader(ReaderEnd):
     def _cut(self, reason: str) -> None:
         if self._road is not None:
             self._road.cut(reason)
+
+    def begins(self) -> None:
+        """There is a writer that has said nothing yet of any topic."""
+        self._unheard = set(self._held)
 
     def _all(self) -> bytes:
         requests = b"".join(held.request for held in self._held.values())
@@ -216,6 +225,7 @@ class _AsksRoad(WriterRoad):
 
     def on_begin(self) -> None:
         """Whoever holds something asks for all of it when this loop turn ends; who does not, says so."""
+        self._redis.begins()
         super().on_begin()
         if not self.is_over and not self._redis.has_asks:
             self.write(b"")
