@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from contract import test_bus
+from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_bus import RedisReader
 from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import Topic
@@ -223,6 +224,34 @@ async def test_after_a_cut_values_wait_for_the_status(redis: RedisServer, quick:
     reader.message(channel, encode(live))
     reader.message(channel, encode(update(TRADES, 3)))
     assert sink.updates(TRADES) == [1, 3]
+
+
+async def test_what_a_former_writer_says_of_a_new_topic_is_not_believed(redis: RedisServer) -> None:
+    second = RedisWiring(redis, life=2)
+    second.source.epoch = 2
+    sink = Collector()
+    reader = await second.reader("a", sink)
+    reader.want(TRADES)
+    for kind, payload in ((EventKind.STATUS, b'{"state":"live"}'), (EventKind.SNAPSHOT, b"{}")):
+        late = msgspec.structs.replace(update(TRADES, 9, payload, epoch=1), kind=kind)
+        reader.message(second.bus.channel(TRADES), encode(late))
+    await until(lambda: sink.of(TRADES, EventKind.SNAPSHOT))
+    assert {envelope.epoch for envelope in sink.events} == {2}
+    await second.close()
+
+
+async def test_a_writer_of_our_own_that_ended_is_not_looked_for(quick: RedisWiring) -> None:
+    sink = Collector()
+    reader = await wanting(quick, sink, TRADES)
+    reader.attach(InprocBus(), 5)
+    reader.detach("another node took over")
+    states = sink.states(TRADES)
+    for word in (Word.HERE, Word.AGAIN):
+        reader.message(quick.bus.words, Said(word, "", 5).encode())
+    assert not reader.statistics()["connected"]
+    reader.message(quick.bus.words, Said(Word.HERE, "", 6).encode())
+    assert reader.statistics()["connected"]
+    assert sink.states(TRADES) == states
 
 
 async def test_asks_that_did_not_arrive_are_repeated_whole(quick: RedisWiring) -> None:

@@ -114,6 +114,7 @@ class RedisReader(ReaderEnd):
         if local is None:
             return
         local.cut(reason)
+        self._writer_life += 1  # what ours said before may still be on its way
         for topic in self._held:
             self._link.subscribe(self._bus.channel(topic))
         if self._link.is_open:
@@ -175,11 +176,14 @@ class RedisReader(ReaderEnd):
         envelope = decode(body)
         topic = envelope.topic
         held = self._held.get(topic)
-        if topic in self._unheard and envelope.kind is EventKind.STATUS:
-            self._unheard.discard(topic)
-        if topic in self._unheard or (held is not None and envelope.epoch < held.epoch):
-            self._counts["ignored"] += 1  # an answer to others, or of a writer that is none any more
+        if envelope.epoch < (self._writer_life if held is None else max(self._writer_life, held.epoch)):
+            self._counts["ignored"] += 1  # of a writer that is none any more
             return
+        if topic in self._unheard:
+            if envelope.kind is not EventKind.STATUS:
+                self._counts["ignored"] += 1  # an answer to others
+                return
+            self._unheard.discard(topic)
         self.received(envelope)
 
     def _replaced(self) -> None:
