@@ -16,7 +16,8 @@ from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import Topic
 from feedmux.wire.cluster import Said, Word, read
 from feedmux.wire.envelope import encode
-from feedmux.wire.record import Want
+from feedmux.wire.record import Lost, Want
+from feedmux.wire.record import encode as encode_record
 from support.buses import Collector, Wiring, uncovered_holes
 from support.envelopes import TICKER, TRADES, update
 from support.redis import RedisServer
@@ -151,15 +152,29 @@ async def test_what_the_writer_cannot_send_is_a_gap_and_is_wanted_again(redis: R
     await small.close()
 
 
-async def test_garbage_on_its_channels_disturbs_nobody(redis: RedisServer, quick: RedisWiring) -> None:
+async def test_garbage_on_its_channels_disturbs_nobody(
+    redis: RedisServer, quick: RedisWiring, caplog: pytest.LogCaptureFixture
+) -> None:
     sink = Collector()
     await wanting(quick, sink, TRADES)
-    broken = Said(Word.ASKS, "a", 2**63, b"garbage").encode()
-    for channel in (quick.bus.asks, quick.bus.words, quick.bus.channel(TRADES)):
-        for body in (b"", b"garbage", b"fm" + bytes(60), broken):
+    channels = (quick.bus.asks, quick.bus.words, quick.bus.channel(TRADES))
+    status = msgspec.structs.replace(update(TRADES, 0, b"garbage", epoch=9), kind=EventKind.STATUS)
+    bodies = [
+        *(b"", b"garbage", b"fm" + bytes(60), bytes(2 << 20), encode_record(Lost(1)) + b"garbage"),
+        *(Said(word, "a", 2**63, b"garbage").encode() for word in Word if word is not Word.REPLACED),
+        *(encode(update(TICKER, 1, epoch=9)), encode(update(TRADES, 1, epoch=2**63)), encode(status)),
+    ]
+    for channel in channels:
+        for body in bodies:
             redis.ask("PUBLISH", channel, body)
     quick.source.advance(TRADES)
     await until(lambda: sink.updates(TRADES) == [1])
+    assert sink.states(TRADES) == [State.LIVE]
+    assert not sink.of(TRADES, EventKind.GAP)
+    for channel in channels:
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len([line for line in lines if f" channel={channel.decode()} " in line]) == 1, lines
+    assert quick.source.calls == [("want", TRADES, "a")]
 
 
 async def test_what_was_wanted_while_the_writer_was_away_is_wanted(

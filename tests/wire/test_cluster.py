@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedmux.model.errors import MalformedMessage
-from feedmux.wire.cluster import Said, Word, read
-from feedmux.wire.record import Drop, Want, encode
+from feedmux.wire.cluster import Said, Word, read, read_mark
+from feedmux.wire.record import Drop, Lost, Want, encode
 from support.envelopes import TICKER, TRADES
 
 
@@ -50,3 +50,10 @@ def test_what_is_no_record_is_named(records: bytes) -> None:
 def test_a_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(MalformedMessage, match="it has 256 bytes; the bound is 255"):
         Said(Word.HERE, "x" * 256, 1).encode()
+
+
+def test_a_mark_is_read_and_nothing_else_is_one() -> None:
+    assert read_mark(encode(Lost(7))) == Lost(7)
+    for other in (b"", b"garbage", encode(Lost(7))[:-1], encode(Lost(7)) * 2, encode(Want(TICKER))):
+        with pytest.raises(MalformedMessage):
+            read_mark(other)

@@ -7,14 +7,17 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.local_road import LocalRoad
 from feedmux.bus.reader_end import ReaderEnd, WriterRoad
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.core.lease_record import MAX_EPOCH
 from feedmux.model.errors import FeedmuxError, MalformedMessage
-from feedmux.model.event import EventKind, GapReason
+from feedmux.model.event import Envelope, EventKind, Gap, GapReason, Status
 from feedmux.model.ports import Sink, Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire import cluster
@@ -22,7 +25,10 @@ from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import MAGIC, decode, read_topic
 
 LOG: Final = logging.getLogger(__name__)
-MALFORMED: Final = "bus.redis_malformed error=%s"
+MALFORMED: Final = "bus.redis_malformed channel=%s error=%s"
+_OF_WRITERS: Final = frozenset({Word.HERE, Word.BYE, Word.AGAIN})
+_decode_status: Final = msgspec.json.Decoder(Status).decode
+_decode_gap: Final = msgspec.json.Decoder(Gap).decode
 
 
 class RedisReader(ReaderEnd):
@@ -50,6 +56,9 @@ class RedisReader(ReaderEnd):
         super().__init__(sink)
         self._bus, self._holder, self._life, self._monotonic = bus, holder, life, monotonic
         self._link = RedisLink(redis, self)
+        self._topic_at = len(bus.data)
+        self._counts["malformed"] = 0
+        self._complained: set[bytes] = set()
         self._writer_life = 0
         self._heard_at = 0.0
         self._local: LocalRoad | None = None
@@ -76,6 +85,7 @@ class RedisReader(ReaderEnd):
         """No longer ask for ``topic``; nothing of it reaches the sink from now on."""
         if topic in self._held:
             self._link.unsubscribe(self._bus.channel(topic))
+            self._complained.discard(self._bus.channel(topic))
         self._unheard.discard(topic)
         super().drop(topic)
 
@@ -140,7 +150,7 @@ class RedisReader(ReaderEnd):
             elif self._road is not None and self._local is None:
                 self._take(channel, body)
         except MalformedMessage as error:
-            LOG.warning(MALFORMED, error)
+            self._malformed(channel, error)
 
     def mark(self, channel: bytes, count: int) -> bytes | None:
         """What we asked did not arrive: all of it, once more."""
@@ -156,6 +166,8 @@ class RedisReader(ReaderEnd):
             if said.name == self._holder and said.life > self._life:
                 self._replaced()
             return
+        if said.word not in _OF_WRITERS or said.life > MAX_EPOCH:
+            raise MalformedMessage("message", f"no writer says {said.word.name} with the life {said.life}")
         if said.life < self._writer_life or self._is_closed or self._local is not None:
             return
         self._heard_at = self._monotonic()
@@ -169,12 +181,14 @@ class RedisReader(ReaderEnd):
             self._link.publish(self._bus.asks, self._all())
 
     def _take(self, channel: bytes, body: bytes) -> None:
+        topic = read_topic(channel[self._topic_at :])
         if not body.startswith(MAGIC):
+            cluster.read_mark(body)
             self._counts["lost"] += 1
-            self.heal_topic(read_topic(channel[len(self._bus.data) :]), GapReason.LINK)
+            self.heal_topic(topic, GapReason.LINK)
             return
         envelope = decode(body)
-        topic = envelope.topic
+        _check(envelope, topic)
         held = self._held.get(topic)
         if envelope.epoch < (self._writer_life if held is None else max(self._writer_life, held.epoch)):
             self._counts["ignored"] += 1  # of a writer that is none any more
@@ -185,6 +199,12 @@ class RedisReader(ReaderEnd):
                 return
             self._unheard.discard(topic)
         self.received(envelope)
+
+    def _malformed(self, channel: bytes, error: MalformedMessage) -> None:
+        self._counts["malformed"] += 1
+        level = logging.DEBUG if channel in self._complained else logging.WARNING
+        self._complained.add(channel)  # once is enough; the count is in statistics()
+        LOG.log(level, MALFORMED, channel.decode(), error)
 
     def _replaced(self) -> None:
         self._is_closed = True
@@ -238,3 +258,22 @@ class _AsksRoad(WriterRoad):
         """Send asks; the first ones are all that there are."""
         word, self._word = self._word, Word.ASKS
         self._redis.say(word, data)
+
+
+def _check(envelope: Envelope, topic: Topic) -> None:
+    """Make sure that an envelope is one of the topic whose channel it came on, and that a word can be read.
+
+    Raises:
+        MalformedMessage: it is not.
+    """
+    if envelope.topic is not topic and envelope.topic != topic:
+        raise MalformedMessage("envelope", f"it is one of {envelope.topic.text}")
+    if envelope.epoch > MAX_EPOCH:
+        raise MalformedMessage("envelope", f"no writer has the epoch {envelope.epoch}")
+    try:
+        if envelope.kind is EventKind.STATUS:
+            _decode_status(envelope.payload)
+        elif envelope.kind is EventKind.GAP:
+            _decode_gap(envelope.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedMessage("envelope", str(error)) from error

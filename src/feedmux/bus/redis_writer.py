@@ -17,11 +17,12 @@ from feedmux.model.ports import Statistics
 from feedmux.wire import cluster
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import encode
-from feedmux.wire.record import Drop, Lost, Want
+from feedmux.wire.record import Drop, Lost, Record, Want
 from feedmux.wire.record import encode as encode_record
 
 LOG: Final = logging.getLogger(__name__)
-MALFORMED: Final = "bus.redis_malformed error=%s"
+MALFORMED: Final = "bus.redis_malformed channel=%s error=%s"
+_OF_READERS: Final = frozenset({Word.LOOK, Word.HERE, Word.BYE, Word.ALL, Word.ASKS})
 
 
 class RedisWriter(WriterEnd["_Remote"]):
@@ -50,6 +51,7 @@ class RedisWriter(WriterEnd["_Remote"]):
         self._may_write = may_write
         self._link = RedisLink(redis, self)
         self._heard_at: dict[str, float] = {}
+        self._malformed = 0
 
     async def run(self) -> None:
         """Keep the bus until :meth:`close`; the owner awaits it."""
@@ -82,7 +84,7 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def statistics(self) -> Statistics:
         """Counters since the start; ``readers`` by holder."""
-        return {**super().statistics(), "link": self._link.statistics()}
+        return {**super().statistics(), "malformed": self._malformed, "link": self._link.statistics()}
 
     # What the link tells
 
@@ -100,9 +102,11 @@ class RedisWriter(WriterEnd["_Remote"]):
         """A reader spoke."""
         try:
             said = cluster.read(body)
-            self._hear(said)
+            self._hear(said, said.read_records())
         except MalformedMessage as error:
-            LOG.warning(MALFORMED, error)
+            level = logging.DEBUG if self._malformed else logging.WARNING
+            self._malformed += 1  # once is enough; the count is in statistics()
+            LOG.log(level, MALFORMED, channel.decode(), error)
 
     def mark(self, channel: bytes, count: int) -> bytes | None:
         """Events of a topic are missing, or what we said of ourselves."""
@@ -117,9 +121,11 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     # Readers
 
-    def _hear(self, said: Said) -> None:
+    def _hear(self, said: Said, records: Sequence[Record]) -> None:
         if self._is_closed:
             return
+        if said.word not in _OF_READERS:
+            raise MalformedMessage("message", f"no reader says {said.word.name}")
         if said.word is Word.LOOK:
             self._say(Word.HERE)
             return
@@ -139,11 +145,10 @@ class RedisWriter(WriterEnd["_Remote"]):
             self._say(Word.REPLACED, said.name, said.life)
             road.on_begin()
         self._heard_at[said.name] = self._monotonic()
-        self._take(road, said)
+        self._take(road, records, are_all=said.word is Word.ALL)
 
-    def _take(self, road: _Remote, said: Said) -> None:
-        records = said.read_records()
-        if said.word is Word.ALL:
+    def _take(self, road: _Remote, records: Sequence[Record], *, are_all: bool) -> None:
+        if are_all:
             wanted = {record.topic for record in records if isinstance(record, Want)}
             for topic in self._demand.topics(road):
                 if topic not in wanted:

@@ -14,11 +14,12 @@ from typing import Final
 import msgspec
 
 from feedmux.model.errors import MalformedMessage
-from feedmux.wire.record import Drop, Hello, Record, RecordDecoder, Want, encode
+from feedmux.wire.record import Drop, Hello, Lost, Record, RecordDecoder, Want, encode
 
 MAX_NAME_BYTES: Final = 255
 _HEADER: Final = struct.Struct("<BQB")
 _HELLO: Final = encode(Hello())
+_MARK_BYTES: Final = len(encode(Lost(0)))
 
 
 class Word(IntEnum):
@@ -91,3 +92,17 @@ def read(message: bytes) -> Said:
     if len(message) < end:
         raise MalformedMessage("message", f"its name has {size} bytes; it ends before")
     return Said(word, name, life, message[end:])
+
+
+def read_mark(message: bytes) -> Lost:
+    """Read what stands on a topic's channel where events are missing.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    decoder = RecordDecoder(Lost)
+    decoder.feed(_HELLO + message)
+    match list(decoder.records()):
+        case [Lost() as lost] if len(message) == _MARK_BYTES:
+            return lost
+    raise MalformedMessage("mark", f"{len(message)} bytes are neither an envelope nor a mark")
