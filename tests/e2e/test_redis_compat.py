@@ -218,7 +218,6 @@ async def test_a_lease_that_is_held_again_makes_the_keys_true_again(scene: Scene
     scene.compat.want(TICKER, "a")
     scene.compat.drop(TRADES, "a")
     scene.feed.advance(TICKER, b'"unsaid"')
-    scene.redis.ask("HSET", "mudrex:subscriptions", "ticker:THEIRS", "1")
     scene.tenure.is_held = True
     scene.feed.advance(TICKER, b'"said"')
     await until(lambda: scene.listener.heard)
