@@ -124,15 +124,34 @@ async def test_values_are_published_once_and_nothing_else_is(scene: Scene) -> No
     assert kinds.count(EventKind.GAP) == 1
 
 
-async def test_a_snapshot_of_the_venue_is_published_as_one(scene: Scene) -> None:
+async def test_a_tickers_first_message_is_a_snapshot_and_so_are_the_venues(scene: Scene) -> None:
+    channel = "mudrex:stream:ticker:BTCUSDT"
     scene.compat.want(TICKER, "a")
-    scene.feed.publisher.publish(Envelope(TICKER, 1, 1, EventKind.SNAPSHOT, 0, 0, "", b"{}"))
     scene.feed.advance(TICKER)
-    await until(lambda: len(scene.listener.heard) == 2)
-    assert [message["type"] for message in scene.listener.of("mudrex:stream:ticker:BTCUSDT")] == [
-        "snapshot",
-        "update",
-    ]
+    scene.feed.advance(TICKER)
+    scene.feed.publisher.publish(Envelope(TICKER, 1, 3, EventKind.SNAPSHOT, 0, 0, "", b"{}"))
+    scene.feed.advance(TICKER)
+    scene.compat.drop(TICKER, "a")
+    scene.compat.want(TICKER, "a")
+    scene.feed.advance(TICKER)
+    await scene.listener.hears(channel, 5)
+    kinds = [message["type"] for message in scene.listener.of(channel)]
+    assert kinds == ["snapshot", "update", "snapshot", "update", "snapshot"]
+
+
+async def test_a_ticker_begins_with_a_snapshot_again_where_something_may_be_missing(scene: Scene) -> None:
+    channel = "mudrex:stream:ticker:BTCUSDT"
+    scene.compat.want(TICKER, "a")
+    for _ in range(2):
+        scene.feed.advance(TICKER)
+    await scene.listener.hears(channel, 2)
+    scene.redis.kill_clients("normal")
+    await until(lambda: scene.figures["link"]["opens"] == 2)
+    for _ in range(2):
+        scene.feed.advance(TICKER)
+    await scene.listener.hears(channel, 4)
+    kinds = [message["type"] for message in scene.listener.of(channel)]
+    assert kinds == ["snapshot", "update"] * 2
 
 
 async def test_candles_of_a_minute_are_on_the_proxys_channel_and_all_on_their_own(scene: Scene) -> None:
