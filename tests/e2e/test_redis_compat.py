@@ -27,6 +27,8 @@ from support.waiting import until
 EVERYTHING = "mudrex:*"
 MINUTES = Topic(PUBLIC, "bybit", "linear", "kline", "BTCUSDT", "1")
 HOURS = Topic(PUBLIC, "bybit", "linear", "kline", "BTCUSDT", "60")
+COMMANDS = ("hset", "hdel", "sadd", "srem", "del", "expire", "eval")
+"""What the documents say that a user needs beside ``publish``."""
 
 
 class ScriptedFeed(ScriptedSource):
@@ -286,10 +288,15 @@ async def test_a_user_who_may_not_write_the_keys_is_named_until_he_may(redis: Re
         await until(lambda: "NOPERM" in scene.figures["trouble"], "the refusal is told")
         scene.feed.advance(TRADES, b'"1"')
         await until(lambda: scene.texts() == ["1"], "values are published all the same")
-        redis.ask("ACL", "SETUSER", "listened", "+@all", "~mudrex:*")
+        redis.ask("ACL", "SETUSER", "listened", "~mudrex:*", *(f"+{name}" for name in COMMANDS))
         await scene.shows({"trade:BTCUSDT": 1}, {"trade:BTCUSDT"})
         await until(lambda: not scene.figures["trouble"], "it is well")
+        scene.compat.want(TICKER, "a")
+        scene.compat.drop(TRADES, "a")
+        await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
         await scene.end()
+        assert not scene.figures["trouble"]
+        assert redis.ask("DBSIZE") == 0
 
 
 async def test_thousands_of_names_are_written_in_one_step(redis: RedisServer) -> None:
