@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest_asyncio
 
 from feedmux.bus.redis_compat import RedisCompat
@@ -259,6 +260,29 @@ async def test_keys_that_somebody_deleted_come_back(scene: Scene) -> None:
     scene.compat.drop(TICKER, "b")
     await until(lambda: scene.redis.ask("TYPE", "mudrex:subscriptions") == b"hash")
     await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
+
+
+async def test_after_a_lost_connection_everything_is_written_anew(scene: Scene) -> None:
+    scene.compat.want(TICKER, "a")
+    await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
+    scene.redis.ask("HSET", "mudrex:subscriptions", "ticker:OLDUSDT", "1")
+    scene.redis.ask("SADD", "mudrex:upstream:subscribed", "ticker:OLDUSDT")
+    scene.redis.kill_clients("normal")
+    await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
+
+
+async def test_the_last_holder_leaves_and_comes_back_a_thousand_times(scene: Scene) -> None:
+    for number in range(1000):
+        topic = msgspec.structs.replace(TICKER, instrument=f"COIN{number % 100}USDT")
+        scene.compat.want(topic, "a")
+        scene.feed.advance(topic)
+        if number % 10 == 0:
+            await until(lambda: carried(scene.redis))
+        scene.compat.drop(topic, "a")
+    await scene.shows({}, set())
+    assert scene.redis.ask("DBSIZE") == 0
+    assert (scene.figures["holders"], scene.figures["carried"]) == (0, 0)
+    await until(lambda: len(scene.listener.heard) == 1000)
 
 
 async def test_redis_is_started_again_and_nothing_is_said_twice(scene: Scene) -> None:
