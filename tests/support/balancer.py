@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -71,6 +72,7 @@ async def balancer(folder: Path, addresses: Sequence[str], port: int) -> AsyncIt
             stdin=DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
+        await until(lambda: process.returncode is not None or _listens(own), "HAProxy listens")
         yield f"127.0.0.1:{own}"
         said = (folder / "haproxy.log").read_text()
         assert process.returncode is None, said
@@ -78,6 +80,12 @@ async def balancer(folder: Path, addresses: Sequence[str], port: int) -> AsyncIt
     finally:
         await _ended(process)
         transport.close()
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 async def _ended(process: Process) -> None:
