@@ -32,7 +32,7 @@ from typing import Final
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.bus.redis_lease import RedisLeases
+from feedmux.bus.redis_partitions import Leases, leases_of, partition
 from feedmux.bus.redis_reader import RedisReader
 from feedmux.bus.redis_writer import RedisWriter
 from feedmux.core.demand import Demand
@@ -68,7 +68,7 @@ class RedisSource:
         *,
         redis: RedisConfig,
         bus: RedisBusConfig,
-        leases: RedisLeases,
+        leases: Leases,
         holder: str,
         life: int,
         clock: Clock,
@@ -195,16 +195,17 @@ class RedisNode:
     def __init__(self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock) -> None:
         self._redis, self._prefix, self._name, self._clock = redis, prefix, name, clock
         self._life = clock.time_ns()
-        self._leases = RedisLeases(redis, holder=f"{name}/{self._life}", terms=terms)
+        self._leases = leases_of(redis, holder=f"{name}/{self._life}", terms=terms)
         self.run, self.close, self.statistics = self._leases.run, self._leases.close, self._leases.statistics
 
     def source(self, name: str, make_feed: MakeFeed, publisher: Publisher) -> RedisSource:
         """Share a feed, which all nodes know by this name."""
+        redis, prefix = partition(self._redis, f"{self._prefix}:{name}")
         return RedisSource(
             publisher,
             make_feed,
-            redis=self._redis,
-            bus=RedisBusConfig(prefix=f"{self._prefix}:{name}"),
+            redis=redis,
+            bus=RedisBusConfig(prefix=prefix),
             leases=self._leases,
             holder=self._name,
             life=self._life,
