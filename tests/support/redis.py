@@ -68,6 +68,11 @@ class RedisServer:
         options: more of its options, by name, e.g. ``{"maxmemory": "2mb"}``.
     """
 
+    arguments: tuple[str, ...] = ("redis.conf",)
+    """What the program is started with."""
+    serves = "Ready to accept connections"
+    """What it writes when it serves."""
+
     def __init__(
         self,
         program: DebianProgram,
@@ -131,7 +136,7 @@ class RedisServer:
         (self.folder / "redis.conf").write_text("\n".join([*self._configuration(), ""]))
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._program.path), "redis.conf"],
+                [str(self._program.path), *self.arguments],
                 cwd=self.folder,
                 env=environment(self._program.environment),
                 stdin=subprocess.DEVNULL,
@@ -148,7 +153,7 @@ class RedisServer:
     @property
     def is_ready(self) -> bool:
         """Whether it serves."""
-        return not self.has_ended and "Ready to accept connections" in self.log
+        return not self.has_ended and self.serves in self.log
 
     @property
     def has_ended(self) -> bool:

@@ -36,6 +36,7 @@ _OTHERS: Final = {
 """What a server says that it is, where one that stands alone is wanted."""
 
 
+_SECRET: Final = ("password", "sentinel_password")
 _TIMES: Final = (
     "connect_timeout_s",
     "ask_timeout_s",
@@ -150,6 +151,7 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
         tls: what its certificate is checked with; None: no TLS.
         sentinels: who is asked where it is, before each connection; empty: nobody.
         master: what the sentinels call it.
+        sentinel_password: theirs; empty: they ask for none. As secret as the other one.
         is_cluster: whether it is a Redis Cluster; then channels are those of shards.
         partition: begins with the hash tag of all keys and channels that are used, so that one node of a
             cluster has them; empty where that does not matter.
@@ -175,8 +177,9 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
     password: str = ""
     database: int = 0
     tls: ssl.SSLContext | None = None
-    sentinels: tuple[RedisConfig, ...] = ()
+    sentinels: tuple[Place, ...] = ()
     master: str = ""
+    sentinel_password: str = ""
     is_cluster: bool = False
     partition: str = ""
     known: list[Place] = msgspec.field(default_factory=list)
@@ -192,7 +195,7 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("host", "user", "name"):
             require_text(name, getattr(self, name))
-        for name in ("path", "password", "master", "partition"):
+        for name in ("path", "password", "master", "sentinel_password", "partition"):
             require_kind(name, getattr(self, name), str, "a text")
         require_whole("port", self.port, f"a port from 1 to {_MOST_PORT}", least=1, most=_MOST_PORT)
         require_whole("bound_bytes", self.bound_bytes, "bytes, a whole number from 1", least=1)
@@ -213,6 +216,11 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
         """The same in another place."""
         host, port = place
         return msgspec.structs.replace(self, host=host, port=port, path="")
+
+    def sentinel(self, place: Place) -> RedisConfig:
+        """How a sentinel is asked."""
+        password = self.sentinel_password
+        return msgspec.structs.replace(self.at(place), user="default", password=password, database=0)
 
     def hello(self) -> tuple[str, ...]:
         """The command by which we begin: RESP3, who we are, what we are called."""
@@ -258,4 +266,4 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """What may be shown, by name."""
         fields = self.__struct_fields__
-        return [(name, MASK if name == "password" else getattr(self, name)) for name in fields]
+        return [(name, MASK if name in _SECRET else getattr(self, name)) for name in fields]

@@ -152,7 +152,7 @@ class SentinelFinder:
 
     def __init__(self, config: RedisConfig) -> None:
         self._config = config
-        self._sentinels = list(config.sentinels)
+        self._sentinels = [config.sentinel(place) for place in config.sentinels]
 
     async def find(self, ask: Ask) -> RedisConfig:
         """Ask one after the other; see :meth:`Finder.find`.
