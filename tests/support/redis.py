@@ -181,6 +181,13 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def run_id(self) -> str:
+        """How this run of it calls itself."""
+        info = self.ask("INFO", "server")
+        assert isinstance(info, bytes)
+        return next(line[7:] for line in info.decode().splitlines() if line.startswith("run_id:"))
+
     # Administration
 
     def client(self) -> Resp:

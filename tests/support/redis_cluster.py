@@ -102,9 +102,17 @@ class RedisCluster:
 
     def owner(self, slot: int) -> ClusterNode:
         """Who has a slot, as all nodes that live say."""
-        found = {self._owner_port(node, slot) for node in self.nodes if not node.has_ended}
-        (port,) = found
+        (port,) = self._owner_ports(slot)
         return next(node for node in self.nodes if node.port == port)
+
+    def has_another_owner(self, slot: int, old: ClusterNode) -> bool:
+        """Whether all nodes that live agree that somebody else has a slot now."""
+        ports = self._owner_ports(slot)
+        return len(ports) == 1 and old.port not in ports
+
+    def is_whole(self) -> bool:
+        """Whether all nodes live, and all agree that it is well, and that each master has its replica."""
+        return all(self._is_whole(node) and self._knows_replicas(node) for node in self.nodes)
 
     def move(self, slot: int, target: ClusterNode, *keys: str) -> None:
         """Give a slot to another node, as an administrator does who moves it with its keys."""
@@ -126,7 +134,7 @@ class RedisCluster:
 
     def end_to_move(self, slot: int, target: ClusterNode) -> None:
         """Say that it is there."""
-        for node in [target, *(node for node in self.masters if node is not target and not node.has_ended)]:
+        for node in [target, *(node for node in self.masters if node is not target)]:
             node.ask("CLUSTER", "SETSLOT", str(slot), "NODE", target.node_id)
 
     @property
@@ -151,6 +159,9 @@ class RedisCluster:
     def _knows_replicas(self, node: ClusterNode) -> bool:
         lines = bytes_of(node.ask("CLUSTER", "NODES")).splitlines()
         return sum(b"slave" in line.split()[2] for line in lines) == len(self.replicas)
+
+    def _owner_ports(self, slot: int) -> set[int]:
+        return {self._owner_port(node, slot) for node in self.nodes if not node.has_ended}
 
     def _owner_port(self, node: ClusterNode, slot: int) -> int:
         answer = node.ask("CLUSTER", "SLOTS")
