@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
@@ -34,8 +33,6 @@ from support.waiting import until
 globals().update({name: test for name, test in vars(test_bus).items() if name.startswith("test_")})
 """Every test of the contract, with the fixture below."""
 
-ROUNDS: Final = int(os.environ.get("FEEDMUX_REDIS_ROUNDS", "1"))
-"""How often nodes are killed and slots are moved."""
 TAG: Final = "{feedmux:bybit.linear}"
 SLOT: Final = slot_of(TAG.encode())
 
@@ -193,35 +190,15 @@ async def test_the_bus_goes_on_when_its_node_is_killed(rough: RedisCluster) -> N
     reader = await wiring.reader("a", sink)
     reader.want(TRADES)
     await until(lambda: sink.of(TRADES, EventKind.SNAPSHOT))
-    for _ in range(ROUNDS):
-        gaps = len(sink.of(TRADES, EventKind.GAP))
-        killed = rough.owner(SLOT)
-        killed.kill()
+    rough.owner(SLOT).kill()
 
-        def is_over(before: int = gaps) -> bool:
-            wiring.source.advance(TRADES)
-            told = len(sink.of(TRADES, EventKind.GAP)) > before
-            return told and sink.events[-1].kind is EventKind.UPDATE
+    def is_over() -> bool:
+        wiring.source.advance(TRADES)
+        return bool(sink.of(TRADES, EventKind.GAP)) and sink.events[-1].kind is EventKind.UPDATE
 
-        await until(is_over, "values come again", FAILOVER_S)
-        await killed.restart()
-        await until(rough.is_whole, "it copies the other one now", FAILOVER_S)
+    await until(is_over, "values come again", FAILOVER_S)
     assert not uncovered_holes(sink.events)
     await wiring.close()
-
-
-async def test_gateways_follow_when_the_node_of_their_market_is_killed(
-    stage: Stage, rough: RedisCluster
-) -> None:
-    async def change() -> None:
-        await until(rough.is_whole, "the cluster is whole", FAILOVER_S)
-        killed = rough.owner(SLOT)
-        killed.kill()
-        await until(lambda: rough.has_another_owner(SLOT, killed), "another one took over", FAILOVER_S)
-        await killed.restart()
-
-    settings = {"REDIS_URL": rough.url, "REDIS_CLUSTER": "true"}
-    await gateways_follow(stage, settings, change, rounds=ROUNDS)
 
 
 async def test_gateways_follow_a_slot_that_moves(stage: Stage, calm: RedisCluster) -> None:
@@ -231,4 +208,4 @@ async def test_gateways_follow_a_slot_that_moves(stage: Stage, calm: RedisCluste
         calm.move(SLOT, target, f"{TAG}:lease")
 
     settings = {"REDIS_URL": calm.url, "REDIS_CLUSTER": "true"}
-    await gateways_follow(stage, settings, change, rounds=3 * ROUNDS)
+    await gateways_follow(stage, settings, change)

@@ -110,6 +110,13 @@ class RedisCluster:
         ports = self._owner_ports(slot)
         return len(ports) == 1 and old.port not in ports
 
+    def replica_of(self, master: ClusterNode) -> ClusterNode:
+        """Who copies a node."""
+        answer = master.ask("CLUSTER", "REPLICAS", master.node_id)
+        assert isinstance(answer, list)
+        name = bytes_of(answer[0]).split()[0].decode()
+        return next(node for node in self.nodes if node.node_id == name)
+
     def is_whole(self) -> bool:
         """Whether all nodes live, and all agree that it is well, and that each master has its replica."""
         return all(self._is_whole(node) and self._knows_replicas(node) for node in self.nodes)

@@ -96,6 +96,21 @@ class Watched:
             soon(lambda one=sentinel: one.fact("num-other-sentinels") == 2, "they know each other")  # type: ignore[misc]
             soon(lambda one=sentinel: one.fact("num-slaves") == 1, "they know the replica")  # type: ignore[misc]
 
+    @property
+    def master(self) -> RedisServer:
+        """Who is the master, as the first of the sentinels says."""
+        port = self.sentinels[0].master_port()
+        return next(server for server in self.servers if server.port == port)
+
+    def is_whole(self) -> bool:
+        """Whether the sentinels agree who is the master, and the other one copies it."""
+        master = self.master
+        if {sentinel.master_port() for sentinel in self.sentinels} != {master.port}:
+            return False
+        (other,) = (server for server in self.servers if server is not master)
+        found = bytes_of(other.ask("INFO", "replication"))
+        return b"role:slave" in found and b"master_link_status:up" in found
+
     def kill(self) -> None:
         """End all of them."""
         for server in [*self.sentinels, *self.servers]:

@@ -131,11 +131,11 @@ class RedisConnection(asyncio.Protocol):
                 if config.database and not is_only_asked:
                     await self.order("SELECT", str(config.database))
         except TimeoutError as error:
-            reason = f"we were not let in within {within_s:g} s"
+            spoken = "" if config.tls is None else ", speaking TLS"
+            reason = f"we were not let in within {within_s:g} s{spoken}"
             raise ConnectFailed(config.address, reason, cause=Cause.TIMEOUT) from error
-        except ssl.SSLCertVerificationError as error:
-            reason = f"its certificate is not trusted: {getattr(error, 'verify_message', error)}"
-            raise ConnectFailed(config.address, reason, cause=Cause.TLS) from error
+        except ssl.SSLError as error:
+            raise ConnectFailed(config.address, _tls_reason(error), cause=Cause.TLS) from error
         except (OSError, ValueError) as error:
             raise ConnectFailed(config.address, str(error) or type(error).__name__) from error
         except LinkLost as error:
@@ -250,7 +250,10 @@ class RedisConnection(asyncio.Protocol):
             self._keeper.roomy()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(LinkLost("Redis ended it" if exc is None else str(exc) or type(exc).__name__))
+        if isinstance(exc, ssl.SSLError):
+            self._end(LinkLost(_tls_reason(exc)))
+        else:
+            self._end(LinkLost("Redis ended it" if exc is None else str(exc) or type(exc).__name__))
 
     # Parts
 
@@ -331,6 +334,14 @@ async def ask_once(config: RedisConfig, speech: Speech, *commands: tuple[str | b
     finally:
         connection.cut(LinkLost("we have asked"))
     return reply
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    """Say why TLS did not come about, or ended."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {getattr(error, 'verify_message', error)}"
+    what = getattr(error, "reason", None) or error.strerror or str(error)
+    return f"TLS failed: {what.lower().replace('_', ' ')}"
 
 
 def name_of(command: Sequence[str | bytes]) -> str:
