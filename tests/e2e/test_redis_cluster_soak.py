@@ -1,4 +1,4 @@
-"""The same over and over: nodes of a Redis Cluster are killed and come back, slots move; `make soak` runs it."""
+"""Nodes of a Redis Cluster are killed and come back, slots move, over and over; `make soak` runs it."""
 
 from __future__ import annotations
 
