@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_settings import NoDecode
 
 from feedmux.app import redis_url
 from feedmux.app.secret import Secret
-from feedmux.app.section import Section, key, split
+from feedmux.app.section import Section, key, lower, split
 
 TOGETHER: Final = {
     "redis_url": "a URL that begins with redis:// or rediss://, where REDIS_SENTINELS or REDIS_CLUSTER is"
@@ -18,6 +18,7 @@ TOGETHER: Final = {
     "redis_cluster": "false, because REDIS_SENTINELS is set",
     "redis_cert": "the path of the certificate, because REDIS_KEY is set",
     "redis_key": "the path of its private key, because REDIS_CERT is set",
+    "redis_compat": "off, because REDIS_URL is not set, or REDIS_CLUSTER is",
 }
 """What is expected of a setting that is right by itself, and wrong beside another one."""
 
@@ -88,6 +89,10 @@ class Cluster(Section):
         between=(1, 60),
         unit="s",
     )
+    redis_compat: Annotated[Literal["off", "mudrex"], BeforeValidator(lower)] = key(
+        "off",
+        "`mudrex`: the first of VENUES is also published on the channels of the Mudrex proxy, with its keys.",
+    )
     redis_max_connections: int = key(
         50, "How many connections to Redis this node may open.", between=(1, 100_000)
     )
@@ -117,4 +122,10 @@ class Cluster(Section):
     def _its_certificate_and_key_come_together(self) -> Self:
         if bool(self.redis_cert) != bool(self.redis_key):
             raise ValueError("redis_key" if self.redis_cert else "redis_cert")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_a_redis_to_publish_to(self) -> Self:
+        if self.redis_compat != "off" and (self.redis_cluster or not self.redis_url):
+            raise ValueError("redis_compat")
         return self

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 1
 _CONNECTIONS_OF_MARKET = 2
-"""A node has one for its leases, and for each market one to read and one to write. In a Redis Cluster each
-market has one for its lease; before a connection, a sentinel or a node is asked over one more."""
+"""A node has one for its leases, for each market one to read and one to write, and one for REDIS_COMPAT. In a
+Redis Cluster each market has one for its lease. Sentinels, and nodes of a cluster, are asked over one more.
+"""
 _IMPATIENT = Backoff(initial=0.1, multiplier=2.0, ceiling=1.0)
 """Where another Redis takes over from one that is away, it is asked for each second."""
 
@@ -58,16 +59,19 @@ class NodeTerms(TypedDict):
 
     prefix: str
     name: str
+    compat: str
 
 
 def require_redis(settings: Settings) -> None:
     """Check that a cluster can be had.
 
     Raises:
-        InvalidSetting: a package is missing, or more connections are needed than are allowed.
+        InvalidSetting: a package or a market is missing, or more connections are needed than are allowed.
     """
     if find_spec("hiredis") is None:
         raise InvalidSetting("REDIS_URL", "set", "the package feedmux[redis] to be installed")
+    if _is_compatible(settings) and not settings.venues:
+        raise InvalidSetting("REDIS_COMPAT", settings.redis_compat, "off, because VENUES is empty")
     needed = _connections(settings)
     if settings.redis_max_connections < needed:
         expected = f"at least {needed}, for {len(settings.venues)} of VENUES"
@@ -118,15 +122,21 @@ def node(settings: Settings) -> NodeTerms:
     Channels are in no database; it is in their names, so that two databases are two clusters.
     """
     name = settings.node_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    compat = settings.venues[0] if _is_compatible(settings) else ""
     database = redis_url.read(settings.redis_url.reveal()).database
     prefix = f"{settings.redis_prefix}:{database}" if database else settings.redis_prefix
-    return {"prefix": prefix, "name": name}
+    return {"prefix": prefix, "name": name, "compat": compat}
+
+
+def _is_compatible(settings: Settings) -> bool:
+    return settings.redis_compat != "off"
 
 
 def _connections(settings: Settings) -> int:
     """How many a node keeps."""
     markets = len(settings.venues)
-    return _CONNECTIONS * (markets if settings.redis_cluster else 1) + _CONNECTIONS_OF_MARKET * markets
+    of_leases = _CONNECTIONS * (markets if settings.redis_cluster else 1)
+    return of_leases + _CONNECTIONS_OF_MARKET * markets + _is_compatible(settings)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

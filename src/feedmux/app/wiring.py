@@ -215,7 +215,7 @@ def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
             linger_s=settings.unsubscribe_linger,
             refused_memory_s=settings.refused_memory,
         )
-        source = make(publisher) if node is None else node.source(one.place.name, make, publisher)
+        source = make(publisher) if node is None else node.source(one.place, make, publisher)
         drivers[one.place.venue, one.place.market] = source
     broker = _broker(settings, publisher, clock) if terms.asks_broker(settings) else None
     return Feeds(drivers, broker, () if node is None else (node,))

@@ -337,6 +337,8 @@ class RedisLink:
         connection = RedisConnection(self, found, _SPEECH)
         try:
             await connection.enter(within_s=found.connect_timeout_s)
+            if self._closing.is_set():
+                raise LinkLost("we ended it")
             self._begin(connection)
             while True:
                 await connection.look()

@@ -27,24 +27,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_channels import RedisBusConfig
+from feedmux.bus.redis_compat import MakeFeed, RedisCompat
 from feedmux.bus.redis_config import RedisConfig
+from feedmux.bus.redis_lease import RedisLease
 from feedmux.bus.redis_partitions import Leases, leases_of, partition
 from feedmux.bus.redis_reader import RedisReader
 from feedmux.bus.redis_writer import RedisWriter
 from feedmux.core.demand import Demand
 from feedmux.core.lease import Terms
 from feedmux.model.event import Envelope
-from feedmux.model.ports import BeginEpoch, Clock, Feed, Publisher, Statistics
+from feedmux.model.ports import BeginEpoch, Clock, Publisher, Statistics
 from feedmux.model.topic import Topic
+from feedmux.wire.mudrex import MudrexFormat
+from feedmux.wire.place import Place
 
 LOG: Final = logging.getLogger(__name__)
 NO_EPOCHS: Final = "cluster.no_epochs lease=%s"
-
-MakeFeed = Callable[[Publisher, BeginEpoch], Feed]
 
 
 class RedisSource:
@@ -127,7 +130,7 @@ class RedisSource:
             self._leave("another tenure began")
         if self._tenure is None:
             self._tenures += 1
-            self._tenure = _Tenure(token, self._make_feed, self._begin)
+            self._tenure = _Tenure(token, self._make_feed, self._begin, self._lease)
             self._tasks.create_task(self._tenure.feed.run())
             self._reader.attach(self._tenure.bus, token)
         writer = RedisWriter(
@@ -190,17 +193,24 @@ class RedisNode:
         name: of this node; no other one has it.
         terms: of the leases.
         clock: time.
+        compat: the name of the market that is also published in the Mudrex proxy's words; empty: none.
     """
 
-    def __init__(self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock) -> None:
+    def __init__(
+        self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock, compat: str = ""
+    ) -> None:
         self._redis, self._prefix, self._name, self._clock = redis, prefix, name, clock
+        self._compat = compat
         self._life = clock.time_ns()
         self._leases = leases_of(redis, holder=f"{name}/{self._life}", terms=terms)
         self.run, self.close, self.statistics = self._leases.run, self._leases.close, self._leases.statistics
 
-    def source(self, name: str, make_feed: MakeFeed, publisher: Publisher) -> RedisSource:
-        """Share a feed, which all nodes know by this name."""
-        redis, prefix = partition(self._redis, f"{self._prefix}:{name}")
+    def source(self, place: Place, make_feed: MakeFeed, publisher: Publisher) -> RedisSource:
+        """Share a market's feed, which all nodes know by the market's name."""
+        redis, prefix = partition(self._redis, f"{self._prefix}:{place.name}")
+        if place.name == self._compat:
+            layout = MudrexFormat(place)
+            make_feed = partial(RedisCompat, make_feed=make_feed, redis=redis, layout=layout)
         return RedisSource(
             publisher,
             make_feed,
@@ -220,10 +230,11 @@ class _Tenure:
         token: of the lease.
         make_feed: makes the feed.
         begin: begins epochs.
+        lease: which one.
     """
 
-    def __init__(self, token: int, make_feed: MakeFeed, begin: BeginEpoch) -> None:
-        self.token = token
+    def __init__(self, token: int, make_feed: MakeFeed, begin: BeginEpoch, lease: RedisLease) -> None:
+        self.token, self._lease = token, lease
         self.bus = InprocBus()
         self._writer: RedisWriter | None = None
         self._to_others: Callable[[Envelope], None] | None = None
@@ -236,6 +247,10 @@ class _Tenure:
         self._to_us(envelope)
         if self._to_others is not None:
             self._to_others(envelope)
+
+    def may_write(self) -> bool:
+        """Whether the lease is held, by this tenure's token."""
+        return self._lease.lease.token == self.token and self._lease.may_write()
 
     def serve(self, writer: RedisWriter) -> None:
         """Let other nodes read."""
