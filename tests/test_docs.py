@@ -34,7 +34,7 @@ from feedmux.model.access_errors import TokenCode
 from feedmux.model.event import EventKind
 from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
 from feedmux.wire import envelope, op, rango
-from support.census import whole_figures
+from support.census import SHARED, elsewhere, whole_figures
 from support.certificates import Authority
 from support.documents import (
     ROOT,
@@ -58,7 +58,7 @@ SHOWN_URL = "ws://127.0.0.1:8000/ws"
 SIMULATOR_URL = "ws://127.0.0.1:9001/ws/api/v2"
 SIMULATORS = ROOT / "docs" / "simulators.md"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
-METRICS = ("Every metric", "RabbitMQ", "Tokens", "Scrapes and processes")
+METRICS = ("Every metric", "RabbitMQ", "Redis", "Tokens", "Scrapes and processes")
 """The headings of the tables in which they are."""
 RANGO = {"RANGER_HOST": "127.0.0.1", "RANGER_PORT": "0", "METRICS_PORT": "0", "RABBITMQ_HOST": "127.0.0.1"}
 """Where `feedmux rango` listens, and that its RabbitMQ is no stranger's."""
@@ -194,7 +194,8 @@ def metrics_served(text: str) -> list[MetricRow]:
 
 def test_the_reference_of_the_metrics_is_what_the_code_says() -> None:
     """Names, types and labels; and each meaning begins with the words that Prometheus is told."""
-    code = metrics_served(prometheus(census.snapshot(whole_figures())).decode())
+    feeds = [SHARED, elsewhere() | {"market": "spot"}]
+    code = metrics_served(prometheus(census.snapshot(whole_figures(feeds=feeds))).decode())
     written = {row.name: row for row in metrics_table()}
     assert len(written) == len(metrics_table()), "a metric is there twice"
     assert set(written) == {row.name for row in code}
@@ -781,7 +782,8 @@ async def test_paths_and_metrics_that_are_named_are_served() -> None:
         if re.match(r"feedmux_[a-z_]+( |\{|$)", span)
     }
     assert named
-    async with stage() as set_up, scene(set_up, **WITH_EVERYTHING) as (_, gateway):
+    settings = {**WITH_EVERYTHING, "REDIS_URL": "redis://127.0.0.1:9"}
+    async with stage() as set_up, scene(set_up, **settings) as (_, gateway):
         client = await set_up.client(gateway)
         await client.subscribe("ticker:BTCUSDT")
         for path in PATHS:

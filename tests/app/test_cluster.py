@@ -102,8 +102,21 @@ def test_databases_do_not_hear_each_other(url: str, prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"redis_url": "redis://u:secret@h"}, "redis://h:6379"),
+        ({"redis_url": "unix://:secret@/r?db=1"}, "unix:/r"),
+        ({"redis_url": "rediss://:secret@[::1]:1,b", "redis_cluster": True}, "rediss://[::1]:1,b:6379"),
+        ({"redis_url": "redis://:secret@", "redis_sentinels": "a,b:1"}, "redis: mymaster of a,b:1"),
+    ],
+)
+def test_where_redis_is_is_shown_without_who_we_are(given: dict[str, Any], shown: str) -> None:
+    assert terms_redis.shown(settings(**given)) == shown
+
+
+@pytest.mark.parametrize(
     ("given", "needed"),
-    [({}, 5), ({"redis_cluster": True}, 6), ({"redis_sentinels": "a"}, 5), ({"redis_compat": "mudrex"}, 6)],
+    [({}, 5), ({"redis_cluster": True}, 7), ({"redis_sentinels": "a"}, 5), ({"redis_compat": "mudrex"}, 6)],
 )
 def test_connections_are_counted(given: dict[str, Any], needed: int) -> None:
     of_two = {"redis_url": URL, "venues": "bybit.linear,bybit.spot", **given}

@@ -1,9 +1,10 @@
 """Leases against all that may go wrong: drift, pauses, cuts, and a Redis that forgets.
 
-Beside the leases, what depends on them, as the bus over Redis does it: a tenure's feed numbers the values of
-a few topics, serves its own node as long as the tenure may go on, and other nodes while the lease is held.
-Each time it is gained, a writer with a later life begins, over a connection of its own; what an earlier one
-sent may arrive at any time. Readers ignore what is of an older epoch, and writers of an earlier life.
+Beside the leases, what depends on them, as the bus over Redis does it: a tenure's feed numbers the values
+of a few topics, serves its own node as long as the tenure may go on, and other nodes while the lease is
+held. Each time it is gained, a writer with a later life begins, over a connection of its own; what an
+earlier one sent may arrive at any time. Readers ignore what is of an older epoch, and writers of an earlier
+life.
 """
 
 from __future__ import annotations
@@ -237,13 +238,15 @@ class Leases(RuleBasedStateMachine):
 
     @rule(number=NODES, before_ms=WAITS_MS, after_ms=WAITS_MS)
     def ask_with_patience(self, number: int, before_ms: int, after_ms: int) -> None:
-        """Its ask, or the answer, takes its time."""
+        """Its ask, or the answer, takes its time; it goes on to write meanwhile."""
         self.reconnect(number)
         self.ask(number)
         self.real_ms += before_ms
         self.redis_answers(number)
         self.real_ms += after_ms
+        self.decide_to_write(number, TICKER)
         self.hear(number)
+        self.decide_to_write(number, TICKER)
 
     @rule(number=NODES)
     def renounce(self, number: int) -> None:

@@ -193,7 +193,7 @@ class RedisServer:
     def client(self) -> Resp:
         """Somebody who may do everything; a context manager."""
         client = Resp.connect(self.port)
-        client.ask("AUTH", "admin", self._admin)
+        client.enter("admin", self._admin)
         return client
 
     def ask(self, *command: str | bytes) -> Answer:

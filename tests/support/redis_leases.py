@@ -19,6 +19,9 @@ class Told:
     def __init__(self) -> None:
         self.events: list[tuple[str, int]] = []
 
+    def seen(self) -> int:
+        return 0
+
     def gained(self, token: int) -> None:
         self.events.append(("gained", token))
 
@@ -41,7 +44,7 @@ class Sought(NamedTuple):
 async def seeking(config: RedisConfig, key: str, terms: Terms, *, holder: str = "a") -> AsyncIterator[Sought]:
     """Seek a lease until the block ends; then it is given back."""
     told = Told()
-    leases = leases_of(config, holder=holder, terms=terms)
+    leases = leases_of(config, holder=holder, terms=terms, own_key=f"feedmux:node:{holder}")
     lease = leases.add(key, told)
     running = asyncio.ensure_future(leases.run())
     try:

@@ -41,7 +41,7 @@ class Sentinel(RedisServer):
     def client(self) -> Resp:
         """Somebody who may do everything; a context manager."""
         client = Resp.connect(self.port)
-        client.ask("AUTH", SENTINEL_PASSWORD)
+        client.enter("default", SENTINEL_PASSWORD)
         return client
 
     def fact(self, name: str) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CONNECTIONS = 1
 _CONNECTIONS_OF_MARKET = 2
 """A node has one for its leases, for each market one to read and one to write, and one for REDIS_COMPAT. In a
-Redis Cluster each market has one for its lease. Sentinels, and nodes of a cluster, are asked over one more.
+Redis Cluster each market has one more for its lease. Who is only asked where Redis is does not count.
 """
 _IMPATIENT = Backoff(initial=0.1, multiplier=2.0, ceiling=1.0)
 """Where another Redis takes over from one that is away, it is asked for each second."""
@@ -110,6 +110,27 @@ def redis(settings: Settings) -> RedisTerms:
     return found
 
 
+def shown(settings: Settings) -> str:
+    """Where Redis is, as may be shown."""
+    url = redis_url.read(settings.redis_url.reveal())
+    if url.path:
+        return f"unix:{url.path}"
+    scheme = "rediss" if url.has_tls else "redis"
+    if settings.redis_sentinels:
+        return f"{scheme}: {settings.redis_sentinel_master} of {','.join(settings.redis_sentinels)}"
+    hosts = ((f"[{host}]" if ":" in host else host, port) for host, port in url.places)
+    return f"{scheme}://{','.join(f'{host}:{port}' for host, port in hosts)}"
+
+
+def prefix(settings: Settings) -> str:
+    """What all keys and channels begin with.
+
+    Channels are in no database; it is in their names, so that two databases are two clusters.
+    """
+    database = redis_url.read(settings.redis_url.reveal()).database
+    return f"{settings.redis_prefix}:{database}" if database else settings.redis_prefix
+
+
 def leases(settings: Settings) -> LeaseTerms:
     """How long a lease lasts; nodes ask often enough that it survives two answers that get lost."""
     ttl_s = settings.lease_ttl
@@ -117,15 +138,10 @@ def leases(settings: Settings) -> LeaseTerms:
 
 
 def node(settings: Settings) -> NodeTerms:
-    """What a node is called, and where it finds the others.
-
-    Channels are in no database; it is in their names, so that two databases are two clusters.
-    """
+    """What a node is called, and where it finds the others."""
     name = settings.node_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     compat = settings.venues[0] if _is_compatible(settings) else ""
-    database = redis_url.read(settings.redis_url.reveal()).database
-    prefix = f"{settings.redis_prefix}:{database}" if database else settings.redis_prefix
-    return {"prefix": prefix, "name": name, "compat": compat}
+    return {"prefix": prefix(settings), "name": name, "compat": compat}
 
 
 def _is_compatible(settings: Settings) -> bool:
@@ -135,8 +151,8 @@ def _is_compatible(settings: Settings) -> bool:
 def _connections(settings: Settings) -> int:
     """How many a node keeps."""
     markets = len(settings.venues)
-    of_leases = _CONNECTIONS * (markets if settings.redis_cluster else 1)
-    return of_leases + _CONNECTIONS_OF_MARKET * markets + _is_compatible(settings)
+    of_leases = markets if settings.redis_cluster else 0
+    return _CONNECTIONS + of_leases + _CONNECTIONS_OF_MARKET * markets + _is_compatible(settings)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

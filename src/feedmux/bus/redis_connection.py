@@ -23,6 +23,7 @@ _MESSAGES: Final = (b"message", b"smessage")
 _CONFIRMATIONS: Final = (b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe")
 _ENDED: Final = b"sunsubscribe"
 _MOVED: Final = "another node of the Redis Cluster has our channels now"
+_MOST_AT_ONCE: Final = 16 * 1024  # hiredis moves all that it still has with every kilobyte it has read
 
 
 class Listening:
@@ -163,10 +164,13 @@ class RedisConnection(asyncio.Protocol):
         call = Call(name)
         self.sent.append(call)
         self.write(command)
-        await asyncio.wait({call.answer, self.over}, return_when=asyncio.FIRST_COMPLETED)
-        if call.answer.done():
-            return call.answer.result()
-        raise self.over.result()
+        try:
+            await asyncio.wait({call.answer, self.over}, return_when=asyncio.FIRST_COMPLETED)
+            if call.answer.done():
+                return call.answer.result()
+            raise self.over.result()
+        finally:
+            call.answer.cancel()  # nobody waits for it any more
 
     async def look(self) -> None:
         """Find out whether Redis answers; as long as anything comes, it is waited for.
@@ -228,14 +232,9 @@ class RedisConnection(asyncio.Protocol):
         if self.over.done():
             return
         try:
-            self._parser.feed(data)
-            while (said := self._parser.gets()) is not NO_MORE:
-                if type(said) is self._push:
-                    self._take_push(said)
-                else:
-                    self._take_answer(said)
-                if self.over.done():
-                    return
+            for start in range(0, len(data), _MOST_AT_ONCE):
+                self._parser.feed(data[start : start + _MOST_AT_ONCE])
+                self._take_all()
         except Garbled as error:
             self.cut(NotRedis(self._config.address, str(error)))
         except NotRedis as error:
@@ -263,6 +262,14 @@ class RedisConnection(asyncio.Protocol):
             await loop.create_unix_connection(lambda: self, config.path)
         else:
             await loop.create_connection(lambda: self, config.host, config.port, ssl=config.tls)
+
+    def _take_all(self) -> None:
+        """Take what is whole, until the connection is over."""
+        while not self.over.done() and (said := self._parser.gets()) is not NO_MORE:
+            if type(said) is self._push:
+                self._take_push(said)
+            else:
+                self._take_answer(said)
 
     def _end(self, error: FeedmuxError) -> None:
         """It is over; only the first reason counts."""

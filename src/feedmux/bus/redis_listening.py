@@ -31,6 +31,25 @@ class Owner(Protocol):
         """Redis does not let us publish on these, or subscribe to them."""
 
 
+class Nobody:
+    """Owns a link over which nothing is published, and nothing heard."""
+
+    def opened(self) -> None:
+        """It can be asked."""
+
+    def disconnected(self, error: FeedmuxError) -> None:
+        """Whoever asks is told."""
+
+    def message(self, channel: bytes, body: bytes) -> None:
+        """Nothing is subscribed to."""
+
+    def mark(self, channel: bytes, count: int) -> bytes | None:
+        """Nothing is published."""
+
+    def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
+        """Nothing is published or subscribed to."""
+
+
 class Channels:
     """The channels of one link, over all its connections.
 

@@ -13,8 +13,10 @@ from feedmux.bus.reader_end import UNHEARD, ReaderEnd, WriterRoad
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.bus.redis_refusal import Refusals
+from feedmux.core.percentiles import Samples
 from feedmux.model.errors import FeedmuxError, MalformedMessage
-from feedmux.model.event import EventKind, GapReason
+from feedmux.model.event import Envelope, EventKind, GapReason
 from feedmux.model.ports import Sink, Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire import cluster
@@ -23,6 +25,11 @@ from feedmux.wire.envelope import MAGIC, decode, read_topic
 
 LOG: Final = logging.getLogger(__name__)
 MALFORMED: Final = "bus.redis_malformed error=%s"
+REPLACED: Final = "bus.redis_replaced holder=%s"
+_UPDATE: Final = EventKind.UPDATE
+_NS: Final = 1_000_000_000
+_EACH: Final = 16
+"""Of so many messages one is looked at for its age."""
 _CONFIRMS: Final = (EventKind.SNAPSHOT, EventKind.STATUS)
 
 
@@ -50,8 +57,13 @@ class RedisReader(ReaderEnd):
     ) -> None:
         super().__init__(sink)
         self._bus, self._holder, self._life, self._monotonic = bus, holder, life, monotonic
+        self._words = bus.words  # compared with every message
         self._link = RedisLink(redis, self)
-        self._writer_life = 0
+        self._refusals = Refusals(monotonic, bus.silence_s)
+        self._alone_since = monotonic()
+        self._ages = Samples()
+        self._taken = 0
+        self._writer_life = self._newest = 0
         self._heard_at = 0.0
         self._local: LocalRoad | None = None
 
@@ -85,8 +97,26 @@ class RedisReader(ReaderEnd):
         self._link.close()
 
     def statistics(self) -> Statistics:
-        """Counters since the start, and how many topics are held."""
-        return {**super().statistics(), "link": self._link.statistics()}
+        """Counters since the start, how many topics are held, and how well the writer is heard.
+
+        ``taken`` came through Redis, ``received`` did so or from a writer of this process. ``lag_s`` is how
+        old the latest values were when they came, by the clocks of two nodes.
+        """
+        now, ages = self._monotonic(), self._ages.summary()
+        return {
+            **super().statistics(),
+            "taken": self._taken,
+            "down_for": 0.0 if self._road is not None else now - self._alone_since,
+            "heard_ago": now - self._heard_at if self._heard_at else None,
+            "lag_s": None if ages is None else {"p50": ages.p50, "p99": ages.p99},
+            "trouble": self._refusals.trouble,
+            "link": self._link.statistics(),
+        }
+
+    @property
+    def newest(self) -> int:
+        """The highest epoch, or life of a writer, that was heard of; 0: none."""
+        return max(self._newest, self._writer_life)
 
     # A writer in this process
 
@@ -130,7 +160,7 @@ class RedisReader(ReaderEnd):
     def message(self, channel: bytes, body: bytes) -> None:
         """The writer spoke, or there is an event of a topic."""
         try:
-            if channel == self._bus.words:
+            if channel == self._words:
                 self._hear(cluster.read(body))
             elif self._road is not None and self._local is None:
                 self._take(channel, body)
@@ -142,7 +172,14 @@ class RedisReader(ReaderEnd):
         return self._all() if self._local is None else None
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
-        """The link has logged it."""
+        """The link has logged it; what we listen to is asked for again."""
+        self._refusals.note(channels, error)
+
+    def ended(self, road: WriterRoad, reason: str) -> None:
+        """There is no writer any more."""
+        super().ended(road, reason)
+        if self._road is None:
+            self._alone_since = self._monotonic()
 
     # The writer
 
@@ -175,9 +212,19 @@ class RedisReader(ReaderEnd):
         ):
             self._counts["ignored"] += 1  # of a writer that is none any more, or an answer to others
             return
+        if held is not None and envelope.epoch > held.epoch:
+            self._newest = max(self._newest, envelope.epoch)
+        if not self._taken % _EACH:
+            self._look_at(envelope)
+        self._taken += 1
         self.received(envelope)
 
+    def _look_at(self, envelope: Envelope) -> None:
+        if envelope.kind is _UPDATE:
+            self._ages.record((self._now_ns() - envelope.receive_ns) / _NS)
+
     def _replaced(self) -> None:
+        LOG.warning(REPLACED, self._holder)
         self._is_closed = True
         self._cut("another process has our name")
         self._held.clear()
@@ -189,7 +236,8 @@ class RedisReader(ReaderEnd):
 
     def _all(self) -> bytes:
         requests = b"".join(held.request for held in self._held.values())
-        self._told.update(self._held)
+        if self._road is not None:  # else whoever comes is told all that is held then
+            self._told.update(self._held)
         return Said(Word.ALL, self._holder, self._life, requests).encode()
 
     def say(self, word: Word, records: bytes = b"") -> None:
@@ -201,9 +249,21 @@ class RedisReader(ReaderEnd):
             await asyncio.sleep(self._bus.beat_s)
             if not self._link.is_open or self._local is not None:
                 continue
+            self._listen_again()
             self.say(Word.LOOK if self._road is None else Word.HERE)
             if self._monotonic() - self._heard_at > self._bus.silence_s:
                 self._cut("the writer is silent")
+
+    def _listen_again(self) -> None:
+        """Redis may let us now; what is not wanted any more is forgotten."""
+        refused = set(self._refusals.again())
+        if not refused:
+            return
+        for channel in (self._bus.words, *map(self._bus.channel, self._held)):
+            if channel in refused:
+                self._link.subscribe(channel)
+        if self._road is not None:
+            self._link.publish(self._bus.asks, self._all())
 
 
 class _AsksRoad(WriterRoad):

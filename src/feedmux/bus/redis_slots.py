@@ -6,6 +6,7 @@ Source: redis.io, "Redis cluster specification", Key distribution model and Hash
 from __future__ import annotations
 
 from binascii import crc_hqx
+from itertools import count
 from typing import Final, NamedTuple
 
 from feedmux.model.errors import MalformedMessage
@@ -39,6 +40,11 @@ def slot_of(name: bytes) -> int:
     end = name.find(b"}", begin + 1)
     tag = name[begin + 1 : end] if begin >= 0 and end > begin + 1 else name
     return crc_hqx(tag, 0) % SLOTS
+
+
+def name_in(slot: int) -> str:
+    """Return a name that is in this slot. It takes some hundredths of a second."""
+    return next(name for name in map(str, count()) if slot_of(name.encode()) == slot)
 
 
 def read_slots(reply: object, asked: Place) -> list[SlotRange]:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.bus.redis_refusal import Refusals
 from feedmux.bus.writer_end import ReaderRoad, WriterEnd
 from feedmux.model.errors import FeedmuxError, MalformedMessage
 from feedmux.model.event import Envelope
 from feedmux.model.ports import Statistics
 from feedmux.wire import cluster
 from feedmux.wire.cluster import Said, Word
-from feedmux.wire.envelope import encode
+from feedmux.wire.envelope import encode, read_topic
 from feedmux.wire.record import Drop, Lost, Want
 from feedmux.wire.record import encode as encode_record
 
 LOG: Final = logging.getLogger(__name__)
 MALFORMED: Final = "bus.redis_malformed error=%s"
+_CACHED_CHANNELS: Final = 16_384
 
 
 class RedisWriter(WriterEnd["_Remote"]):
@@ -47,8 +50,10 @@ class RedisWriter(WriterEnd["_Remote"]):
     ) -> None:
         super().__init__()
         self._bus, self._life, self._monotonic = bus, life, monotonic
+        self._channel = lru_cache(_CACHED_CHANNELS)(bus.channel)
         self._may_write = may_write
         self._link = RedisLink(redis, self)
+        self._refusals = Refusals(monotonic, bus.silence_s)
         self._heard_at: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -65,7 +70,7 @@ class RedisWriter(WriterEnd["_Remote"]):
             self._published += 1
             data = self._fit(envelope, encode)
             if data is not None:
-                self._link.publish(self._bus.channel(envelope.topic), data)
+                self._link.publish(self._channel(envelope.topic), data)
 
     def close(self) -> None:
         """Say goodbye to all readers; what was published still leaves."""
@@ -82,7 +87,11 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def statistics(self) -> Statistics:
         """Counters since the start; ``readers`` by holder."""
-        return {**super().statistics(), "link": self._link.statistics()}
+        return {
+            **super().statistics(),
+            "trouble": self._refusals.trouble,
+            "link": self._link.statistics(),
+        }
 
     # What the link tells
 
@@ -113,7 +122,8 @@ class RedisWriter(WriterEnd["_Remote"]):
         return encode_record(Lost(count))
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
-        """The link has logged it."""
+        """The link has logged it; where readers speak, we try to listen again."""
+        self._refusals.note(channels, error)
 
     # Readers
 
@@ -163,10 +173,24 @@ class RedisWriter(WriterEnd["_Remote"]):
             await asyncio.sleep(self._bus.beat_s)
             if not self._link.is_open:
                 continue
+            self._try_again()
             self._say(Word.HERE)
             latest = self._monotonic() - self._bus.silence_s
             for name in [name for name, heard_at in self._heard_at.items() if heard_at < latest]:
                 self._roads[name].cut("it is silent")
+
+    def _try_again(self) -> None:
+        """Redis may let us now; what it did not let through is missing."""
+        for channel in self._refusals.again():
+            if channel == self._bus.asks:
+                self._link.subscribe(channel)
+                self._say(Word.AGAIN)
+            elif self._is_wanted(channel) and (body := self.mark(channel, 1)) is not None:
+                self._link.publish(channel, body)
+
+    def _is_wanted(self, channel: bytes) -> bool:
+        data = self._bus.data
+        return channel.startswith(data) and bool(self._demand.holders(read_topic(channel[len(data) :])))
 
     def _say(self, word: Word, name: str = "", life: int = 0) -> None:
         if self._link.is_open and self._may_write():
