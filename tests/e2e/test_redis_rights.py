@@ -37,7 +37,7 @@ async def test_these_rights_are_enough_and_each_is_used(redis: RedisServer) -> N
 
 
 async def test_these_rights_are_enough_in_a_cluster(redis_program: DebianProgram, tmp_path: Path) -> None:
-    node = user("node", PASSWORD, CLUSTER, prefix="{feedmux")
+    node = user("node", PASSWORD, CLUSTER)
     with redis_cluster(redis_program, tmp_path, users=(node,)) as cluster:
         config = cluster.config("{feedmux:bybit.linear}")
         known = msgspec.structs.replace(config, user="node", password=PASSWORD)
@@ -78,4 +78,8 @@ async def story(config: RedisConfig, key: str) -> None:
     await until(lambda: not wiring.source.demand.wants())
     async with seeking(config, key, Terms(ttl_s=1.0, renew_s=0.05, look_s=0.05, margin_s=0.1)) as sought:
         await until(sought.lease.may_write)
+        said = RedisPresence(sought.leases, prefix="feedmux", name="a", life=1, present=present)
+        saying = asyncio.ensure_future(said.run())
+        await until(lambda: not said.trouble)
+        saying.cancel()
     await wiring.close()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 LEASE: Final = ("+eval", "+time", "+info", "+hmget", "+hset")
-PLAIN: Final = ("+ping", "+publish", "+subscribe", "+unsubscribe", *LEASE)
+PRESENCE: Final = ("+get", "+set", "+del")
+PLAIN: Final = ("+ping", "+publish", "+subscribe", "+unsubscribe", *LEASE, *PRESENCE)
 """In one Redis, or one that sentinels watch; another database than 0 needs ``+select`` besides."""
-CLUSTER: Final = ("+ping", "+spublish", "+ssubscribe", "+sunsubscribe", "+cluster|slots", "+asking", *LEASE)
+SHARDS: Final = ("+spublish", "+ssubscribe", "+sunsubscribe", "+cluster|slots", "+asking")
+CLUSTER: Final = ("+ping", *SHARDS, *LEASE, *PRESENCE)
 """In a Redis Cluster; ``+asking`` is used while a slot is on its way."""
 
 
@@ -18,6 +20,7 @@ def user(name: str, password: str, rights: tuple[str, ...], prefix: str = "feedm
         name: of the user.
         password: of the user.
         rights: one of those above.
-        prefix: of keys and channels; with an opening brace in a Redis Cluster.
+        prefix: of keys and channels.
     """
-    return f"{name} on >{password} ~{prefix}:* &{prefix}:* {' '.join(rights)}"
+    places = f"~{prefix}:* &{prefix}:* ~{{{prefix}:* &{{{prefix}:*"  # with a brace: in a Redis Cluster
+    return f"{name} on >{password} {places} {' '.join(rights)}"

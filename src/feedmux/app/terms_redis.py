@@ -55,7 +55,7 @@ class LeaseTerms(TypedDict):
 
 
 class NodeTerms(TypedDict):
-    """Of :class:`feedmux.bus.redis_source.RedisNode`."""
+    """Of :class:`feedmux.bus.redis_node.RedisNode`."""
 
     prefix: str
     name: str

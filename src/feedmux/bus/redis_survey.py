@@ -17,7 +17,6 @@ from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
 from feedmux.bus.redis_lease import node_of
 from feedmux.bus.redis_listening import Nobody
-from feedmux.bus.redis_partitions import partition
 from feedmux.bus.redis_slots import name_in, read_slots
 from feedmux.core import presence
 from feedmux.core.presence import Presence
@@ -62,9 +61,10 @@ async def survey(redis: RedisConfig, prefix: str) -> Roster:
     nodes: list[Presence] = []
     leases: list[Held] = []
     foreign: list[str] = []
+    begin, end = (f"{{{prefix}:", "}:lease") if redis.is_cluster else (f"{prefix}:", ":lease")
     for part in await _parts(redis):
         async with _asking(part) as ask:
-            leases += [lease async for lease in _leases(ask, *partition(redis, f"{prefix}:*")[1].split("*"))]
+            leases += [lease async for lease in _leases(ask, begin, end)]
             for key in await _keys(ask, f"{prefix}:node:"):
                 found = await _presence(ask, key)
                 if isinstance(found, Presence):
@@ -141,7 +141,6 @@ async def _presence(ask: _Ask, key: bytes) -> Presence | str | None:
 
 async def _leases(ask: _Ask, begin: str, end: str) -> AsyncIterator[Held]:
     """Who has which lease; around the market's name stand ``begin`` and ``end``."""
-    end += ":lease"
     seconds, micros = await ask("TIME")
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     for key in await _keys(ask, begin, end):
