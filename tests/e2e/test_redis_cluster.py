@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -17,8 +18,10 @@ from feedmux.core.lease import Terms
 from feedmux.model.event import EventKind
 from support.buses import Collector, Wiring, uncovered_holes
 from support.certificates import HOST
+from support.cluster import QUICK
 from support.debian import DebianProgram
 from support.envelopes import TRADES
+from support.family import LIVELY
 from support.processes import Stage
 from support.programs import free_port
 from support.redis import RedisServer
@@ -28,7 +31,7 @@ from support.redis_leases import seeking
 from support.redis_story import FAILOVER_S, gateways_follow
 from support.redis_wiring import RedisWiring
 from support.resp import RespError
-from support.waiting import until
+from support.waiting import eventually, until
 
 globals().update({name: test for name, test in vars(test_bus).items() if name.startswith("test_")})
 """Every test of the contract, with the fixture below."""
@@ -207,5 +210,27 @@ async def test_gateways_follow_a_slot_that_moves(stage: Stage, calm: RedisCluste
         target = calm.masters[(calm.masters.index(home) + 1) % 3]
         calm.move(SLOT, target, f"{TAG}:lease")
 
-    settings = {"REDIS_URL": calm.url, "REDIS_CLUSTER": "true"}
-    await gateways_follow(stage, settings, change)
+    await gateways_follow(stage, calm.settings, change)
+
+
+async def test_a_cluster_is_seen_from_outside(stage: Stage, calm: RedisCluster) -> None:
+    """Leases and nodes are in different nodes of Redis; all of them are asked."""
+    venue = await stage.venue(*LIVELY)
+    shared = {**calm.settings, **QUICK, "VENUES": "bybit.linear,bybit.spot", "REDIS_PREFIX": "seen"}
+    for name in ("node-a", "node-b"):
+        await stage.gateway(venue.url, NODE_NAME=name, **shared)
+
+    async def told() -> Any:
+        env = {**calm.settings, "REDIS_PREFIX": "seen"}
+        running = await stage.run("cluster", "status", "--json", env=env)
+        await running.end()
+        assert running.stdout, running.text
+        return json.loads("\n".join(running.stdout))
+
+    def whole(body: Any) -> bool:
+        names = [node["name"] for node in body["nodes"]]
+        leases = {lease["market"]: lease["holder"] for lease in body["leases"]}
+        both = names == ["node-a", "node-b"] and set(leases) == {"bybit.linear", "bybit.spot"}
+        return both and set(leases.values()) <= set(names)
+
+    await eventually(told, whole, "nodes and leases are seen", FAILOVER_S)

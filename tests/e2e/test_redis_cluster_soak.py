@@ -41,8 +41,7 @@ async def test_gateways_follow_when_the_node_of_their_market_is_killed(
         await until(lambda: cluster.has_another_owner(SLOT, killed), "another one took over", FAILOVER_S)
         await killed.restart()
 
-    settings = {"REDIS_URL": cluster.url, "REDIS_CLUSTER": "true"}
-    await gateways_follow(stage, settings, change, rounds=ROUNDS)
+    await gateways_follow(stage, cluster.settings, change, rounds=ROUNDS)
 
 
 async def test_gateways_follow_when_a_replica_is_told_to_take_over(
@@ -52,8 +51,7 @@ async def test_gateways_follow_when_a_replica_is_told_to_take_over(
         await until(cluster.is_whole, "the cluster is whole", FAILOVER_S)
         cluster.replica_of(cluster.owner(SLOT)).ask("CLUSTER", "FAILOVER")
 
-    settings = {"REDIS_URL": cluster.url, "REDIS_CLUSTER": "true"}
-    await gateways_follow(stage, settings, change, rounds=ROUNDS)
+    await gateways_follow(stage, cluster.settings, change, rounds=ROUNDS)
 
 
 async def test_gateways_follow_a_slot_that_moves_around(stage: Stage, cluster: RedisCluster) -> None:
@@ -62,8 +60,7 @@ async def test_gateways_follow_a_slot_that_moves_around(stage: Stage, cluster: R
         target = cluster.masters[(cluster.masters.index(home) + 1) % 3]
         cluster.move(SLOT, target, f"{TAG}:lease")
 
-    settings = {"REDIS_URL": cluster.url, "REDIS_CLUSTER": "true"}
-    await gateways_follow(stage, settings, change, rounds=3 * ROUNDS)
+    await gateways_follow(stage, cluster.settings, change, rounds=3 * ROUNDS)
 
 
 async def test_gateways_follow_masters_that_sentinels_replace(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from feedmux.bus.redis_config import RedisConfig
+from feedmux.bus.redis_presence import RedisPresence
 from feedmux.core.lease import Terms
+from feedmux.core.presence import Presence
 from feedmux.model.event import EventKind
 from support.buses import Collector
 from support.certificates import HOST
@@ -66,7 +69,7 @@ async def used(config: RedisConfig, servers: Sequence[RedisServer], key: str) ->
 
 
 async def story(config: RedisConfig, key: str) -> None:
-    """Write and read on a bus, and hold a lease, long enough that each does all that it ever does."""
+    """Write and read on a bus, hold a lease and be present, long enough that each does all that it does."""
     wiring = RedisWiring(config, beat_s=0.05)
     sink = Collector()
     reader = await wiring.reader("a", sink)
@@ -76,10 +79,19 @@ async def story(config: RedisConfig, key: str) -> None:
     await until(lambda: sink.updates(TRADES))
     reader.drop(TRADES)
     await until(lambda: not wiring.source.demand.wants())
+    said: list[Presence] = []
+
+    def present() -> Presence:
+        said.append(
+            Presence(name="a", life=1, address="", version="", clients=0, has_rival=False, markets={})
+        )
+        return said[-1]
+
     async with seeking(config, key, Terms(ttl_s=1.0, renew_s=0.05, look_s=0.05, margin_s=0.1)) as sought:
         await until(sought.lease.may_write)
-        said = RedisPresence(sought.leases, prefix="feedmux", name="a", life=1, present=present)
-        saying = asyncio.ensure_future(said.run())
-        await until(lambda: not said.trouble)
-        saying.cancel()
+        presence = RedisPresence(sought.leases, prefix="feedmux", name="a", life=1, present=present)
+        sought.leases.last_words = presence.leave
+        saying = asyncio.ensure_future(presence.run())
+        await until(lambda: len(said) > 1, "it was said once")
+    await saying
     await wiring.close()

@@ -149,6 +149,11 @@ class RedisCluster:
         """Where it is, as settings say it."""
         return "redis://" + ",".join(f"{HOST}:{node.port}" for node in self.masters)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a gateway that uses it."""
+        return {"REDIS_URL": self.url, "REDIS_CLUSTER": "true"}
+
     def config(self, partition: str) -> RedisConfig:
         """What a link needs that uses this hash tag; the second node is named."""
         port = self.masters[1].port
