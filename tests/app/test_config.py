@@ -262,7 +262,7 @@ def test_pairs_are_overrides_and_flags_are_stronger(monkeypatch: pytest.MonkeyPa
         ("=1", "--set: '=1' does not work; expected NAME=VALUE"),
         ("redis_ulr=redis://:hunter2@h", "--set redis_ulr is not a setting; did you mean redis_url?"),
         ("redis_url=hunter2", "--set redis_url: *** does not work; expected a URL that begins with "
-         "redis://, rediss:// or unix://"),
+         "redis://, rediss:// or unix://, e.g. redis://user:password@host:port/database"),
     ],
 )  # fmt: skip
 def test_a_wrong_pair_is_named_as_it_was_written(pair: str, said: str) -> None:
@@ -282,7 +282,8 @@ def test_no_error_and_no_repr_shows_a_secret(empty_place: Path) -> None:
     texts = problems({"redis_url": "https://:hunter2@h"})
     assert texts == [
         "feedmux.toml: redis_ulr is not a setting; did you mean redis_url?",
-        "--redis-url: *** does not work; expected a URL that begins with redis://, rediss:// or unix://",
+        "--redis-url: *** does not work; expected a URL that begins with redis://, rediss:// or unix://, "
+        "e.g. redis://user:password@host:port/database",
     ]
     settings = Settings(redis_url="redis://:hunter2@h")  # type: ignore[arg-type]
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
