@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from feedmux.app import introduction
 from feedmux.app.control import exactly
-from feedmux.app.messages import BeginFeed, Part, Reader, Ring
+from feedmux.app.messages import BeginFeed, Crowd, Part, Reader, Ring
 from feedmux.app.wiring import build_feed
 from feedmux.model.errors import MalformedMessage
 
@@ -41,7 +42,7 @@ class FeedChild:
     """
 
     def __init__(self, settings: Settings, send: Send) -> None:
-        self._send = send
+        self._settings, self._send = settings, send
         self._parts = build_feed(settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._reporting: asyncio.Task[None] | None = None
@@ -58,12 +59,21 @@ class FeedChild:
         self._send(Ring(), [self._parts.writer.descriptor])
 
     async def take(self, message: Any, descriptors: list[int], /) -> None:
-        """Serve a reader."""
+        """Serve a reader, or know more of the gateway."""
+        if isinstance(message, Crowd):
+            exactly(descriptors, 0)
+            self._introduce(message)
+            return
         if not isinstance(message, Reader):
             exactly(descriptors, 0)
             raise MalformedMessage("control message", f"{type(message).__name__} is not for a feed")
         road, page, bell = exactly(descriptors, 3)
         await self._parts.writer.attach(socket.socket(fileno=road), message.holder, page, bell)
+
+    def _introduce(self, crowd: Crowd) -> None:
+        node, host = self._parts.feeds.node, self._settings.host
+        if node is not None:
+            node.introduce(lambda: introduction.facts(host, crowd.port, crowd.clients))
 
     async def end(self, *, is_orderly: bool) -> None:
         """Give up the venues and the ring."""

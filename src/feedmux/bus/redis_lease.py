@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
@@ -28,9 +28,18 @@ FAILED: Final = "cluster.lease_failed lease=%s error=%s"
 _LEAST_WAIT_S: Final = 0.001
 
 
+async def _nothing() -> None:
+    """Say nothing."""
+
+
 def boottime() -> float:
     """Seconds on a clock that goes on while the machine sleeps, where it has one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def node_of(holder: str) -> str:
+    """The name of the node that a holder is a process of; empty: of nobody."""
+    return holder.rpartition("/")[0] or holder
 
 
 class Candidate(Protocol):
@@ -38,6 +47,9 @@ class Candidate(Protocol):
 
     def gained(self, token: int) -> None:
         """It is ours from now on; with the token of before, a tenure that had lapsed goes on."""
+
+    def seen(self) -> int:
+        """The highest epoch, or life of a writer, that it knows of: the next tenure begins above; 0: none."""
 
     def lost(self) -> None:
         """It is not ours for certain any more. The tenure may go on later."""
@@ -60,10 +72,12 @@ class RedisLease:
         self.key, self.lease, self._candidate, self._clock = key, lease, candidate, clock
         self._leave = leave
         self._epochs = LeaseEpochs(lease)
+        self._life = 0
         self.holder = ""
         """Who has it, as Redis said last; empty: nobody, or it is not known."""
         self.trouble = ""
         """Why Redis could not be asked last, until it could."""
+        self._held_at = clock()
 
     def leave(self) -> None:
         """Want it no more; when all leases of the node were left, what is held is given back."""
@@ -77,20 +91,47 @@ class RedisLease:
         """Begin an epoch of a topic; see :meth:`feedmux.core.lease_epochs.LeaseEpochs.begin`."""
         return self._epochs.begin(topic, self._clock())
 
+    def new_life(self) -> int | None:
+        """The life of another writer of our tenure, above those of all before; None: see :meth:`begin`.
+
+        Each time the lease is gained it is another writer, also if the tenure goes on: what was not said
+        meanwhile is missing, and by a later life readers know it.
+        """
+        life = self.lease.begin(self._clock(), self._life)
+        self._life = self._life if life is None else life
+        return life
+
+    def renounce(self) -> None:
+        """End a tenure that has no epochs left; see :meth:`feedmux.core.lease.Lease.renounce`."""
+        self.lease.renounce(self._clock())
+
     @property
     def beyond(self) -> int:
         """Above all epochs that were begun."""
         return self._epochs.beyond
 
     def statistics(self) -> Statistics:
-        """How it stands."""
+        """How it stands; ``free_for`` is for how many seconds Redis has not named a holder."""
         return {
             "lease": self.key,
             "held": self.may_write(),
             "token": self.lease.token,
-            "holder": self.holder,
+            "holder": node_of(self.holder),
+            "free_for": 0.0 if self.holder else self._clock() - self._held_at,
             "trouble": self.trouble,
         }
+
+    def look(self, now: float) -> None:
+        """See whether it was lost, and what others have said meanwhile."""
+        self.tell(self.lease.check(now))
+        self.lease.observe(self._candidate.seen())
+
+    def heard(self, answer: Answer) -> None:
+        """Redis could be asked."""
+        is_held = answer.granted or answer.until_ms > answer.now_ms
+        self.trouble, self.holder = "", answer.holder if is_held else ""
+        if self.holder:
+            self._held_at = self._clock()
 
     def tell(self, change: Change) -> None:
         """Let the candidate know."""
@@ -128,8 +169,10 @@ class RedisLeases:
         self._link = RedisLink(redis, self)
         self._leases: list[RedisLease] = []
         self._changed = asyncio.Event()
-        self._asking: set[asyncio.Task[None]] = set()
         self._left = 0
+        self._down_since: float | None = clock()
+        self.last_words: Callable[[], Awaitable[None]] = _nothing
+        """Said when all leases were given back, over the same connection."""
 
     def add(self, key: str, candidate: Candidate) -> RedisLease:
         """Seek the lease that is kept under this key, from :meth:`run` on."""
@@ -142,36 +185,45 @@ class RedisLeases:
 
         What is still said with a lease when it is left has to be said before.
         """
-        linking = asyncio.ensure_future(self._link.run())
         for lease in self._leases:
             lease.lease.start(self._clock())
-        try:
-            while self._left < len(self._leases):
-                self._changed.clear()
-                self._look()
-                await self._sleep()
-        finally:
-            await self._give_back()
-            self._link.close()
-            await linking
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._link.run())
+            try:
+                while self._left < len(self._leases):
+                    self._changed.clear()
+                    self._look(tasks)
+                    await self._sleep()
+            finally:
+                await self._give_back()
+                await self.last_words()
+                self._link.close()
 
     def close(self) -> None:
         """Nothing: see :meth:`run`."""
 
     def statistics(self) -> Statistics:
         """How the leases stand, and the connection."""
-        return {"leases": [lease.statistics() for lease in self._leases], "link": self._link.statistics()}
+        down_for = 0.0 if self._down_since is None else self._clock() - self._down_since
+        leases = [lease.statistics() for lease in self._leases]
+        return {"leases": leases, "down_for": down_for, "link": self._link.statistics()}
+
+    async def call(self, *command: str | bytes) -> Any:
+        """Ask Redis something else; see :meth:`feedmux.bus.redis.RedisLink.call`."""
+        return await self._link.call(*command)
 
     # What the link tells
 
     def opened(self) -> None:
         """Now it can be asked."""
+        self._down_since = None
         self._changed.set()
 
     def disconnected(self, error: FeedmuxError) -> None:
         """What was asked is not known to have been heard."""
+        self._down_since = self._clock()
         for lease in self._leases:
-            lease.lease.cut(self._clock())
+            lease.lease.cut(self._down_since)
         self._changed.set()
 
     def message(self, channel: bytes, body: bytes) -> None:
@@ -189,15 +241,13 @@ class RedisLeases:
         self._left += 1
         self._changed.set()
 
-    def _look(self) -> None:
+    def _look(self, tasks: asyncio.TaskGroup) -> None:
         """Do what is due."""
         now = self._clock()
         for lease in self._leases:
-            lease.tell(lease.lease.check(now))
+            lease.look(now)
             if self._link.is_open and (asked := lease.lease.ask(now)) is not None:
-                task = asyncio.ensure_future(self._ask(lease, asked))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                tasks.create_task(self._ask(lease, asked))
 
     async def _sleep(self) -> None:
         """Until something is due, or happens."""
@@ -221,7 +271,7 @@ class RedisLeases:
             return
         except FeedmuxError:
             return  # the connection ended: disconnected() says so
-        lease.trouble, lease.holder = "", reply.holder
+        lease.heard(reply)
         lease.tell(lease.lease.answered(asked.serial, reply, self._clock()))
         self._changed.set()
 
@@ -230,14 +280,13 @@ class RedisLeases:
 
     async def _give_back(self) -> None:
         """Let others have what is held, at once; a Redis that is away learns it by time."""
-        for task in self._asking:
-            task.cancel()
+        deadline = asyncio.get_running_loop().time() + self._terms.margin_s
         releases = [(lease, lease.lease.close(self._clock())) for lease in self._leases]
         for lease, release in releases:
             if release is None:
                 continue
             try:
-                async with asyncio.timeout(self._terms.margin_s):
+                async with asyncio.timeout_at(deadline):
                     await self._call(lease.key, release)
             except (FeedmuxError, TimeoutError) as error:
                 LOG.info(FAILED, lease.key, error)

@@ -43,7 +43,7 @@ from feedmux.core.demand import Demand
 from feedmux.core.sequence import Epochs
 from feedmux.core.stats import Rule, Rules, add_up
 from feedmux.core.ticker import Unmerged
-from feedmux.feed.shard import LinkMaker, Shard, ShardConfig
+from feedmux.feed.shard import COUNTS, LinkMaker, Shard, ShardConfig
 from feedmux.feed.writer import MakeMerge, RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import BeginEpoch, Clock, Publisher, Statistics
@@ -51,6 +51,7 @@ from feedmux.model.topic import Mode, Topic, place_name
 from feedmux.model.venue import Candle, Data, Merge, Value, Venue
 
 _TICK_S = 0.2
+_COUNTS: Final = ("gaps", "refused", "repeated", "resynchronised")
 
 RULES: Final[Rules] = {"venue": Rule.SAME, "market": Rule.SAME, "links": Rule.JOIN}
 """Of :meth:`Driver.statistics`."""
@@ -68,6 +69,21 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True):
     linger_s: float = 5.0
     refused_memory_s: float = 60.0
     shard: ShardConfig = ShardConfig()
+
+
+def at_rest(venue: Venue) -> dict[str, Any]:
+    """What :meth:`Driver.statistics` says where no feed runs: nothing is there, and nothing was counted."""
+    return {
+        "venue": venue.name,
+        "market": venue.market,
+        "topics": 0,
+        "lingering": 0,
+        "states": {},
+        "remembered_refusals": 0,
+        "published": 0,
+        **dict.fromkeys((*_COUNTS, *COUNTS), 0),
+        "links": [],
+    }
 
 
 class Driver:
@@ -103,13 +119,14 @@ class Driver:
         self._time_ns = clock.time_ns
         self._published = 0
         epochs = Epochs()
-        self._begin = begin or (lambda _: epochs.begin(clock.time_ns()))
+        self._begin_epoch = begin or (lambda _: epochs.begin(clock.time_ns()))
+        self._latest_epoch = 0
         self._demand: Demand[Topic, str] = Demand()
         self._writers: dict[Topic, TopicWriter] = {}
         self._homes: dict[Topic, Shard] = {}
         self._lingering: dict[Topic, float] = {}
         self._refused: dict[Topic, tuple[float, str]] = {}
-        self._counts = {"gaps": 0, "refused": 0, "repeated": 0, "resynchronised": 0}
+        self._counts = dict.fromkeys(_COUNTS, 0)
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._ended: dict[str, Any] = {}
@@ -277,7 +294,8 @@ class Driver:
     def _publish_refusal(self, topic: Topic, reason: str) -> None:
         payload = msgspec.json.encode(Status(State.REFUSED, reason))
         now_ns = self._clock.time_ns()
-        self._publish(Envelope(topic, self._begin(topic), 0, EventKind.STATUS, 0, now_ns, "", payload))
+        epoch = self._latest_epoch or self._begin(topic)  # a refusal begins nothing, and is not old either
+        self._publish(Envelope(topic, epoch, 0, EventKind.STATUS, 0, now_ns, "", payload))
 
     def _restart(self, writer: TopicWriter) -> None:
         now_ns = self._clock.time_ns()
@@ -286,6 +304,10 @@ class Driver:
             self._counts["gaps"] += 1
             self._publish(gap)
         writer.restart(self._begin(writer.topic))
+
+    def _begin(self, topic: Topic) -> int:
+        self._latest_epoch = max(self._latest_epoch, epoch := self._begin_epoch(topic))
+        return epoch
 
     def _linger(self, topic: Topic) -> None:
         if topic in self._writers:
