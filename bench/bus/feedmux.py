@@ -10,12 +10,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from bench.bus.port import TOPICS, Eye, number_of
 from feedmux.bus.redis_bus import RedisBusConfig, RedisReader, RedisWriter
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.model.event import Envelope, EventKind
+from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.topic import Topic
 
+_LIVE = msgspec.json.encode(Status(State.LIVE))
 _BUS = RedisBusConfig(prefix="bench")
 _TOPICS = [Topic("public", "bybit", "linear", "trade", f"S{number:03d}USDT") for number in range(TOPICS)]
 
@@ -24,20 +27,21 @@ class _Sender:
     """Publishes, and answers each want with a first value, as a feed does."""
 
     def __init__(self, redis: int) -> None:
-        life = time.time_ns()
+        self._epoch = time.time_ns() // 1_000_000
         config = RedisConfig(host="127.0.0.1", port=redis)
-        self.writer = RedisWriter(config, _BUS, life=life, monotonic=time.monotonic)
+        self.writer = RedisWriter(config, _BUS, life=self._epoch, monotonic=time.monotonic)
         self.writer.serve(self)
         self._seq = 0
 
     async def send(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        publish, now = self.writer.publish, time.time_ns()
+        publish, epoch, now = self.writer.publish, self._epoch, time.time_ns()
         for topic, text in messages:
             self._seq += 1
-            publish(Envelope(_TOPICS[topic], 1, self._seq, EventKind.UPDATE, now, now, "", text))
+            publish(Envelope(_TOPICS[topic], epoch, self._seq, EventKind.UPDATE, now, now, "", text))
 
     def want(self, topic: Topic, holder: str, asker: int = 0) -> None:
-        self.writer.publish(Envelope(topic, 1, self._seq, EventKind.SNAPSHOT, 0, 0, "", b"{}"))
+        for kind, payload in ((EventKind.STATUS, _LIVE), (EventKind.SNAPSHOT, b"{}")):
+            self.writer.publish(Envelope(topic, self._epoch, self._seq, kind, 0, 0, "", payload))
 
     def drop(self, topic: Topic, holder: str) -> None:
         """Nothing is kept."""

@@ -140,7 +140,7 @@ def _node(redis: Redis, venue: Venue, name: str) -> Gateway:
 def _wait_until_held(node: Gateway) -> None:
     deadline = time.monotonic() + _HELD_BY_S
     while time.monotonic() < deadline:
-        if _cluster(node).get("held"):
+        if _feed(node)["cluster"]["held"]:
             return
         time.sleep(0.05)
     raise BenchError(f"the first node had no lease after {_HELD_BY_S:g} s")
@@ -152,18 +152,17 @@ def _link(node: Gateway) -> Sample:
     Raises:
         BenchError: the node is not the owner any more.
     """
-    cluster = _cluster(node)
-    if not cluster.get("held") or cluster["tenures"] != 1:
+    feed = _feed(node)
+    if not feed["cluster"]["held"] or feed["redis"]["takeovers"] != 1:
         raise BenchError("the first node lost its lease")
-    link: Sample = cluster["writer"]["link"]
+    link: Sample = feed["cluster"]["writer"]["link"]
     return link
 
 
-def _cluster(node: Gateway) -> Sample:
-    """What a node says of the cluster; nothing while it cannot say it."""
-    feeds = node.stats().get("feeds") or [{}]
-    cluster: Sample = feeds[0].get("cluster", {})
-    return cluster
+def _feed(node: Gateway) -> Sample:
+    """What a node says of the one feed that there is."""
+    feed: Sample = node.stats()["feeds"][0]
+    return feed
 
 
 def _expect(program: Native, event: str, seconds: float = 0.0) -> Sample:
