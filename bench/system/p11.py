@@ -224,7 +224,7 @@ def _print(figures: Mapping[str, Any], samples: Mapping[str, Samples]) -> None:
     added = figures["added_us"][TARGETS["at"]]["p99"]
     say(f"targets: at {TARGETS['at']} the hop adds at most {TARGETS['added_p99_us']:,.0f} µs to the p99 "
         f"(it was {added['median']:,.0f}); at least {TARGETS['messages_per_s']:,} msg/s; "
-        f"{'nothing' if figures['clean'] else 'SOMETHING'} was lost in the rounds")  # fmt: skip
+        f"{'nothing' if figures['clean'] else 'SOMETHING'} was lost or left out in the rounds")  # fmt: skip
 
 
 def _print_part(part: str, figures: Mapping[str, Any], samples: Samples) -> None:
@@ -233,11 +233,12 @@ def _print_part(part: str, figures: Mapping[str, Any], samples: Samples) -> None
         cpu = figures["cpu_us"][part][name]
         used = [cpu[process]["median"] for names in _PROCESSES for process in names if process in cpu]
         rate = spread([one["deliveries_per_s"] for one in taken])["median"]
-        counts = sum(one["lost"] for one in taken), sum(disturbed(one) for one in taken)
+        counts = [sum(one[count] for one in taken) for count in ("lost", "gap_messages")]
+        counts.append(sum(disturbed(one) for one in taken))
         for who, late in figures["latency_us"][part][name].items():
             p99 = [late["p99"][mark] / 1e3 for mark in ("median", "lowest", "highest")]
             label = " ".join(filter(None, (name, who)))
             rows.append([label, int(rate), late["p50"]["median"] / 1e3, *p99, *used, *counts])
     columns = [f"P11, {part}", "messages/s", "p50 ms", "p99 ms", "lowest", "highest",
-               "writer CPU µs", "Redis", "reader", "lost", "disturbed"]  # fmt: skip
+               "writer CPU µs", "Redis", "reader", "lost", "gaps", "disturbed"]  # fmt: skip
     table(f"{MESSAGE_BYTES} bytes, {TOPICS} topics, through Redis", columns, rows)
