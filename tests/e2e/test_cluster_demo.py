@@ -15,6 +15,8 @@ from support.waiting import until
 
 PRICE = r"\d+\.\d+"
 NODE = r"^ *(node-\d) +ws://127\.0\.0\.1:(\d+)/ws +pid (\d+)"
+PATIENCE_S = 40.0
+"""Processes are started, and a lease is waited for."""
 REDIS = r"redis-cli -s (\S+)/redis\.sock"
 
 
@@ -46,12 +48,12 @@ async def test_a_node_takes_over_from_one_that_is_killed_and_all_are_gone_at_the
     stage: Stage, env: dict[str, str]
 ) -> None:
     demo, folder = await begun(stage, env, "--kill-after", "0.5")
-    owner = (await demo.line(r"s  (node-\d) has the venue's connection$"))[1]
+    owner = (await demo.line(r"s  (node-\d) has the venue's connection$", PATIENCE_S))[1]
     await demo.line(rf"^ticker BTCUSDT +{PRICE}")
     assert len(processes(demo, folder)) == 4
     await demo.line(rf"{owner}, which had the connection, was ended by SIGKILL")
     other = {"node-1": "node-2", "node-2": "node-1"}[owner]
-    await demo.line(rf"{other} has the venue's connection$")
+    await demo.line(rf"{other} has the venue's connection$", PATIENCE_S)
     await demo.line(rf"{other}'s clients: `reconnecting` after {PRICE} s, prices after {PRICE} s")
     seen = len(demo.output)
     await until(lambda: any(re.search(f"^ticker .* {PRICE}", line) for line in demo.output[seen:]), "prices")
@@ -72,7 +74,7 @@ async def test_in_a_terminal_it_shows_nodes_and_prices_and_leaves_it_tidy(
     stage: Stage, env: dict[str, str]
 ) -> None:
     demo = await stage.terminal("demo", "--cluster", "--port", "0", env=env)
-    await demo.shows(r"pid \d+ +has the venue's connection")
+    await demo.shows(r"pid \d+ +has the venue's connection", PATIENCE_S)
     await demo.shows(r"pid \d+ +reads through Redis")
     await demo.shows(r"1 connection from all nodes")
     await demo.shows(rf"ticker BTCUSDT +{PRICE}.* live")
