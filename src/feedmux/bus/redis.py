@@ -340,12 +340,13 @@ class RedisLink:
             if self._closing.is_set():
                 raise LinkLost("we ended it")
             self._begin(connection)
+            await connection.look()
             while True:
-                await connection.look()
-                self._machine.apply(Event.PROVED)
                 await asyncio.wait({connection.over}, timeout=found.ping_interval_s)
                 if connection.over.done():
                     raise connection.over.result()
+                await connection.look()
+                self._machine.apply(Event.PROVED)  # one left at once for another Redis proves nothing
         finally:
             connection.cut(LinkLost("we ended it"))
 
