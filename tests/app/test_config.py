@@ -180,13 +180,17 @@ def test_all_problems_are_named_at_once_where_they_stand(
         ("deribit_request_rate", "3.4", "a number from 0.1 to 3.3"),
         ("deribit_reconnect_delay_max", "0.5", "a number not below DERIBIT_RECONNECT_DELAY_INITIAL"),
         ("redis_compat", "rango", "one of off, mudrex"),
-        ("redis_compat", "mudrex", "off, because REDIS_URL is not set"),
         ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),
     ],
 )
 def test_wrong_values_say_what_was_expected(name: str, value: str, expected: str) -> None:
     (problem,) = problems({name: value})
     assert problem.endswith(f": {value!r} does not work; expected {expected}")
+
+
+def test_what_needs_redis_says_that_there_is_none() -> None:
+    (problem,) = problems({"redis_compat": "mudrex"})
+    assert "'mudrex' does not work; expected off, because REDIS_URL is not set" in problem
 
 
 def test_delays_in_the_wrong_order_name_the_longest_even_if_it_is_the_default() -> None:
