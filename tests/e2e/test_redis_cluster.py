@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ import pytest
 import pytest_asyncio
 
 from contract import test_bus
-from feedmux.bus.redis_config import RedisConfig
+from feedmux.bus.redis_config import RedisConfig, RedisRefused
 from feedmux.bus.redis_slots import slot_of
 from feedmux.core.lease import Terms
 from feedmux.model.event import EventKind
+from feedmux.model.link_errors import RequestLost
 from support.buses import Collector, Wiring, uncovered_holes
 from support.certificates import HOST
 from support.cluster import QUICK
@@ -178,13 +180,33 @@ async def test_a_lease_is_renewed_while_its_slot_is_on_its_way(calm: RedisCluste
 
             await until(lambda: run() == target.run_id.encode(), "it is renewed over there")
         calm.end_to_move(SLOT, target)
-        opened = until(lambda: str(leases.statistics()["link"]).count(address(target)), "it followed")
-        await opened
-        assert (lease.may_write(), lease.lease.token, lease.trouble) == (True, token, "")
+        await until(lambda: address(target) in str(leases.statistics()["link"]), "it followed")
+        await until(lambda: not lease.trouble)
+        assert (lease.may_write(), lease.lease.token) == (True, token)
         assert told.events == [("gained", token)]
         calm.move(SLOT, home, key)
-        await until(lambda: str(leases.statistics()["link"]).count(address(home)), "it came back")
+        await until(lambda: address(home) in str(leases.statistics()["link"]), "it came back")
     home.ask("DEL", key)
+
+
+async def test_a_cluster_that_is_down_is_waited_for(redis_program: DebianProgram, tmp_path: Path) -> None:
+    """Where a part of the slots has no node, the others refuse keys; that they carry messages is not enough,
+    since so does a node that the others do not reach any more."""
+    with redis_cluster(redis_program, tmp_path) as cluster:
+        quick = msgspec.structs.replace(cluster.config(TAG), ping_interval_s=0.1)
+        async with open_link(quick) as (link, ear):
+            killed = next(node for node in cluster.masters if node is not cluster.owner(SLOT))
+            killed.kill()
+            await until(lambda: ear.losses, "it is down", FAILOVER_S)
+            assert str(ear.losses[0]) == "the connection ended: CLUSTERDOWN The cluster is down"
+            await killed.restart()
+
+            async def is_kept() -> bool:
+                with suppress(RedisRefused, RequestLost):
+                    return bool(await link.call("SET", TAG, "x") == b"OK")
+                return False
+
+            await eventually(is_kept, bool, "it is well", FAILOVER_S)
 
 
 async def test_the_bus_goes_on_when_its_node_is_killed(rough: RedisCluster) -> None:

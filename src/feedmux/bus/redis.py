@@ -302,12 +302,18 @@ class RedisLink:
         self._channels.refused(channels)
         self.owner.refused(channels, error)
 
+    def _looked(self, connection: RedisConnection, reply: object) -> None:
+        """Redis answered when we looked; whatever else it refuses does not matter."""
+        if isinstance(reply, hiredis.ReplyError):
+            self._leave_if_elsewhere(connection, RedisRefused("HMGET", self._config.hide(str(reply))))
+
     def _leave_if_elsewhere(self, connection: RedisConnection, error: RedisRefused) -> bool:
         """Whether another Redis is the right one now; then this one is left."""
         if error.word not in _ELSEWHERE:
             return False
         self._finder.refused(error)
-        connection.cut(LinkLost(f"another Redis took over: {error.reason}"))
+        is_down = error.word == "CLUSTERDOWN"
+        connection.cut(LinkLost(error.reason if is_down else f"another Redis took over: {error.reason}"))
         return True
 
     # Connections
@@ -341,11 +347,11 @@ class RedisLink:
                 raise LinkLost("we ended it")
             self._begin(connection)
             while True:
-                await connection.look()
-                self._machine.apply(Event.PROVED)
+                self._looked(connection, await connection.look())
                 await asyncio.wait({connection.over}, timeout=found.ping_interval_s)
                 if connection.over.done():
                     raise connection.over.result()
+                self._machine.apply(Event.PROVED)  # one left at once for another Redis proves nothing
         finally:
             connection.cut(LinkLost("we ended it"))
 

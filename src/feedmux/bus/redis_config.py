@@ -227,6 +227,12 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
         credentials = ("AUTH", self.user, self.password) if self.password else ()
         return ("HELLO", "3", *credentials, "SETNAME", self.name)
 
+    @property
+    def probe(self) -> tuple[str, ...]:
+        """What we ask to find out whether it answers. A node of a cluster that another one took over from, or
+        that the others do not reach, carries messages as before; it is asked for a key, which it refuses."""
+        return ("HMGET", self.partition, "run") if self.partition else ("PING",)
+
     def hide(self, text: str) -> str:
         """What may be shown of Redis' words: without the password, which some of them repeat."""
         return text.replace(self.password, MASK) if self.password else text

@@ -172,21 +172,24 @@ class RedisConnection(asyncio.Protocol):
         finally:
             call.answer.cancel()  # nobody waits for it any more
 
-    async def look(self) -> None:
+    async def look(self) -> Any:
         """Find out whether Redis answers; as long as anything comes, it is waited for.
+
+        Returns:
+            What it answers to :attr:`RedisConfig.probe`, which may be an error that Redis sent.
 
         Raises:
             FeedmuxError: it does not, or the connection ended.
         """
         timeout_s = self._config.answer_timeout_s
-        asking = asyncio.ensure_future(self.ask("PING", PING))
+        probe = self._config.probe
+        asking = asyncio.ensure_future(self.ask(probe[0], self._pack(probe)))
         try:
             while True:
                 heard = self._heard
                 await asyncio.wait({asking}, timeout=timeout_s)
                 if asking.done():
-                    asking.result()
-                    return
+                    return asking.result()
                 if heard == self._heard:
                     raise LinkLost(f"Redis did not answer within {timeout_s:g} s")
         finally:
