@@ -20,17 +20,31 @@ WRITER = "writer"
 
 
 class RedisWiring:
-    """A writer and its readers, each with a connection of its own."""
+    """A writer and its readers, each with a connection of its own.
+
+    Args:
+        server: what they speak through.
+        beat_s: see :class:`feedmux.bus.redis_channels.RedisBusConfig`.
+        bound_bytes: see :class:`feedmux.bus.redis_config.RedisConfig`.
+        life: of the writer.
+        user: the writer's, with its name for a password; empty: the readers' one.
+    """
 
     def __init__(
-        self, server: RedisServer, *, beat_s: float = 1.0, bound_bytes: int = 32 << 20, life: int = 1
+        self,
+        server: RedisServer,
+        *,
+        beat_s: float = 1.0,
+        bound_bytes: int = 32 << 20,
+        life: int = 1,
+        user: str = "",
     ) -> None:
         self.redis = RedisConfig(host="127.0.0.1", port=server.port, backoff=SOON, bound_bytes=bound_bytes)
         self.bus = RedisBusConfig(beat_s=beat_s)
         self.ahead_s = 0.0  # so far has time jumped ahead for both ends
-        self.writer = RedisWriter(
-            msgspec.structs.replace(self.redis, name=WRITER), self.bus, life=life, monotonic=self.monotonic
-        )
+        who = {"user": user, "password": user} if user else {}
+        redis = msgspec.structs.replace(self.redis, name=WRITER, **who)
+        self.writer = RedisWriter(redis, self.bus, life=life, monotonic=self.monotonic)
         self.source = ScriptedSource(self.writer)
         self.writer.serve(self.source)
         self.readers: list[RedisReader] = []
