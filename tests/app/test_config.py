@@ -291,9 +291,6 @@ def test_an_env_file_of_the_mudrex_proxy_works_and_names_what_does_nothing(empty
     names = [line.split(" was set and does nothing: ")[0] for line in notices(settings)]
     assert names == [
         "BYBIT_MAX_SYMBOLS_PER_CONNECTION",
-        "REDIS_URL",
-        "REDIS_MAX_CONNECTIONS",
-        "REDIS_SOCKET_TIMEOUT",
     ]
     assert "hunter2" not in "".join(notices(settings))
 
@@ -312,7 +309,7 @@ def test_our_env_example_has_every_name_of_the_mudrex_proxy(empty_place: Path) -
     (empty_place / ".env").write_text("\n".join(line for line in lines if line.split("=")[0].isupper()))
     idle = {line.split(" was set")[0] for line in notices(load())}
     assert idle == {
-        "REDIS_URL", "REDIS_MAX_CONNECTIONS", "REDIS_SOCKET_TIMEOUT", "REDIS_RETRY_ON_TIMEOUT",
+        "REDIS_RETRY_ON_TIMEOUT",
         "BYBIT_MAX_SYMBOLS_PER_CONNECTION",
     }  # fmt: skip
 

@@ -112,14 +112,26 @@ def test_a_renewal_of_a_tenure_that_is_over_does_not_bring_it_back() -> None:
     assert not lease.may_write(102.1)
 
 
-def test_an_answer_that_took_longer_than_the_tenure_keeps_it_if_nobody_looked() -> None:
-    """The process slept: Redis says that nobody else had the lease meanwhile."""
+def test_a_renewal_that_is_answered_too_late_is_none_even_if_nobody_looked() -> None:
+    """The process slept; what it was about to write meanwhile is missing, so that it has to begin anew."""
     lease = held(100.0)
     renewal = asked(lease, 101.0)
-    assert lease.answered(renewal.serial, granted(), 102.5) is Change.NONE
-    assert lease.may_write(102.9)
-    renewal = asked(lease, 102.9)
-    assert lease.answered(renewal.serial, granted(), 105.0) is Change.LOST
+    assert lease.answered(renewal.serial, granted(), 102.0) is Change.LOST
+    assert not lease.may_write(102.0)
+    assert lease.token == EPOCH, "it may go on"
+    assert asked(lease, 102.0).ask.act is Act.ACQUIRE
+
+
+def test_who_renounces_a_tenure_seeks_another_one() -> None:
+    for lease in (held(100.0), lapsed()):
+        renewal = lease.ask(101.0) or asked(lease, 102.0)
+        lease.renounce(102.0)
+        assert (lease.state, lease.token, lease.begin(102.0)) == (State.SEEKING, 0, None)
+        assert not lease.may_write(100.0)
+        assert lease.check(103.0) is Change.NONE
+        assert lease.answered(renewal.serial, granted(), 102.1) is Change.NONE, "it was forgotten"
+        assert lease.wake_at == 102.5
+        assert asked(lease, 102.5).ask == Ask(Act.ACQUIRE, "a", 0, 0, 3000)
 
 
 def test_a_second_grant_to_who_holds_it_is_not_taken() -> None:

@@ -152,9 +152,11 @@ class Stage:
         """End it with the others."""
         self._running.append(running)
 
-    async def terminal(self, *args: str, cwd: str | None = None) -> Terminal:
+    async def terminal(
+        self, *args: str, cwd: str | None = None, env: dict[str, str] | None = None
+    ) -> Terminal:
         """Run any command of ``feedmux`` in a terminal."""
-        terminal = await Terminal.run(*args, cwd=cwd)
+        terminal = await Terminal.run(*args, cwd=cwd, env=env)
         self._terminals.append(terminal)
         return terminal
 

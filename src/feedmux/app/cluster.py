@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from feedmux.app.secret import Secret
-from feedmux.app.section import Section, key
+from feedmux.app.section import Section, key, lower
+
+TOGETHER: Final = {"redis_compat": "off, because REDIS_URL is not set"}
+"""What is expected of a setting that is right by itself, and wrong beside another one."""
 
 
 def _redis_url(secret: Secret) -> Secret:
@@ -48,6 +51,10 @@ class Cluster(Section):
         between=(1, 60),
         unit="s",
     )
+    redis_compat: Annotated[Literal["off", "mudrex"], BeforeValidator(lower)] = key(
+        "off",
+        "`mudrex`: the first of VENUES is also published on the channels of the Mudrex proxy, with its keys.",
+    )
     redis_max_connections: int = key(
         50, "How many connections to Redis this node may open.", between=(1, 100_000)
     )
@@ -59,3 +66,9 @@ class Cluster(Section):
         "Does nothing: a connection to Redis is always restored.",
         idle="a connection to Redis is always restored",
     )
+
+    @model_validator(mode="after")
+    def _there_is_a_redis_to_publish_to(self) -> Self:
+        if self.redis_compat != "off" and not self.redis_url:
+            raise ValueError("redis_compat")
+        return self

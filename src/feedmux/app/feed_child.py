@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,9 @@ from feedmux.model.errors import MalformedMessage
 if TYPE_CHECKING:
     from feedmux.app.settings import Settings
 
+_LOG = logging.getLogger("feedmux.feed_child")
+_ENDING_S = 1.0
+"""How long feeds may take to say goodbye."""
 REPORTS_S = 1.0
 """How often a child tells its parent what it has counted."""
 
@@ -39,6 +45,7 @@ class FeedChild:
         self._settings, self._send = settings, send
         self._parts = build_feed(settings)
         self._tasks: list[asyncio.Task[None]] = []
+        self._reporting: asyncio.Task[None] | None = None
 
     async def begin(self, message: BeginFeed, descriptors: list[int], /) -> None:
         """Connect to the venues; they are asked for what workers want."""
@@ -46,7 +53,9 @@ class FeedChild:
         exactly(descriptors, 0)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(feed.run()) for feed in self._parts.feeds.all]
-        self._tasks.append(loop.create_task(self._report()))
+        for task in self._tasks:
+            task.add_done_callback(_fail)
+        self._reporting = loop.create_task(self._report())
         self._send(Ring(), [self._parts.writer.descriptor])
 
     async def take(self, message: Any, descriptors: list[int], /) -> None:
@@ -71,7 +80,9 @@ class FeedChild:
         del is_orderly
         for feed in self._parts.feeds.all:
             feed.close()
-        for task in self._tasks:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_ENDING_S)
+        for task in (*self._tasks, *([self._reporting] if self._reporting else [])):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._parts.writer.close()
@@ -80,3 +91,12 @@ class FeedChild:
         while True:
             self._send(Part(dict(self._parts.figures())), ())
             await asyncio.sleep(REPORTS_S)
+
+
+def _fail(task: asyncio.Task[None]) -> None:
+    """A feed that ended by a defect takes the process with it: the parent sees that, and starts another."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _LOG.critical("A feed ended: %s: %s", type(error).__name__, error)
+        sys.stderr.flush()
+        os._exit(1)

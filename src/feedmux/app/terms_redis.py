@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 1
 _CONNECTIONS_OF_MARKET = 2
-"""A node has one for its leases, and for each market one to read and one to write."""
+"""A node has one for its leases, for each market one to read and one to write, and one for REDIS_COMPAT."""
 
 
 class RedisTerms(TypedDict):
@@ -47,17 +47,20 @@ class NodeTerms(TypedDict):
 
     prefix: str
     name: str
+    compat: str
 
 
 def require_redis(settings: Settings) -> None:
     """Check that a cluster can be had.
 
     Raises:
-        InvalidSetting: a package is missing, or more connections are needed than are allowed.
+        InvalidSetting: a package or a market is missing, or more connections are needed than are allowed.
     """
     if find_spec("hiredis") is None:
         raise InvalidSetting("REDIS_URL", "set", "the package feedmux[redis] to be installed")
-    needed = _CONNECTIONS + _CONNECTIONS_OF_MARKET * len(settings.venues)
+    if _is_compatible(settings) and not settings.venues:
+        raise InvalidSetting("REDIS_COMPAT", settings.redis_compat, "off, because VENUES is empty")
+    needed = _CONNECTIONS + _CONNECTIONS_OF_MARKET * len(settings.venues) + _is_compatible(settings)
     if settings.redis_max_connections < needed:
         expected = f"at least {needed}, for {len(settings.venues)} of VENUES"
         raise InvalidSetting("REDIS_MAX_CONNECTIONS", settings.redis_max_connections, expected)
@@ -98,4 +101,9 @@ def leases(settings: Settings) -> LeaseTerms:
 def node(settings: Settings) -> NodeTerms:
     """What a node is called, and where it finds the others."""
     name = settings.node_name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    return {"prefix": settings.redis_prefix, "name": name}
+    compat = settings.venues[0] if _is_compatible(settings) else ""
+    return {"prefix": settings.redis_prefix, "name": name, "compat": compat}
+
+
+def _is_compatible(settings: Settings) -> bool:
+    return settings.redis_compat != "off"

@@ -53,7 +53,7 @@ from feedmux.wire.stream import StreamFormat
 
 if TYPE_CHECKING:
     from feedmux.app.settings import Settings
-    from feedmux.bus.redis_source import RedisNode
+    from feedmux.bus.redis_node import RedisNode
     from feedmux.edge.auth import Authenticator
     from feedmux.feed.rabbitmq import RabbitMq
 
@@ -212,7 +212,7 @@ def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
     for one in served:
         make = partial(markets.driver, one, clock=clock, **terms.driver(settings))
         rest = markets.figures_at_rest(one)
-        source = make(publisher) if node is None else node.source(one.place.name, make, publisher, rest)
+        source = make(publisher) if node is None else node.source(one.place, make, publisher, rest)
         drivers[one.place.venue, one.place.market] = source
     broker = _broker(settings, publisher, clock) if terms.asks_broker(settings) else None
     return Feeds(drivers, broker, node)
@@ -221,7 +221,7 @@ def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
 def _node(settings: Settings, clock: Clock) -> RedisNode:
     terms_redis.require_redis(settings)
     from feedmux.bus.redis_config import RedisConfig
-    from feedmux.bus.redis_source import RedisNode
+    from feedmux.bus.redis_node import RedisNode
     from feedmux.core.lease import Terms
 
     redis, leases = RedisConfig(**terms_redis.redis(settings)), Terms(**terms_redis.leases(settings))

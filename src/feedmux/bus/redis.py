@@ -337,6 +337,8 @@ class RedisLink:
             raise ConnectFailed(config.address, str(error) or type(error).__name__) from error
         except LinkLost as error:
             raise ConnectFailed(config.address, error.reason) from error
+        if self._closing.is_set():
+            raise LinkLost("we ended it")
         self._begin(connection)
         while True:
             await connection.look()

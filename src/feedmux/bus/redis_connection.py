@@ -18,6 +18,7 @@ from feedmux.model.link_errors import LinkLost
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 NO_MORE: Final = object()
 """What :meth:`Parser.gets` returns when nothing is whole."""
+_MOST_AT_ONCE: Final = 16 * 1024  # hiredis moves all that it still has with every kilobyte it has read
 _CONFIRMATIONS: Final = (b"subscribe", b"unsubscribe")
 
 
@@ -116,10 +117,13 @@ class RedisConnection(asyncio.Protocol):
         call = Call(name)
         self.sent.append(call)
         self.write(command)
-        await asyncio.wait({call.answer, self.over}, return_when=asyncio.FIRST_COMPLETED)
-        if call.answer.done():
-            return call.answer.result()
-        raise self.over.result()
+        try:
+            await asyncio.wait({call.answer, self.over}, return_when=asyncio.FIRST_COMPLETED)
+            if call.answer.done():
+                return call.answer.result()
+            raise self.over.result()
+        finally:
+            call.answer.cancel()  # nobody waits for it any more
 
     async def look(self) -> None:
         """Find out whether Redis answers; as long as anything comes, it is waited for.
@@ -181,14 +185,9 @@ class RedisConnection(asyncio.Protocol):
         if self.over.done():
             return
         try:
-            self._parser.feed(data)
-            while (said := self._parser.gets()) is not NO_MORE:
-                if type(said) is self._push:
-                    self._take_push(said)
-                else:
-                    self._take_answer(said)
-                if self.over.done():
-                    return
+            for start in range(0, len(data), _MOST_AT_ONCE):
+                self._parser.feed(data[start : start + _MOST_AT_ONCE])
+                self._take_all()
         except Garbled as error:
             self.cut(NotRedis(self._config.address, str(error)))
         except NotRedis as error:
@@ -206,6 +205,14 @@ class RedisConnection(asyncio.Protocol):
         self._end(LinkLost("Redis ended it" if exc is None else str(exc) or type(exc).__name__))
 
     # Parts
+
+    def _take_all(self) -> None:
+        """Take what is whole, until the connection is over."""
+        while not self.over.done() and (said := self._parser.gets()) is not NO_MORE:
+            if type(said) is self._push:
+                self._take_push(said)
+            else:
+                self._take_answer(said)
 
     def _end(self, error: FeedmuxError) -> None:
         """It is over; only the first reason counts."""

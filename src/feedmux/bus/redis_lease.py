@@ -48,6 +48,9 @@ class Candidate(Protocol):
     def gained(self, token: int) -> None:
         """It is ours from now on; with the token of before, a tenure that had lapsed goes on."""
 
+    def seen(self) -> int:
+        """The highest epoch, or life of a writer, that it knows of: the next tenure begins above; 0: none."""
+
     def lost(self) -> None:
         """It is not ours for certain any more. The tenure may go on later."""
 
@@ -69,6 +72,7 @@ class RedisLease:
         self.key, self.lease, self._candidate, self._clock = key, lease, candidate, clock
         self._leave = leave
         self._epochs = LeaseEpochs(lease)
+        self._life = 0
         self.holder = ""
         """Who has it, as Redis said last; empty: nobody, or it is not known."""
         self.trouble = ""
@@ -87,6 +91,20 @@ class RedisLease:
         """Begin an epoch of a topic; see :meth:`feedmux.core.lease_epochs.LeaseEpochs.begin`."""
         return self._epochs.begin(topic, self._clock())
 
+    def new_life(self) -> int | None:
+        """The life of another writer of our tenure, above those of all before; None: see :meth:`begin`.
+
+        Each time the lease is gained it is another writer, also if the tenure goes on: what was not said
+        meanwhile is missing, and by a later life readers know it.
+        """
+        life = self.lease.begin(self._clock(), self._life)
+        self._life = self._life if life is None else life
+        return life
+
+    def renounce(self) -> None:
+        """End a tenure that has no epochs left; see :meth:`feedmux.core.lease.Lease.renounce`."""
+        self.lease.renounce(self._clock())
+
     @property
     def beyond(self) -> int:
         """Above all epochs that were begun."""
@@ -102,6 +120,11 @@ class RedisLease:
             "free_for": 0.0 if self.holder else self._clock() - self._held_at,
             "trouble": self.trouble,
         }
+
+    def look(self, now: float) -> None:
+        """See whether it was lost, and what others have said meanwhile."""
+        self.tell(self.lease.check(now))
+        self.lease.observe(self._candidate.seen())
 
     def heard(self, answer: Answer) -> None:
         """Redis could be asked."""
@@ -146,7 +169,6 @@ class RedisLeases:
         self._link = RedisLink(redis, self)
         self._leases: list[RedisLease] = []
         self._changed = asyncio.Event()
-        self._asking: set[asyncio.Task[None]] = set()
         self._left = 0
         self._down_since: float | None = clock()
         self.last_words: Callable[[], Awaitable[None]] = _nothing
@@ -163,19 +185,19 @@ class RedisLeases:
 
         What is still said with a lease when it is left has to be said before.
         """
-        linking = asyncio.ensure_future(self._link.run())
         for lease in self._leases:
             lease.lease.start(self._clock())
-        try:
-            while self._left < len(self._leases):
-                self._changed.clear()
-                self._look()
-                await self._sleep()
-        finally:
-            await self._give_back()
-            await self.last_words()
-            self._link.close()
-            await linking
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._link.run())
+            try:
+                while self._left < len(self._leases):
+                    self._changed.clear()
+                    self._look(tasks)
+                    await self._sleep()
+            finally:
+                await self._give_back()
+                await self.last_words()
+                self._link.close()
 
     def close(self) -> None:
         """Nothing: see :meth:`run`."""
@@ -219,15 +241,13 @@ class RedisLeases:
         self._left += 1
         self._changed.set()
 
-    def _look(self) -> None:
+    def _look(self, tasks: asyncio.TaskGroup) -> None:
         """Do what is due."""
         now = self._clock()
         for lease in self._leases:
-            lease.tell(lease.lease.check(now))
+            lease.look(now)
             if self._link.is_open and (asked := lease.lease.ask(now)) is not None:
-                task = asyncio.ensure_future(self._ask(lease, asked))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                tasks.create_task(self._ask(lease, asked))
 
     async def _sleep(self) -> None:
         """Until something is due, or happens."""
@@ -260,14 +280,13 @@ class RedisLeases:
 
     async def _give_back(self) -> None:
         """Let others have what is held, at once; a Redis that is away learns it by time."""
-        for task in self._asking:
-            task.cancel()
+        deadline = asyncio.get_running_loop().time() + self._terms.margin_s
         releases = [(lease, lease.lease.close(self._clock())) for lease in self._leases]
         for lease, release in releases:
             if release is None:
                 continue
             try:
-                async with asyncio.timeout(self._terms.margin_s):
+                async with asyncio.timeout_at(deadline):
                     await self._call(lease.key, release)
             except (FeedmuxError, TimeoutError) as error:
                 LOG.info(FAILED, lease.key, error)

@@ -57,12 +57,13 @@ class RedisReader(ReaderEnd):
     ) -> None:
         super().__init__(sink)
         self._bus, self._holder, self._life, self._monotonic = bus, holder, life, monotonic
+        self._words = bus.words  # compared with every message
         self._link = RedisLink(redis, self)
         self._refusals = Refusals(monotonic, bus.silence_s)
         self._alone_since = monotonic()
         self._ages = Samples()
         self._taken = 0
-        self._writer_life = 0
+        self._writer_life = self._newest = 0
         self._heard_at = 0.0
         self._local: LocalRoad | None = None
 
@@ -112,6 +113,11 @@ class RedisReader(ReaderEnd):
             "link": self._link.statistics(),
         }
 
+    @property
+    def newest(self) -> int:
+        """The highest epoch, or life of a writer, that was heard of; 0: none."""
+        return max(self._newest, self._writer_life)
+
     # A writer in this process
 
     def attach(self, bus: InprocBus, life: int) -> None:
@@ -154,7 +160,7 @@ class RedisReader(ReaderEnd):
     def message(self, channel: bytes, body: bytes) -> None:
         """The writer spoke, or there is an event of a topic."""
         try:
-            if channel == self._bus.words:
+            if channel == self._words:
                 self._hear(cluster.read(body))
             elif self._road is not None and self._local is None:
                 self._take(channel, body)
@@ -206,6 +212,8 @@ class RedisReader(ReaderEnd):
         ):
             self._counts["ignored"] += 1  # of a writer that is none any more, or an answer to others
             return
+        if held is not None and envelope.epoch > held.epoch:
+            self._newest = max(self._newest, envelope.epoch)
         if not self._taken % _EACH:
             self._look_at(envelope)
         self._taken += 1
@@ -228,7 +236,8 @@ class RedisReader(ReaderEnd):
 
     def _all(self) -> bytes:
         requests = b"".join(held.request for held in self._held.values())
-        self._told.update(self._held)
+        if self._road is not None:  # else whoever comes is told all that is held then
+            self._told.update(self._held)
         return Said(Word.ALL, self._holder, self._life, requests).encode()
 
     def say(self, word: Word, records: bytes = b"") -> None:

@@ -11,12 +11,13 @@ the lease (:mod:`feedmux.bus.redis_lease`)::
     another node's, or nobody's   no                     through Redis          nobody
     gained, by a new token        a new one              from it, directly      all nodes, through Redis
     lost: its time is over        as before              as before              nobody: not a word is said
-    gained, by the same token     as before              as before              all nodes again
+    gained, by the same token     as before              as before              all nodes, anew
     taken by another node         it is closed           through Redis          nobody
 
 So while Redis is away the node that had the lease goes on to serve its own clients, in epochs that are nobody
 else's; to other nodes it says nothing any more. Another node may connect to the venue meanwhile: two
-connections, but never two writers that a reader believes.
+connections, but never two writers that a reader believes. Where the tenure goes on, other nodes have missed
+what was not said: the later life of the writer tells them.
 
 What its node wants survives all this, as does each topic's last position: a change of what is read from is
 a gap, and a value in another epoch (:mod:`feedmux.bus.reader_end`).
@@ -27,30 +28,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from feedmux.bus import redis_figures
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_channels import RedisBusConfig
+from feedmux.bus.redis_compat import MakeFeed
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.bus.redis_lease import RedisLeases
-from feedmux.bus.redis_presence import RedisPresence
+from feedmux.bus.redis_lease import RedisLease, RedisLeases
 from feedmux.bus.redis_reader import RedisReader
 from feedmux.bus.redis_writer import RedisWriter
 from feedmux.core.counted import resumed
 from feedmux.core.demand import Demand
-from feedmux.core.lease import Terms
-from feedmux.core.presence import MOST_TOPICS, Presence, Share, short
+from feedmux.core.presence import MOST_TOPICS, Share, short
 from feedmux.core.stats import add_up
 from feedmux.model.event import Envelope
-from feedmux.model.ports import BeginEpoch, Clock, Feed, Publisher, Statistics
+from feedmux.model.ports import Clock, Publisher, Statistics
 from feedmux.model.topic import Topic
 
 LOG: Final = logging.getLogger(__name__)
 NO_EPOCHS: Final = "cluster.no_epochs lease=%s"
-
-MakeFeed = Callable[[Publisher, BeginEpoch], Feed]
 
 
 class RedisSource:
@@ -105,6 +103,7 @@ class RedisSource:
                     self._tenure.close()
                 self._reader.close()
         finally:
+            self._tasks = None
             self._lease.leave()
 
     def close(self) -> None:
@@ -137,22 +136,30 @@ class RedisSource:
         """Run the feed, or go on to write."""
         if self._tasks is None or self._closed.is_set():
             return
+        life = self._lease.new_life()
+        if life is None:
+            self._use_up()
+            return
         if self._tenure is not None and self._tenure.token != token:
             self._leave("another tenure began")
         if self._tenure is None:
             self._tenures += 1
-            self._tenure = _Tenure(token, self._make_feed, self._begin)
+            self._tenure = _Tenure(token, self._make_feed, self._begin, self._lease)
             self._tasks.create_task(self._tenure.feed.run())
-            self._reader.attach(self._tenure.bus, token)
+            self._reader.attach(self._tenure.bus, life)
         writer = RedisWriter(
             self._redis,
             self._bus,
-            life=token,
+            life=life,
             monotonic=self._clock.monotonic,
             may_write=self._lease.may_write,
         )
         self._tenure.serve(writer)
         self._tasks.create_task(writer.run())
+
+    def seen(self) -> int:
+        """The highest epoch or life that others used."""
+        return self._reader.newest
 
     def lost(self) -> None:
         """Say nothing to other nodes any more."""
@@ -209,110 +216,27 @@ class RedisSource:
     def _leave(self, reason: str) -> None:
         tenure, self._tenure = self._tenure, None
         if tenure is not None:
+            tenure.is_over = True
             tenure.hush()
             self._counted = resumed(tenure.feed.statistics(), self._counted)
             self._written = add_up(self._written, tenure.written)
             tenure.feed.close()
             self._reader.detach(reason)
 
-    def _begin(self, topic: Topic) -> int:
-        """An epoch for the feed; where the tenure has none left, which takes thousands of them without
-        Redis, the feed ends before what it says next is heard."""
-        epoch = self._lease.begin(topic)
-        if epoch is not None:
-            return epoch
-        LOG.warning(NO_EPOCHS, self._bus.lease)
-        self._leave("it has no epochs left until Redis gives it more")
+    def _begin(self, tenure: _Tenure, topic: Topic) -> int:
+        """An epoch for the feed of a tenure. If there is none, what it says next is not heard any more:
+        the tenure is over and the feed about to end, or it has used up thousands of them."""
+        if not tenure.is_over:
+            epoch = self._lease.begin(topic)
+            if epoch is not None:
+                return epoch
+            self._use_up()
         return self._lease.beyond
 
-
-class RedisNode:
-    """A node of a cluster: its leases, and the feeds that it shares. Its :meth:`run` ends after theirs.
-
-    Args:
-        redis: where Redis is.
-        prefix: of all keys and channels.
-        name: of this node; no other one has it.
-        terms: of the leases.
-        clock: time.
-    """
-
-    def __init__(self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock) -> None:
-        self._redis, self._prefix, self._name, self._clock = redis, prefix, name, clock
-        self._life, self._terms = clock.time_ns(), terms
-        self._process = f"{name}/{self._life}"
-        self._leases = RedisLeases(redis, holder=self._process, terms=terms)
-        self._sources: dict[str, RedisSource] = {}
-        self._facts: Callable[[], Mapping[str, Any]] = dict
-        self._presence = RedisPresence(
-            self._leases, prefix=prefix, name=name, life=self._life, present=self._present
-        )
-        self._leases.last_words = self._presence.leave
-        self.close = self._leases.close
-
-    async def run(self) -> None:
-        """Seek leases, and say that we are there, until all feeds have ended; the owner awaits it."""
-        saying = asyncio.ensure_future(self._presence.run())
-        try:
-            await self._leases.run()
-        finally:
-            saying.cancel()
-            with suppress(asyncio.CancelledError):
-                await saying
-
-    def introduce(self, facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Let others know more of us: what :mod:`feedmux.core.presence` has of ``address``, ``version``
-        and ``clients``, asked for each time."""
-        self._facts = facts
-
-    def statistics(self) -> Statistics:
-        """How Redis is reached and what it refuses; ``takeover_s`` is how long a takeover may take."""
-        figures: Mapping[str, Any] = self._leases.statistics()
-        link = figures["link"]
-        refused = [*(lease["trouble"] for lease in figures["leases"]), self._presence.trouble]
-        return {
-            "name": self._name,
-            "connected": link["connected"],
-            "down_for": figures["down_for"],
-            "trouble": next(filter(None, refused), "") if link["connected"] else link["trouble"],
-            "has_rival": self._presence.has_rival,
-            "takeover_s": 2 * self._terms.ttl_s,
-            "link": link,
-        }
-
-    def _present(self) -> Presence:
-        said = {"address": "", "version": "", "clients": 0, **self._facts()}
-        return Presence(
-            name=self._name,
-            life=self._life,
-            has_rival=self._presence.has_rival,
-            markets={name: source.share() for name, source in self._sources.items()},
-            **said,
-        )
-
-    def source(
-        self, name: str, make_feed: MakeFeed, publisher: Publisher, at_rest: Mapping[str, Any] | None = None
-    ) -> RedisSource:
-        """Share a feed, which all nodes know by this name.
-
-        Args:
-            name: of the feed.
-            make_feed: see :class:`RedisSource`.
-            publisher: see there.
-            at_rest: what the feed says of itself where it does not run.
-        """
-        source = self._sources[name] = RedisSource(
-            publisher,
-            make_feed,
-            redis=self._redis,
-            bus=RedisBusConfig(prefix=f"{self._prefix}:{name}"),
-            leases=self._leases,
-            holder=self._process,
-            life=self._life,
-            clock=self._clock,
-        )
-        source.at_rest = at_rest or {}
-        return source
+    def _use_up(self) -> None:
+        LOG.warning(NO_EPOCHS, self._bus.lease)
+        self._lease.renounce()
+        self._leave("it has no epochs left until Redis gives it more")
 
 
 class _Tenure:
@@ -321,17 +245,25 @@ class _Tenure:
     Args:
         token: of the lease.
         make_feed: makes the feed.
-        begin: begins epochs.
+        begin: begins epochs of a tenure.
+        lease: which one.
     """
 
-    def __init__(self, token: int, make_feed: MakeFeed, begin: BeginEpoch) -> None:
-        self.token = token
+    def __init__(
+        self,
+        token: int,
+        make_feed: MakeFeed,
+        begin: Callable[[_Tenure, Topic], int],
+        lease: RedisLease,
+    ) -> None:
+        self.token, self._lease = token, lease
+        self.is_over = False
         self.bus = InprocBus()
         self._writer: RedisWriter | None = None
         self._to_others: Callable[[Envelope], None] | None = None
         self._to_us = self.bus.publish
         self._written: Mapping[str, Any] = redis_figures.WRITTEN
-        self.feed = make_feed(self, begin)
+        self.feed = make_feed(self, partial(begin, self))
         self.bus.serve(self.feed)
 
     def publish(self, envelope: Envelope, /) -> None:
@@ -339,6 +271,10 @@ class _Tenure:
         self._to_us(envelope)
         if self._to_others is not None:
             self._to_others(envelope)
+
+    def may_write(self) -> bool:
+        """Whether the lease is held, by this tenure's token."""
+        return self._lease.lease.token == self.token and self._lease.may_write()
 
     def serve(self, writer: RedisWriter) -> None:
         """Let other nodes read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from feedmux.bus.redis import RedisLink
@@ -23,6 +24,7 @@ from feedmux.wire.record import encode as encode_record
 
 LOG: Final = logging.getLogger(__name__)
 MALFORMED: Final = "bus.redis_malformed error=%s"
+_CACHED_CHANNELS: Final = 16_384
 
 
 class RedisWriter(WriterEnd["_Remote"]):
@@ -48,6 +50,7 @@ class RedisWriter(WriterEnd["_Remote"]):
     ) -> None:
         super().__init__()
         self._bus, self._life, self._monotonic = bus, life, monotonic
+        self._channel = lru_cache(_CACHED_CHANNELS)(bus.channel)
         self._may_write = may_write
         self._link = RedisLink(redis, self)
         self._refusals = Refusals(monotonic, bus.silence_s)
@@ -67,7 +70,7 @@ class RedisWriter(WriterEnd["_Remote"]):
             self._published += 1
             data = self._fit(envelope, encode)
             if data is not None:
-                self._link.publish(self._bus.channel(envelope.topic), data)
+                self._link.publish(self._channel(envelope.topic), data)
 
     def close(self) -> None:
         """Say goodbye to all readers; what was published still leaves."""

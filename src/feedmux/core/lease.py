@@ -8,7 +8,7 @@ Theory of operation
              start            granted
       idle ─────────▶ seeking ────────▶ held ⟲ granted (renewed)
                          ▲               │
-                         └───────────────┘ refused, or its time is over
+                         └───────────────┘ refused, its time is over, or renounced
 
       close leads from every state to closed; a lease that was held is released.
 
@@ -35,6 +35,9 @@ Invariants:
 
 - :meth:`Lease.may_write` is true for at most one of all leases of a name, provided that clocks drift by no
   more than ``drift`` and nobody sets the clock of Redis forward.
+- Once :meth:`Lease.may_write` was false, it is true again only after :data:`Change.LOST` and
+  :data:`Change.GAINED`, even if a renewal is answered late: what was not written meanwhile is missing, and
+  only who hears of it can say so.
 - No epoch is begun by two tenures, provided that nobody sets the clock of Redis back by more than the margin
   while Redis loses its memory; and even then not, if the new holder has seen the older epoch.
 - Two asks are at least ``look_s`` (seeking) or ``renew_s`` (held) apart.
@@ -272,11 +275,11 @@ class Lease:
             return Change.NONE
         if ask.act is Act.ACQUIRE:
             return self._acquired(asked_at, answer, now)
-        if not answer.granted:
+        if not answer.granted or not self.may_write(now):
             return self._lose(now)
         assert self._tenure is not None, "asks of a tenure are forgotten with it"
         self._tenure.prolong(answer, asked_at + self._terms.valid_s, now)
-        return self.check(now)
+        return Change.NONE
 
     def failed(self, serial: int) -> None:
         """Redis did not answer what was asked, but refused it; it is asked again in its time."""
@@ -298,6 +301,14 @@ class Lease:
         """An epoch of this lease was used, here or elsewhere: no later tenure begins at or below it."""
         if epoch < MAX_EPOCH:
             self._highest = max(self._highest, epoch)
+
+    def renounce(self, now: float) -> None:
+        """End the tenure, held or lapsed, without a word, and seek another one: that of a holder whose
+        epochs are used up. It begins when Redis takes this one for over."""
+        self._tenure = self._lapsed = None
+        self._asked.clear()
+        if self._state is State.HELD:
+            self._state, self._next_at = State.SEEKING, now + self._terms.look_s
 
     def close(self, now: float) -> Ask | None:
         """Want it no more.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from feedmux.core.lease import Lease
 from feedmux.model.topic import Topic
+
+_MOST_TOPICS: Final = 10_000
 
 
 class LeaseEpochs:
@@ -12,12 +16,13 @@ class LeaseEpochs:
 
     Args:
         lease: whose tenure it is.
+        most_topics: so many are given one epoch; who they are is remembered.
     """
 
-    __slots__ = ("_given", "_last", "_lease")
+    __slots__ = ("_given", "_last", "_lease", "_most_topics")
 
-    def __init__(self, lease: Lease) -> None:
-        self._lease = lease
+    def __init__(self, lease: Lease, *, most_topics: int = _MOST_TOPICS) -> None:
+        self._lease, self._most_topics = lease, most_topics
         self._last = 0
         self._given: set[Topic] = set()
 
@@ -36,7 +41,8 @@ class LeaseEpochs:
         Returns:
             Unix milliseconds; None where the lease has none to give.
         """
-        above = self._last if topic in self._given else self._last - 1
+        is_new = topic not in self._given and len(self._given) < self._most_topics
+        above = self._last - 1 if is_new else self._last
         epoch = self._lease.begin(now, max(above, 0))
         if epoch is None:
             return None

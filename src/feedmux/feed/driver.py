@@ -119,7 +119,8 @@ class Driver:
         self._time_ns = clock.time_ns
         self._published = 0
         epochs = Epochs()
-        self._begin = begin or (lambda _: epochs.begin(clock.time_ns()))
+        self._begin_epoch = begin or (lambda _: epochs.begin(clock.time_ns()))
+        self._latest_epoch = 0
         self._demand: Demand[Topic, str] = Demand()
         self._writers: dict[Topic, TopicWriter] = {}
         self._homes: dict[Topic, Shard] = {}
@@ -293,7 +294,8 @@ class Driver:
     def _publish_refusal(self, topic: Topic, reason: str) -> None:
         payload = msgspec.json.encode(Status(State.REFUSED, reason))
         now_ns = self._clock.time_ns()
-        self._publish(Envelope(topic, self._begin(topic), 0, EventKind.STATUS, 0, now_ns, "", payload))
+        epoch = self._latest_epoch or self._begin(topic)  # a refusal begins nothing, and is not old either
+        self._publish(Envelope(topic, epoch, 0, EventKind.STATUS, 0, now_ns, "", payload))
 
     def _restart(self, writer: TopicWriter) -> None:
         now_ns = self._clock.time_ns()
@@ -302,6 +304,10 @@ class Driver:
             self._counts["gaps"] += 1
             self._publish(gap)
         writer.restart(self._begin(writer.topic))
+
+    def _begin(self, topic: Topic) -> int:
+        self._latest_epoch = max(self._latest_epoch, epoch := self._begin_epoch(topic))
+        return epoch
 
     def _linger(self, topic: Topic) -> None:
         if topic in self._writers:
