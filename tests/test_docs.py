@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import signal
 import sys
 import time
 import xml.etree.ElementTree as ET
@@ -36,6 +37,7 @@ from feedmux.sim import bybit, control, deribit, deribit_control, deribit_sessio
 from feedmux.wire import envelope, op, rango
 from support.census import SHARED, elsewhere, whole_figures
 from support.certificates import Authority
+from support.debian import debian_program
 from support.documents import (
     ROOT,
     Block,
@@ -263,6 +265,10 @@ def check_docker(command: Command) -> None:
             assert (ROOT / "Dockerfile").exists()
         case ["compose", "up", "--build"]:
             assert (ROOT / "docker-compose.yml").exists()
+        case ["compose", "-f", file, "up", "--build", *more]:
+            services = yaml.safe_load((ROOT / file).read_text())["services"]
+            assert [word.partition("=")[0] in services for word in more[1::2]] == [True] * (len(more) // 2)
+            assert set(more[::2]) <= {"--scale"}
         case ["run", "--rm", "-p", "8000:8000", *more, "feedmux"]:
             check_variables(more)
         case ["run", "--rm", "-p", "8080:8080", *more, "feedmux", "feedmux", "rango"]:
@@ -692,6 +698,8 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     venue = await set_up.venue()
     nowhere = "ws://127.0.0.1:9/ws/api/v2"
     urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere}
+    if "REDIS_URL" in command.environment:
+        urls["REDIS_URL"] = "redis://127.0.0.1:9"  # that of nobody: a node serves without it, too
     env = command.environment | {"HOST": "127.0.0.1", "PORT": "0"} | urls
     words = replaced(command.args, "--port", "0") if "--port" in command.args else command.args
     running = await set_up.run(*words, "--set", "log_level=INFO", env=env, cwd=cwd)
@@ -735,6 +743,14 @@ async def try_bench(set_up: Stage, command: Command, cwd: str) -> None:
     assert "deliveries" in running.text
 
 
+async def try_demo(set_up: Stage, command: Command, cwd: str) -> None:
+    """A node is killed, and another one follows."""
+    words = replaced(replaced(command.args, "--port", "0"), "--kill-after", "0.2")
+    running = await set_up.run(*words, env=debian_program("redis-server", ["redis-server"]).in_path, cwd=cwd)
+    await running.line(r"'s clients: `reconnecting` after .* s, prices after .* s$")
+    assert await running.stop(signal.SIGINT) == 0
+
+
 async def try_and_end(set_up: Stage, command: Command, cwd: str) -> None:
     """It does its work and ends well."""
     running = await set_up.run(*command.args, cwd=cwd)
@@ -751,6 +767,7 @@ async def try_rango(set_up: Stage, command: Command, cwd: str) -> None:
 
 TRIALS = {
     "serve": try_serve,
+    "demo": try_demo,
     "rango": try_rango,
     "token": try_and_end,
     "sim": try_sim,

@@ -179,6 +179,8 @@ def test_all_problems_are_named_at_once_where_they_stand(
         ("dialect", "ranger", "one of op, rango"),
         ("deribit_request_rate", "3.4", "a number from 0.1 to 3.3"),
         ("deribit_reconnect_delay_max", "0.5", "a number not below DERIBIT_RECONNECT_DELAY_INITIAL"),
+        ("redis_compat", "rango", "one of off, mudrex"),
+        ("redis_compat", "mudrex", "off, because REDIS_URL is not set"),
         ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),
     ],
 )

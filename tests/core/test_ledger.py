@@ -20,10 +20,9 @@ def test_holders_are_counted_each_once(ledger: Ledger) -> None:
     for holder in ("a", "b", "a"):
         ledger.add(TICKER, holder)
     assert ledger.entries() == {"ticker": Entry(2, False)}
-    ledger.remove(TICKER, "a")
-    ledger.remove(TICKER, "a")
-    ledger.remove(TICKER, "nobody")
+    assert [ledger.remove(TICKER, holder) for holder in ("a", "a", "nobody")] == [False] * 3
     assert ledger.entries() == {"ticker": Entry(1, False)}
+    assert ledger.remove(TICKER, "b")
 
 
 def test_topics_of_one_name_count_together(ledger: Ledger) -> None:
@@ -43,7 +42,7 @@ def test_who_died_holds_nothing(ledger: Ledger) -> None:
     for topic, holder in ((TICKER, "a"), (HOURS, "a"), (HOURS, "b")):
         ledger.add(topic, holder)
     ledger.entries()
-    ledger.forget("a")
+    assert ledger.forget("a") == [TICKER]
     assert ledger.turned() == {"ticker": NOTHING, "kline": Entry(1, False)}
     assert TICKER not in ledger
     assert HOURS in ledger

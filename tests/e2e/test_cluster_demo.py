@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from pathlib import Path
@@ -21,9 +20,7 @@ REDIS = r"redis-cli -s (\S+)/redis\.sock"
 
 @pytest.fixture(name="env")
 def _env(redis_program: DebianProgram) -> dict[str, str]:
-    """How the demo finds Redis: in the path, as a person would have it."""
-    path = os.pathsep.join((str(redis_program.path.parent), os.environ["PATH"]))
-    return redis_program.environment | {"PATH": path}
+    return redis_program.in_path
 
 
 def processes(demo: Running, folder: Path) -> list[int]:

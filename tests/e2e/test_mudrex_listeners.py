@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from support import mudrex
-from support.cluster import QUICK, owner_of
+from support.cluster import QUICK
 from support.family import LIVELY, TICKER, TRADES
 from support.processes import Client, Gateway, Stage
 from support.redis import RedisServer
@@ -20,6 +20,11 @@ COMPAT = {**QUICK, "REDIS_COMPAT": "mudrex"}
 TICKERS_OF_PROXY = "mudrex:stream:ticker:BTCUSDT"
 TRADES_OF_PROXY = "mudrex:stream:trade:BTCUSDT"
 CANDLES_OF_PROXY = "mudrex:stream:kline:BTCUSDT"
+STREAMS = {
+    TICKERS_OF_PROXY: "acme.futures.ticker.BTCUSDT",
+    TRADES_OF_PROXY: "acme.futures.trade.BTCUSDT",
+    CANDLES_OF_PROXY: "acme.futures.kline.1.BTCUSDT",
+}
 HELD = {"ticker:BTCUSDT", "trade:BTCUSDT"}
 
 
@@ -55,10 +60,31 @@ def once(messages: Sequence[Message]) -> None:
     assert all(tickers[at] not in tickers[:at] for at in range(len(tickers))), "a ticker came twice"
 
 
+def ours(redis: RedisServer) -> list[Any]:
+    """The keys in Redis that have the proxy's names."""
+    keys = redis.ask("KEYS", "mudrex:*")
+    assert isinstance(keys, list)
+    return keys
+
+
 async def wanting(stage: Stage, node: Gateway, *args: str) -> Client:
     client = await stage.client(node)
     await client.subscribe(*args)
     return client
+
+
+async def two_nodes(stage: Stage, redis: RedisServer, venue_url: str) -> list[Gateway]:
+    """Two nodes, and the lease is one's; their names are 0 and 1."""
+    names = ("0", "1")
+    nodes = [await stage.gateway(venue_url, REDIS_URL=redis.url, NODE_NAME=name, **COMPAT) for name in names]
+    await until(lambda: holder_of(redis), "a node has the lease")
+    return nodes
+
+
+def holder_of(redis: RedisServer) -> str:
+    """The name of the node that has the lease; empty: none."""
+    answer = redis.ask("HGET", "feedmux:bybit.linear:lease", "holder")
+    return answer.decode().split("/")[0] if isinstance(answer, bytes) else ""
 
 
 async def test_a_plain_subscribe_hears_what_clients_get_as_the_proxy_wrote_it(
@@ -70,29 +96,26 @@ async def test_a_plain_subscribe_hears_what_clients_get_as_the_proxy_wrote_it(
         client = await wanting(
             stage, node, "ticker:BTCUSDT", "trade:BTCUSDT", "kline:1m:BTCUSDT", "kline:1h:BTCUSDT"
         )
-        for channel in (TICKERS_OF_PROXY, TRADES_OF_PROXY, CANDLES_OF_PROXY):
-            await listener.hears(channel, 5)
-        heard = {name: listener.of(name)[:5] for name, _ in listener.heard}
-        await client.data("acme.futures.ticker.BTCUSDT", seen=client.seen)
+        for channel, stream in STREAMS.items():
+            await client.data(stream, count=7)
+            mine = [as_proxied(message) for message in plain(client.messages, stream)[1:6]]
+            await until(lambda: is_slice(mine, listener.of(channel)), f"{channel} has what clients got")  # noqa: B023
     keys = {TICKERS_OF_PROXY: mudrex.TICKER, TRADES_OF_PROXY: mudrex.TRADE, CANDLES_OF_PROXY: mudrex.CANDLE}
-    for channel, messages in heard.items():
-        for message in messages:
+    for channel in STREAMS:
+        for message in listener.of(channel):
             assert list(message) == mudrex.ENVELOPE
             data = message["data"]
             for item in data if isinstance(data, list) else [data]:
                 assert list(item) == keys[channel]
             assert None not in list(leaves(message))
             assert (type(message["timestamp"]), message["source"]) == (int, "mudrex")
-        stream: str = messages[0]["stream"]
-        ours = [as_acme(message) for message in messages]
-        assert is_slice(ours, plain(client.messages, stream.replace("mudrex", "acme", 1)))
-    assert [m["type"] for m in heard[TICKERS_OF_PROXY]] == ["snapshot", *["update"] * 4]
-    assert {m["type"] for m in heard[TRADES_OF_PROXY] + heard[CANDLES_OF_PROXY]} == {"update"}
-    assert {m["stream"] for m in heard[CANDLES_OF_PROXY]} == {"mudrex.futures.kline.1.BTCUSDT"}
+        kinds = [message["type"] for message in listener.of(channel)]
+        first = "snapshot" if channel == TICKERS_OF_PROXY else "update"
+        assert kinds == [first, *["update"] * (len(kinds) - 1)]
 
 
-def as_acme(message: Message) -> Message:
-    return {**message, "stream": message["stream"].replace("mudrex", "acme", 1), "source": "acme"}
+def as_proxied(message: Message) -> Message:
+    return {**message, "stream": message["stream"].replace("acme", "mudrex", 1), "source": "mudrex"}
 
 
 async def test_candles_of_every_interval_have_a_channel_of_their_own(
@@ -127,9 +150,7 @@ async def test_hash_and_set_are_true_as_clients_come_and_go_and_empty_in_the_end
     stage: Stage, redis: RedisServer
 ) -> None:
     venue = await stage.venue(*LIVELY)
-    nodes = [await stage.gateway(venue.url, REDIS_URL=redis.url, **COMPAT) for _ in range(2)]
-    await owner_of(nodes)
-    before = redis.ask("DBSIZE")
+    nodes = await two_nodes(stage, redis, venue.url)
     clients = [await wanting(stage, node, "ticker:BTCUSDT", "trade:BTCUSDT") for node in nodes]
     await in_redis(redis, dict.fromkeys(HELD, 2), HELD)
     await clients[0].unsubscribe("trade:BTCUSDT")
@@ -139,24 +160,23 @@ async def test_hash_and_set_are_true_as_clients_come_and_go_and_empty_in_the_end
     for client in clients:
         await client.close()
     await in_redis(redis, {}, set())
-    assert redis.ask("DBSIZE") == before
+    assert ours(redis) == []
     clients = [await wanting(stage, node, "ticker:BTCUSDT", "trade:BTCUSDT") for node in nodes]
     await in_redis(redis, dict.fromkeys(HELD, 2), HELD)
     await asyncio.gather(*(node.running.stop() for node in nodes))
-    assert (holders(redis), carried(redis)) == ({}, set())
-    assert redis.ask("DBSIZE") == before
+    assert ours(redis) == []
 
 
 async def test_another_node_takes_over_and_listeners_hear_nothing_twice(
     stage: Stage, redis: RedisServer
 ) -> None:
     venue = await stage.venue(*LIVELY)
-    nodes = [await stage.gateway(venue.url, REDIS_URL=redis.url, **COMPAT) for _ in range(2)]
+    nodes = await two_nodes(stage, redis, venue.url)
     async with listening(redis, "SUBSCRIBE", TICKERS_OF_PROXY, TRADES_OF_PROXY) as listener:
         clients = [await wanting(stage, node, "ticker:BTCUSDT", "trade:BTCUSDT") for node in nodes]
         await asyncio.gather(*(client.data(TRADES, count=3) for client in clients))
         await in_redis(redis, dict.fromkeys(HELD, 2), HELD)
-        owner = await owner_of(nodes)
+        owner = nodes[int(holder_of(redis))]
         owner.running.process.send_signal(signal.SIGKILL)
         other = clients[1 - nodes.index(owner)]
         await other.status("reconnecting", TICKER)
@@ -172,11 +192,11 @@ async def test_another_node_takes_over_and_listeners_hear_nothing_twice(
 
 async def test_an_owner_that_was_stopped_says_nothing_afterwards(stage: Stage, redis: RedisServer) -> None:
     venue = await stage.venue(*LIVELY)
-    nodes = [await stage.gateway(venue.url, REDIS_URL=redis.url, **COMPAT) for _ in range(2)]
+    nodes = await two_nodes(stage, redis, venue.url)
     async with listening(redis, "SUBSCRIBE", TICKERS_OF_PROXY, TRADES_OF_PROXY) as listener:
         clients = [await wanting(stage, node, "ticker:BTCUSDT", "trade:BTCUSDT") for node in nodes]
         await asyncio.gather(*(client.data(TRADES, count=3) for client in clients))
-        owner = await owner_of(nodes)
+        owner = nodes[int(holder_of(redis))]
         other = nodes[1 - nodes.index(owner)]
         owner.running.process.send_signal(signal.SIGSTOP)
         await in_redis(redis, dict.fromkeys(HELD, 1), HELD)
@@ -184,7 +204,7 @@ async def test_an_owner_that_was_stopped_says_nothing_afterwards(stage: Stage, r
         await until(lambda: len(listener.heard) > seen + 10, "the next owner is heard")
         owner.running.process.send_signal(signal.SIGCONT)
         await in_redis(redis, dict.fromkeys(HELD, 2), HELD)
-        assert await owner_of(nodes) is other
+        assert nodes[int(holder_of(redis))] is other
         seen = len(listener.heard)
         await until(lambda: len(listener.heard) > seen + 10)
         await asyncio.gather(*(client.data(TRADES, seen=client.seen, count=5) for client in clients))
@@ -203,4 +223,4 @@ async def test_a_gateway_with_workers_is_heard_too(stage: Stage, redis: RedisSer
         await client.data(TRADES, count=5)
         await in_redis(redis, {"trade:BTCUSDT": 1}, {"trade:BTCUSDT"})
         await node.running.stop()
-    assert (holders(redis), carried(redis)) == ({}, set())
+    assert ours(redis) == []

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest_asyncio
 
 from feedmux.bus.redis_compat import RedisCompat
@@ -27,6 +28,8 @@ from support.waiting import until
 EVERYTHING = "mudrex:*"
 MINUTES = Topic(PUBLIC, "bybit", "linear", "kline", "BTCUSDT", "1")
 HOURS = Topic(PUBLIC, "bybit", "linear", "kline", "BTCUSDT", "60")
+COMMANDS = ("hset", "hdel", "sadd", "srem", "del", "expire", "eval")
+"""What the documents say that a user needs beside ``publish``."""
 
 
 class ScriptedFeed(ScriptedSource):
@@ -124,15 +127,34 @@ async def test_values_are_published_once_and_nothing_else_is(scene: Scene) -> No
     assert kinds.count(EventKind.GAP) == 1
 
 
-async def test_a_snapshot_of_the_venue_is_published_as_one(scene: Scene) -> None:
+async def test_a_tickers_first_message_is_a_snapshot_and_so_are_the_venues(scene: Scene) -> None:
+    channel = "mudrex:stream:ticker:BTCUSDT"
     scene.compat.want(TICKER, "a")
-    scene.feed.publisher.publish(Envelope(TICKER, 1, 1, EventKind.SNAPSHOT, 0, 0, "", b"{}"))
     scene.feed.advance(TICKER)
-    await until(lambda: len(scene.listener.heard) == 2)
-    assert [message["type"] for message in scene.listener.of("mudrex:stream:ticker:BTCUSDT")] == [
-        "snapshot",
-        "update",
-    ]
+    scene.feed.advance(TICKER)
+    scene.feed.publisher.publish(Envelope(TICKER, 1, 3, EventKind.SNAPSHOT, 0, 0, "", b"{}"))
+    scene.feed.advance(TICKER)
+    scene.compat.drop(TICKER, "a")
+    scene.compat.want(TICKER, "a")
+    scene.feed.advance(TICKER)
+    await scene.listener.hears(channel, 5)
+    kinds = [message["type"] for message in scene.listener.of(channel)]
+    assert kinds == ["snapshot", "update", "snapshot", "update", "snapshot"]
+
+
+async def test_a_ticker_begins_with_a_snapshot_again_where_something_may_be_missing(scene: Scene) -> None:
+    channel = "mudrex:stream:ticker:BTCUSDT"
+    scene.compat.want(TICKER, "a")
+    for _ in range(2):
+        scene.feed.advance(TICKER)
+    await scene.listener.hears(channel, 2)
+    scene.redis.kill_clients("normal")
+    await until(lambda: scene.figures["link"]["opens"] == 2)
+    for _ in range(2):
+        scene.feed.advance(TICKER)
+    await scene.listener.hears(channel, 4)
+    kinds = [message["type"] for message in scene.listener.of(channel)]
+    assert kinds == ["snapshot", "update"] * 2
 
 
 async def test_candles_of_a_minute_are_on_the_proxys_channel_and_all_on_their_own(scene: Scene) -> None:
@@ -218,7 +240,6 @@ async def test_a_lease_that_is_held_again_makes_the_keys_true_again(scene: Scene
     scene.compat.want(TICKER, "a")
     scene.compat.drop(TRADES, "a")
     scene.feed.advance(TICKER, b'"unsaid"')
-    scene.redis.ask("HSET", "mudrex:subscriptions", "ticker:THEIRS", "1")
     scene.tenure.is_held = True
     scene.feed.advance(TICKER, b'"said"')
     await until(lambda: scene.listener.heard)
@@ -239,6 +260,29 @@ async def test_keys_that_somebody_deleted_come_back(scene: Scene) -> None:
     scene.compat.drop(TICKER, "b")
     await until(lambda: scene.redis.ask("TYPE", "mudrex:subscriptions") == b"hash")
     await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
+
+
+async def test_after_a_lost_connection_everything_is_written_anew(scene: Scene) -> None:
+    scene.compat.want(TICKER, "a")
+    await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
+    scene.redis.ask("HSET", "mudrex:subscriptions", "ticker:OLDUSDT", "1")
+    scene.redis.ask("SADD", "mudrex:upstream:subscribed", "ticker:OLDUSDT")
+    scene.redis.kill_clients("normal")
+    await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
+
+
+async def test_the_last_holder_leaves_and_comes_back_a_thousand_times(scene: Scene) -> None:
+    for number in range(1000):
+        topic = msgspec.structs.replace(TICKER, instrument=f"COIN{number % 100}USDT")
+        scene.compat.want(topic, "a")
+        scene.feed.advance(topic)
+        if number % 10 == 0:
+            await until(lambda: carried(scene.redis))
+        scene.compat.drop(topic, "a")
+    await scene.shows({}, set())
+    assert scene.redis.ask("DBSIZE") == 0
+    assert (scene.figures["holders"], scene.figures["carried"]) == (0, 0)
+    await until(lambda: len(scene.listener.heard) == 1000)
 
 
 async def test_redis_is_started_again_and_nothing_is_said_twice(scene: Scene) -> None:
@@ -268,10 +312,15 @@ async def test_a_user_who_may_not_write_the_keys_is_named_until_he_may(redis: Re
         await until(lambda: "NOPERM" in scene.figures["trouble"], "the refusal is told")
         scene.feed.advance(TRADES, b'"1"')
         await until(lambda: scene.texts() == ["1"], "values are published all the same")
-        redis.ask("ACL", "SETUSER", "listened", "+@all", "~mudrex:*")
+        redis.ask("ACL", "SETUSER", "listened", "~mudrex:*", *(f"+{name}" for name in COMMANDS))
         await scene.shows({"trade:BTCUSDT": 1}, {"trade:BTCUSDT"})
         await until(lambda: not scene.figures["trouble"], "it is well")
+        scene.compat.want(TICKER, "a")
+        scene.compat.drop(TRADES, "a")
+        await scene.shows({"ticker:BTCUSDT": 1}, {"ticker:BTCUSDT"})
         await scene.end()
+        assert not scene.figures["trouble"]
+        assert redis.ask("DBSIZE") == 0
 
 
 async def test_thousands_of_names_are_written_in_one_step(redis: RedisServer) -> None:
@@ -282,3 +331,4 @@ async def test_thousands_of_names_are_written_in_one_step(redis: RedisServer) ->
         for command in mirror.anew(entries):
             await link.call(*command)
     assert holders(redis) == {f"ticker:{number}": number for number in range(20_000)}
+    assert redis.ask("TTL", mirror.key) in (9, 10)

@@ -70,6 +70,13 @@ def test_each_value_is_one_text_on_the_channels_of_its_stream(envelope: Envelope
     assert layout.post(envelope) == posting
 
 
+@pytest.mark.parametrize(("topic", "word"), [(TICKER, "snapshot"), (TRADES, "update"), (MINUTES, "update")])
+def test_only_a_ticker_begins_with_a_snapshot(topic: Topic, word: str) -> None:
+    posting = MudrexFormat(LINEAR).post(event(topic), is_first=True)
+    assert posting is not None
+    assert json.loads(posting.text)["type"] == word
+
+
 @pytest.mark.parametrize("kind", [EventKind.GAP, EventKind.STATUS])
 def test_what_is_no_value_is_not_published(kind: EventKind) -> None:
     assert MudrexFormat(LINEAR).post(event(TICKER, kind)) is None

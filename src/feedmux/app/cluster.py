@@ -53,7 +53,7 @@ class Cluster(Section):
     )
     redis_compat: Annotated[Literal["off", "mudrex"], BeforeValidator(lower)] = key(
         "off",
-        "`mudrex`: the first of VENUES is also published on the channels of the Mudrex proxy, with its keys.",
+        "Whose channels and keys in Redis the first of VENUES has besides, for programs that listen there.",
     )
     redis_max_connections: int = key(
         50, "How many connections to Redis this node may open.", between=(1, 100_000)

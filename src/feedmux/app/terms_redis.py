@@ -43,7 +43,7 @@ class LeaseTerms(TypedDict):
 
 
 class NodeTerms(TypedDict):
-    """Of :class:`feedmux.bus.redis_source.RedisNode`."""
+    """Of :class:`feedmux.bus.redis_node.RedisNode`."""
 
     prefix: str
     name: str

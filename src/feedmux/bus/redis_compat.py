@@ -13,12 +13,15 @@ what the node wants on the way to the feed is counted for the proxy's hash and s
     a status, a gap                 nothing                in the set, once the venue confirmed it
     a want, a drop, a dead holder   --                     follow, in the order of the changes
     connection to Redis ends        nothing, and lost      --
-    ... is there again              from the next value    written anew
+    ... is there again              values; see below      written anew
     lease lapsed, or taken          nothing                left alone: another node may write them
-    ... ours again, or ours now     from the next value    written anew
+    ... ours again, or ours now     values; see below      written anew
     ended in order, lease held      nothing                deleted
     died                            nothing                vanish by themselves, unless another node
                                                            wrote them anew
+
+Listeners cannot be told that something is missing. But a ticker is whole in every message, and the first one
+of a topic after values may have been missed is called a snapshot, as the venue's own are.
 
 Whoever listens asks for nothing by that: a channel carries what clients of the gateway want.
 
@@ -94,6 +97,7 @@ class RedisCompat:
         self._ledger = Ledger(layout.name)
         self._holders = RedisMirror(HOLDERS, put="HSET", remove="HDEL", ttl_s=_TTL_S)
         self._carried = RedisMirror(CARRIED, put="SADD", remove="SREM", ttl_s=_TTL_S)
+        self._begun: set[Topic] = set()  # what listeners heard of, and missed nothing of since
         self._is_answering = False
         self._is_written = False
         self._is_over = False
@@ -133,10 +137,7 @@ class RedisCompat:
             self._ledger.tell(envelope.topic, _status(envelope.payload).state)
             self._turned.set()
         elif not self._is_answering and envelope.topic in self._ledger and self.may_write():
-            posting = self._layout.post(envelope)
-            if posting is not None:
-                for channel in posting.channels:
-                    self._link.publish(channel, posting.text)
+            self._post(envelope)
 
     def want(self, topic: Topic, holder: str, asker: int = 0) -> None:
         """``holder`` wants ``topic``; the value that the feed answers with was published before."""
@@ -150,22 +151,35 @@ class RedisCompat:
 
     def drop(self, topic: Topic, holder: str) -> None:
         """``holder`` no longer wants ``topic``."""
-        self._ledger.remove(topic, holder)
-        if topic not in self._ledger:
-            self._layout.forget(topic)
+        if self._ledger.remove(topic, holder):
+            self._let_go(topic)
         self._feed.drop(topic, holder)
         self._turned.set()
 
     def forget(self, holder: str) -> None:
         """``holder`` died."""
-        self._ledger.forget(holder)
+        for topic in self._ledger.forget(holder):
+            self._let_go(topic)
         self._feed.forget(holder)
         self._turned.set()
+
+    def _post(self, envelope: Envelope) -> None:
+        topic, begun = envelope.topic, self._begun
+        posting = self._layout.post(envelope, is_first=topic not in begun)
+        if posting is not None:
+            begun.add(topic)
+            for channel in posting.channels:
+                self._link.publish(channel, posting.text)
+
+    def _let_go(self, topic: Topic) -> None:
+        self._layout.forget(topic)
+        self._begun.discard(topic)
 
     # What the link tells
 
     def opened(self) -> None:
         """Nobody knows what is in Redis now."""
+        self._begun.clear()
         self._is_written = False
         self._turned.set()
 
@@ -177,6 +191,7 @@ class RedisCompat:
 
     def mark(self, channel: bytes, count: int) -> bytes | None:
         """The proxy has no word for a hole."""
+        self._begun.clear()
         return None
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
@@ -212,6 +227,7 @@ class RedisCompat:
     async def _send(self, commands: Sequence[Words]) -> bool:
         """Whether Redis has done all of it, and had the keys that it was to renew."""
         if not (self._link.is_open and self.may_write()):
+            self._begun.clear()
             return False
         answers = await asyncio.gather(*map(self._ask, commands), return_exceptions=True)
         errors = [answer for answer in answers if isinstance(answer, BaseException)]

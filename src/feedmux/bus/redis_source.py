@@ -151,6 +151,7 @@ class RedisSource:
             self._redis,
             self._bus,
             life=life,
+            since=token,
             monotonic=self._clock.monotonic,
             may_write=self._lease.may_write,
         )

@@ -19,12 +19,13 @@ from feedmux.model.ports import Statistics
 from feedmux.wire import cluster
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import encode, read_topic
-from feedmux.wire.record import Drop, Lost, Want
+from feedmux.wire.record import Drop, Lost, Record, Want
 from feedmux.wire.record import encode as encode_record
 
 LOG: Final = logging.getLogger(__name__)
-MALFORMED: Final = "bus.redis_malformed error=%s"
+MALFORMED: Final = "bus.redis_malformed channel=%s error=%s"
 _CACHED_CHANNELS: Final = 16_384
+_OF_READERS: Final = frozenset({Word.LOOK, Word.HERE, Word.BYE, Word.ALL, Word.ASKS})
 
 
 class RedisWriter(WriterEnd["_Remote"]):
@@ -33,7 +34,8 @@ class RedisWriter(WriterEnd["_Remote"]):
     Args:
         redis: where Redis is.
         bus: which bus.
-        life: the token of the lease; above that of every writer of this bus before.
+        life: above that of every writer of this bus before.
+        since: the token of its lease: nothing that it says has an older epoch; ``life`` if absent.
         monotonic: seconds on a clock that never goes back.
         may_write: whether the lease is still held; asked before everything that is said. Nothing of a writer
             that may not write is believed any more, so that nothing is marked as missing either.
@@ -45,16 +47,19 @@ class RedisWriter(WriterEnd["_Remote"]):
         bus: RedisBusConfig,
         *,
         life: int,
+        since: int | None = None,
         monotonic: Callable[[], float],
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
         self._bus, self._life, self._monotonic = bus, life, monotonic
+        self._since = life if since is None else since
         self._channel = lru_cache(_CACHED_CHANNELS)(bus.channel)
         self._may_write = may_write
         self._link = RedisLink(redis, self)
         self._refusals = Refusals(monotonic, bus.silence_s)
         self._heard_at: dict[str, float] = {}
+        self._malformed = 0
 
     async def run(self) -> None:
         """Keep the bus until :meth:`close`; the owner awaits it."""
@@ -89,6 +94,7 @@ class RedisWriter(WriterEnd["_Remote"]):
         """Counters since the start; ``readers`` by holder."""
         return {
             **super().statistics(),
+            "malformed": self._malformed,
             "trouble": self._refusals.trouble,
             "link": self._link.statistics(),
         }
@@ -109,16 +115,18 @@ class RedisWriter(WriterEnd["_Remote"]):
         """A reader spoke."""
         try:
             said = cluster.read(body)
-            self._hear(said)
+            self._hear(said, said.read_records())
         except MalformedMessage as error:
-            LOG.warning(MALFORMED, error)
+            level = logging.DEBUG if self._malformed else logging.WARNING
+            self._malformed += 1  # once is enough; the count is in statistics()
+            LOG.log(level, MALFORMED, channel.decode(), error)
 
     def mark(self, channel: bytes, count: int) -> bytes | None:
         """Events of a topic are missing, or what we said of ourselves."""
         if not self._may_write():
             return None
         if channel == self._bus.words:
-            return Said(Word.HERE, "", self._life).encode()
+            return Said(Word.HERE, "", self._life, since=self._since).encode()
         return encode_record(Lost(count))
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
@@ -127,9 +135,11 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     # Readers
 
-    def _hear(self, said: Said) -> None:
+    def _hear(self, said: Said, records: Sequence[Record]) -> None:
         if self._is_closed:
             return
+        if said.word not in _OF_READERS:
+            raise MalformedMessage("message", f"no reader says {said.word.name}")
         if said.word is Word.LOOK:
             self._say(Word.HERE)
             return
@@ -149,11 +159,10 @@ class RedisWriter(WriterEnd["_Remote"]):
             self._say(Word.REPLACED, said.name, said.life)
             road.on_begin()
         self._heard_at[said.name] = self._monotonic()
-        self._take(road, said)
+        self._take(road, records, are_all=said.word is Word.ALL)
 
-    def _take(self, road: _Remote, said: Said) -> None:
-        records = said.read_records()
-        if said.word is Word.ALL:
+    def _take(self, road: _Remote, records: Sequence[Record], *, are_all: bool) -> None:
+        if are_all:
             wanted = {record.topic for record in records if isinstance(record, Want)}
             for topic in self._demand.topics(road):
                 if topic not in wanted:
@@ -194,7 +203,8 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def _say(self, word: Word, name: str = "", life: int = 0) -> None:
         if self._link.is_open and self._may_write():
-            self._link.publish(self._bus.words, Said(word, name, life or self._life).encode())
+            said = Said(word, name, life) if life else Said(word, "", self._life, since=self._since)
+            self._link.publish(self._bus.words, said.encode())
 
 
 class _Remote(ReaderRoad):

@@ -51,18 +51,30 @@ class Ledger:
             self._topics.setdefault(self._name(topic), {})[topic] = None
         self._turn(topic)
 
-    def remove(self, topic: Topic, holder: str) -> None:
-        """``holder`` no longer wants ``topic``; it need not have wanted it."""
-        self._turn(topic)
-        if self._demand.remove(topic, holder):
-            self._let_go(topic)
+    def remove(self, topic: Topic, holder: str) -> bool:
+        """``holder`` no longer wants ``topic``; it need not have wanted it.
 
-    def forget(self, holder: str) -> None:
-        """``holder`` died."""
+        Returns:
+            True when it was the last holder.
+        """
+        self._turn(topic)
+        is_last = self._demand.remove(topic, holder)
+        if is_last:
+            self._let_go(topic)
+        return is_last
+
+    def forget(self, holder: str) -> list[Topic]:
+        """``holder`` died.
+
+        Returns:
+            The topics whose last holder it was.
+        """
         for topic in self._demand.topics(holder):
             self._turn(topic)
-        for topic in self._demand.forget(holder):
+        ended = self._demand.forget(holder)
+        for topic in ended:
             self._let_go(topic)
+        return ended
 
     def tell(self, topic: Topic, state: State) -> None:
         """``topic`` is said to be in this state; nothing is noted of one that nobody holds."""

@@ -60,10 +60,14 @@ class MudrexFormat:
         """What a topic is called in hash and set; candles of all intervals have one name."""
         return f"{topic.kind}:{topic.instrument}"
 
-    def post(self, envelope: Envelope, /) -> Posting | None:
+    def post(self, envelope: Envelope, /, *, is_first: bool = False) -> Posting | None:
         """A value as it is published; None for what is no value, or of a kind that the proxy does not know.
 
-        Only tickers begin with a ``snapshot``; the proxy calls all else an ``update``.
+        Only tickers have a ``snapshot``; the proxy calls all else an ``update``.
+
+        Args:
+            envelope: the value.
+            is_first: whether listeners may have missed what came before it.
         """
         topic = envelope.topic
         if envelope.kind not in _VALUES or topic.kind not in KINDS:
@@ -71,7 +75,7 @@ class MudrexFormat:
         stream = self._streams.get(topic)
         if stream is None:
             stream = self._streams[topic] = self._stream(topic)
-        begins = stream.snapshot if envelope.kind is _SNAPSHOT else stream.update
+        begins = stream.snapshot if is_first or envelope.kind is _SNAPSHOT else stream.update
         end = milliseconds(envelope), self._source
         return Posting(stream.channels, begins + envelope.payload + b',"timestamp":%d%b' % end)
 
