@@ -55,6 +55,7 @@ LOG: Final = logging.getLogger(__name__)
 OPENED: Final = "bus.redis_connected address=%s"
 LOST: Final = "bus.redis_lost address=%s wait_s=%.2f error=%s"
 REFUSED: Final = "bus.redis_refused error=%s"
+_QUIET_S: Final = 60.0
 
 _MOST_CHANNELS: Final = 500  # of one command: Redis refuses it as a whole
 _FAILED_OVER: Final = ("READONLY", "MASTERDOWN")
@@ -103,6 +104,7 @@ class RedisLink:
         self._batch_bytes = 0
         self._is_flushing = False
         self._complaint = ""
+        self._quiet_until: dict[str, float] = {}
         self.counts = dict.fromkeys(
             ("opens", "published", "dropped", "marks", "received", "refused", "writes"), 0
         )
@@ -290,11 +292,19 @@ class RedisLink:
             what, channels = sent.command.decode(), list(sent.channels)
         error = RedisRefused(what, self._config.hide(reason))
         self.counts["refused"] += len(channels)
-        if str(error) != self._complaint:  # once is enough; the count is in statistics()
-            self._complaint = str(error)
+        self._complaint = str(error)
+        if self._is_news(f"{what} {error.word}"):
             LOG.warning(REFUSED, error)
         self._told.difference_update(channels)
         self.owner.refused(channels, error)
+
+    def _is_news(self, what: str) -> bool:
+        """Whether it was not said for a minute; how often it came is in statistics()."""
+        now = asyncio.get_running_loop().time()
+        is_news = now >= self._quiet_until.get(what, 0.0)
+        if is_news:
+            self._quiet_until[what] = now + _QUIET_S
+        return is_news
 
     # Connections
 

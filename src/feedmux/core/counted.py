@@ -15,7 +15,7 @@ from feedmux.core.stats import add_up
 PASSES: Final = frozenset(
     {
         "venue", "market", "topics", "lingering", "states", "remembered_refusals", "links", "cluster",
-        "connected", "consumers", "streams", "stored_objects", "stored_bytes", "last_message_age_s",
+        "compat", "connected", "consumers", "streams", "stored_objects", "stored_bytes", "last_message_age_s",
     }
 )  # fmt: skip
 """What a source says that is no count since its start."""
