@@ -252,7 +252,7 @@ async def survey(settings: Settings) -> Roster:
     from feedmux.bus import redis_survey
     from feedmux.bus.redis_config import RedisConfig
 
-    return await redis_survey.survey(RedisConfig(**terms_redis.redis(settings)), settings.redis_prefix)
+    return await redis_survey.survey(RedisConfig(**terms_redis.redis(settings)), terms_redis.prefix(settings))
 
 
 async def publish(settings: Settings, messages: AsyncIterable[tuple[str, bytes]]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_compat import MakeFeed, RedisCompat
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.bus.redis_lease import RedisLeases
-from feedmux.bus.redis_presence import RedisPresence
+from feedmux.bus.redis_partitions import leases_of, partition
+from feedmux.bus.redis_presence import RedisPresence, key_of
 from feedmux.bus.redis_source import RedisSource
 from feedmux.core.lease import Terms
 from feedmux.core.presence import Presence
@@ -40,7 +40,8 @@ class RedisNode:
         self._compat = compat
         self._life, self._terms = clock.time_ns(), terms
         self._process = f"{name}/{self._life}"
-        self._leases = RedisLeases(redis, holder=self._process, terms=terms)
+        own_key = key_of(prefix, name)
+        self._leases = leases_of(redis, holder=self._process, terms=terms, own_key=own_key)
         self._sources: dict[str, RedisSource] = {}
         self._facts: Callable[[], Mapping[str, Any]] = dict
         self._presence = RedisPresence(
@@ -104,14 +105,15 @@ class RedisNode:
             publisher: see there.
             at_rest: what the feed says of itself where it does not run.
         """
+        redis, prefix = partition(self._redis, f"{self._prefix}:{place.name}")
         if place.name == self._compat:
             layout = MudrexFormat(place)
-            make_feed = partial(RedisCompat, make_feed=make_feed, redis=self._redis, layout=layout)
+            make_feed = partial(RedisCompat, make_feed=make_feed, redis=redis, layout=layout)
         source = self._sources[place.name] = RedisSource(
             publisher,
             make_feed,
-            redis=self._redis,
-            bus=RedisBusConfig(prefix=f"{self._prefix}:{place.name}"),
+            redis=redis,
+            bus=RedisBusConfig(prefix=prefix),
             leases=self._leases,
             holder=self._process,
             life=self._life,

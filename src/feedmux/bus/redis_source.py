@@ -36,7 +36,8 @@ from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_compat import MakeFeed
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.bus.redis_lease import RedisLease, RedisLeases
+from feedmux.bus.redis_lease import RedisLease
+from feedmux.bus.redis_partitions import Leases
 from feedmux.bus.redis_reader import RedisReader
 from feedmux.bus.redis_writer import RedisWriter
 from feedmux.core.counted import resumed
@@ -72,7 +73,7 @@ class RedisSource:
         *,
         redis: RedisConfig,
         bus: RedisBusConfig,
-        leases: RedisLeases,
+        leases: Leases,
         holder: str,
         life: int,
         clock: Clock,

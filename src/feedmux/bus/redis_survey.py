@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
+
+import msgspec
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
 from feedmux.bus.redis_lease import node_of
+from feedmux.bus.redis_listening import Nobody
+from feedmux.bus.redis_slots import name_in, read_slots
 from feedmux.core import presence
 from feedmux.core.presence import Presence
 from feedmux.core.roster import Held, Roster
-from feedmux.model.errors import Category, FeedmuxError, MalformedMessage, PeerError
+from feedmux.model.errors import Category, MalformedMessage, PeerError
 from feedmux.model.link_errors import RequestLost
 
 _GLOB: Final = re.compile(r"[*?\[\]\\^]")
@@ -43,25 +47,6 @@ class Unreachable(PeerError):
         return f"Redis cannot be asked: {self.reason}"
 
 
-class _Nobody:
-    """Owns a link over which nothing is published, and nothing heard."""
-
-    def opened(self) -> None:
-        """It can be asked."""
-
-    def disconnected(self, error: FeedmuxError) -> None:
-        """Whoever asks is told."""
-
-    def message(self, channel: bytes, body: bytes) -> None:
-        """Nothing is subscribed to."""
-
-    def mark(self, channel: bytes, count: int) -> bytes | None:
-        """Nothing is published."""
-
-    def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
-        """Nothing is published or subscribed to."""
-
-
 async def survey(redis: RedisConfig, prefix: str) -> Roster:
     """Ask Redis what it knows of a cluster.
 
@@ -73,16 +58,19 @@ async def survey(redis: RedisConfig, prefix: str) -> Roster:
         Unreachable: there is no connection to Redis; no attempt is repeated.
         RedisRefused: Redis does not let us.
     """
-    async with _asking(redis) as ask:
-        leases = [lease async for lease in _leases(ask, prefix)]
-        nodes: list[Presence] = []
-        foreign: list[str] = []
-        for key in await _keys(ask, f"{prefix}:node:"):
-            found = await _presence(ask, key)
-            if isinstance(found, Presence):
-                nodes.append(found)
-            elif found is not None:
-                foreign.append(found)
+    nodes: list[Presence] = []
+    leases: list[Held] = []
+    foreign: list[str] = []
+    begin, end = (f"{{{prefix}:", "}:lease") if redis.is_cluster else (f"{prefix}:", ":lease")
+    for part in await _parts(redis):
+        async with _asking(part) as ask:
+            leases += [lease async for lease in _leases(ask, begin, end)]
+            for key in await _keys(ask, f"{prefix}:node:"):
+                found = await _presence(ask, key)
+                if isinstance(found, Presence):
+                    nodes.append(found)
+                elif found is not None:
+                    foreign.append(found)
     nodes.sort(key=lambda node: (node.name, node.life))
     return Roster(tuple(nodes), tuple(sorted(leases)), tuple(foreign))
 
@@ -93,7 +81,7 @@ _Ask = Callable[..., Awaitable[Any]]
 @asynccontextmanager
 async def _asking(redis: RedisConfig) -> AsyncIterator[_Ask]:
     """A way to ask; what takes too long raises as if Redis were away."""
-    link = RedisLink(redis, _Nobody())
+    link = RedisLink(redis, Nobody())
     running = asyncio.ensure_future(link.run())
 
     async def ask(*command: str | bytes) -> Any:
@@ -114,6 +102,16 @@ async def _asking(redis: RedisConfig) -> AsyncIterator[_Ask]:
     finally:
         link.close()
         await running
+
+
+async def _parts(redis: RedisConfig) -> list[RedisConfig]:
+    """Where keys are: in one Redis, or in all nodes of a Redis Cluster that have slots."""
+    if not redis.is_cluster:
+        return [redis]
+    async with _asking(redis) as ask:
+        ranges = read_slots(await ask("CLUSTER", "SLOTS"), (redis.host, redis.port))
+    slots = {found.master: found.first for found in ranges}
+    return [msgspec.structs.replace(redis, partition=name_in(slot)) for slot in slots.values()]
 
 
 async def _keys(ask: _Ask, begin: str, end: str = "") -> list[bytes]:
@@ -141,11 +139,12 @@ async def _presence(ask: _Ask, key: bytes) -> Presence | str | None:
         raise
 
 
-async def _leases(ask: _Ask, prefix: str) -> AsyncIterator[Held]:
+async def _leases(ask: _Ask, begin: str, end: str) -> AsyncIterator[Held]:
+    """Who has which lease; around the market's name stand ``begin`` and ``end``."""
     seconds, micros = await ask("TIME")
     now_ms = int(seconds) * 1000 + int(micros) // 1000
-    for key in await _keys(ask, f"{prefix}:", ":lease"):
-        market = key.decode(errors="replace").removeprefix(f"{prefix}:").removesuffix(":lease")
+    for key in await _keys(ask, begin, end):
+        market = key.decode(errors="replace").removeprefix(begin).removesuffix(end)
         try:
             holder, token, until = await ask("HMGET", key, "holder", "epoch", "until")
             left_ms = int(until or 0) - now_ms

@@ -49,7 +49,7 @@ def status(
     if as_json:
         sys.stdout.write(msgspec.json.encode(plain(roster)).decode() + "\n")
     else:
-        title = f"{terms_redis.shown(settings)}, prefix {settings.redis_prefix}"
+        title = f"{terms_redis.shown(settings)}, prefix {terms_redis.prefix(settings)}"
         write_roster(roster, title, time.time(), names_topics=topics)
     if any(roster.problems()):
         raise typer.Exit(1)
