@@ -33,7 +33,7 @@ def test_records_are_read_in_order() -> None:
     [
         (b"", "shorter than its header"),
         (Said(Word.HERE, "", 1).encode()[:-1], "shorter than its header"),
-        (b"\x63" + bytes(9), "is not a valid Word"),
+        (b"\x63" + bytes(17), "is not a valid Word"),
         (Said(Word.HERE, "abc", 1).encode()[:-1], "its name has 3 bytes; it ends before"),
         (Said(Word.HERE, "abc", 1).encode()[:-1] + b"\xff", "can't decode"),
     ],
