@@ -21,3 +21,4 @@ def test_what_is_counted_no_more_stays_counted() -> None:
 
 def test_what_passes_is_no_count() -> None:
     assert counts(FIRST) == {"messages": 10, "redis": {"lost": 1}}
+    assert counts({"is_odd": True, "name": "a", "age_s": None, "parts": []}) == {}

@@ -22,8 +22,12 @@ PASSES: Final = frozenset(
 
 
 def counts(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a source's figures was counted since it began."""
-    return {name: figure for name, figure in figures.items() if name not in PASSES}
+    """What of a source's figures was counted since it began: numbers, and mappings of such."""
+    return {
+        name: figure
+        for name, figure in figures.items()
+        if name not in PASSES and isinstance(figure, int | float | Mapping) and not isinstance(figure, bool)
+    }
 
 
 def resumed(figures: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
