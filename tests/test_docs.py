@@ -747,7 +747,7 @@ async def try_demo(set_up: Stage, command: Command, cwd: str) -> None:
     """A node is killed, and another one follows."""
     words = replaced(replaced(command.args, "--port", "0"), "--kill-after", "0.2")
     running = await set_up.run(*words, env=debian_program("redis-server", ["redis-server"]).in_path, cwd=cwd)
-    await running.line(r"'s clients: `reconnecting` after .* s, prices after .* s$")
+    await running.line(r"'s clients: `reconnecting` after .* s, prices after .* s$", 60)
     assert await running.stop(signal.SIGINT) == 0
 
 

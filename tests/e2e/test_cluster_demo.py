@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -15,7 +16,9 @@ from support.waiting import until
 
 PRICE = r"\d+\.\d+"
 NODE = r"^ *(node-\d) +ws://127\.0\.0\.1:(\d+)/ws +pid (\d+)"
-REDIS = r"redis-cli -s (\S+)/redis\.sock"
+PATIENCE_S = 40.0
+"""Processes are started, and a lease is waited for."""
+REDIS = r"cluster status --set redis_url=unix://(\S+)/redis\.sock"
 
 
 @pytest.fixture(name="env")
@@ -35,9 +38,9 @@ def processes(demo: Running, folder: Path) -> list[int]:
     return [pid for pid in dict.fromkeys(pids) if Path(f"/proc/{pid}").exists()]
 
 
-async def begun(stage: Stage, env: dict[str, str], *options: str) -> tuple[Running, Path]:
+async def begun(stage: Stage, env: dict[str, str]) -> tuple[Running, Path]:
     """The demo in a pipe, and the folder of its Redis."""
-    demo = await stage.run("demo", "--cluster", "--port", "0", *options, env=env)
+    demo = await stage.run("demo", "--cluster", "--port", "0", env=env)
     found = await demo.line(REDIS)
     return demo, Path(found[1])
 
@@ -45,13 +48,17 @@ async def begun(stage: Stage, env: dict[str, str], *options: str) -> tuple[Runni
 async def test_a_node_takes_over_from_one_that_is_killed_and_all_are_gone_at_the_end(
     stage: Stage, env: dict[str, str]
 ) -> None:
-    demo, folder = await begun(stage, env, "--kill-after", "0.5")
-    owner = (await demo.line(r"s  (node-\d) has the venue's connection$"))[1]
+    demo, folder = await begun(stage, env)
+    owner = (await demo.line(r"s  (node-\d) has the venue's connection$", PATIENCE_S))[1]
     await demo.line(rf"^ticker BTCUSDT +{PRICE}")
     assert len(processes(demo, folder)) == 4
+    status = await stage.run("cluster", "status", "--set", f"redis_url=unix://{folder}/redis.sock")
+    assert await status.end() == 0
+    await status.line(rf"^{owner} .* bybit\.linear *$")
+    os.kill(int((await demo.line(NODE.replace(r"node-\d", owner)))[3]), signal.SIGKILL)
     await demo.line(rf"{owner}, which had the connection, was ended by SIGKILL")
     other = {"node-1": "node-2", "node-2": "node-1"}[owner]
-    await demo.line(rf"{other} has the venue's connection$")
+    await demo.line(rf"{other} has the venue's connection$", PATIENCE_S)
     await demo.line(rf"{other}'s clients: `reconnecting` after {PRICE} s, prices after {PRICE} s")
     seen = len(demo.output)
     await until(lambda: any(re.search(f"^ticker .* {PRICE}", line) for line in demo.output[seen:]), "prices")
@@ -72,7 +79,7 @@ async def test_in_a_terminal_it_shows_nodes_and_prices_and_leaves_it_tidy(
     stage: Stage, env: dict[str, str]
 ) -> None:
     demo = await stage.terminal("demo", "--cluster", "--port", "0", env=env)
-    await demo.shows(r"pid \d+ +has the venue's connection")
+    await demo.shows(r"pid \d+ +has the venue's connection", PATIENCE_S)
     await demo.shows(r"pid \d+ +reads through Redis")
     await demo.shows(r"1 connection from all nodes")
     await demo.shows(rf"ticker BTCUSDT +{PRICE}.* live")

@@ -13,7 +13,6 @@ from rich.live import Live
 from rich.text import Text
 
 from feedmux.app import node
-from feedmux.app.commands import demo_cluster
 from feedmux.app.commands.demo_parts import (
     DEFAULT_PORT,
     FRAMES_PER_SECOND,
@@ -101,7 +100,12 @@ def demo(
         )
     logging.getLogger("feedmux").addHandler(logging.NullHandler())
     logging.getLogger("feedmux").propagate = False
-    asyncio.run(demo_cluster.run(port, seconds, kill_after) if cluster else _demo(free_port(port), seconds))
+    if cluster:
+        from feedmux.app.commands import demo_cluster
+
+        asyncio.run(demo_cluster.run(port, seconds, kill_after))
+    else:
+        asyncio.run(_demo(free_port(port), seconds))
 
 
 async def _demo(port: int, seconds: float | None) -> None:

@@ -210,7 +210,7 @@ class Show:
             f"feedmux demo --cluster: {len(self.seats)} nodes share one connection to a simulated venue",
             f"Follow      {command_here()} tail ticker:ETHUSDT --url {last.url}",
             "Take over   kill -9 PID of who has the connection, or --kill-after 10",
-            f"Look        redis-cli -s {self._redis.path} pubsub channels",
+            f"Look        {command_here()} cluster status --set redis_url={self._redis.url}",
             "Stop        Ctrl-C",
         )
 
