@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from feedmux.app.roster_table import drawn, plain
+from feedmux.app.roster_table import WIDE, drawn, plain
 from feedmux.core.presence import Presence, Share
 from feedmux.core.roster import Held, Roster
 
@@ -31,7 +31,7 @@ WELL = Roster((FIRST, SECOND), (Held("linear", "node-a", 1000, 2.04),))
 
 def text(roster: Roster, width: int = 120, *, topics: bool = False) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    for part in drawn(roster, "redis://there:6379", NOW, names_topics=topics):
+    for part in drawn(roster, "redis://there:6379", NOW, names_topics=topics, is_wide=width >= WIDE):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -76,6 +76,14 @@ def test_names_are_no_markup_and_move_no_cursor() -> None:
 def test_lines_fit_the_width(width: int) -> None:
     shown = text(WELL, width, topics=True)
     assert max(map(len, shown.splitlines())) <= width
+
+
+def test_a_narrow_terminal_leaves_out_what_matters_less() -> None:
+    wide, narrow = text(WELL, WIDE), text(WELL, WIDE - 1)
+    for word in ("version", "up", "token"):
+        assert word in wide
+        assert word not in narrow
+    assert ["linear", "node-a", "2.0", "s", "2", "3"] in rows(narrow)
 
 
 def test_machines_are_told_the_same() -> None:

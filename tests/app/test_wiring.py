@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from feedmux.app.markets import VenueName
+from feedmux.app.secret import Secret
 from feedmux.app.settings import Settings
 from feedmux.app.wiring import Gateway, build
 from feedmux.edge.endpoint import Entry, Opening
@@ -26,6 +27,16 @@ async def test_every_market_has_a_feed_of_its_own_in_the_order_of_the_settings()
     assert [(feed["venue"], feed["market"]) for feed in feeds] == [
         ("deribit", ""), ("bybit", "spot"), ("bybit", "linear"),
     ]  # fmt: skip
+
+
+async def test_redis_is_used_where_there_is_something_to_share() -> None:
+    shared = await built("bybit.linear", "bybit.spot", redis_url=Secret("redis://127.0.0.1:9"))
+    figures = shared.feeds.figures()
+    assert [feed["market"] for feed in figures["feeds"]] == ["linear", "spot"]
+    assert [node["connected"] for node in figures["nodes"]] == [False]
+    broker_alone = await built(rabbitmq_host="127.0.0.1", redis_url=Secret("redis://127.0.0.1:9"))
+    assert "nodes" not in broker_alone.feeds.figures()
+    assert "nodes" not in (await built("bybit.linear")).feeds.figures()
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,9 @@ from __future__ import annotations
 
 from feedmux.core.counted import counts, resumed
 
-FIRST = {
-    "market": "linear",
-    "topics": 3,
-    "messages": 10,
-    "redis": {"lost": 1},
-    "links": [1],
-    "cluster": {"a": ""},
-}
-SECOND = {
-    "market": "linear",
-    "topics": 1,
-    "messages": 5,
-    "redis": {"lost": 2},
-    "links": [],
-    "cluster": {"a": "b"},
-}
+PRESENT = {"links": [1], "cluster": {"holder": "a"}, "compat": {"trouble": ""}, "market": "linear"}
+FIRST = PRESENT | {"topics": 3, "messages": 10, "redis": {"lost": 1}}
+SECOND = PRESENT | {"topics": 1, "messages": 5, "redis": {"lost": 2}, "cluster": {"holder": "b"}}
 
 
 def test_only_counts_go_on() -> None:
@@ -34,3 +21,4 @@ def test_what_is_counted_no_more_stays_counted() -> None:
 
 def test_what_passes_is_no_count() -> None:
     assert counts(FIRST) == {"messages": 10, "redis": {"lost": 1}}
+    assert counts({"is_odd": True, "name": "a", "age_s": None, "parts": []}) == {}

@@ -261,11 +261,12 @@ async def test_a_node_that_is_started_again_after_a_crash_has_no_rival(
     assert "name_taken" not in second.running.text
 
 
+@pytest.mark.parametrize("compat", ["off", "mudrex"])
 async def test_a_feed_process_that_was_killed_is_another_tenure_of_the_same_node(
-    stage: Stage, redis: RedisServer
+    stage: Stage, redis: RedisServer, compat: str
 ) -> None:
     venue = await stage.venue(*LIVELY)
-    node = await stage.gateway(venue.url, REDIS_URL=redis.url, WORKERS=2, **SOON)
+    node = await stage.gateway(venue.url, REDIS_URL=redis.url, WORKERS=2, REDIS_COMPAT=compat, **SOON)
     await is_well(node)
     await node.shows(lambda body: body["cluster"]["markets"]["bybit.linear"]["takeovers"] == 1, "it has it")
     children(node)["the feed process"].kill()

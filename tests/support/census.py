@@ -50,7 +50,6 @@ SHARE: Final[dict[str, Any]] = {
     "runs": True,
     "token": 1000,
     "holder": "node-a",
-    "free_for": 0.0,
     "wanted": 2,
     "elsewhere": 3,
     "lag_s": None,

@@ -27,6 +27,7 @@ class RedisWiring:
         beat_s: how often each end says that it is there.
         bound_bytes: how much may wait to be sent.
         life: of the writer.
+        user: the writer's, with its name for a password; empty: the readers' one.
     """
 
     def __init__(
@@ -36,15 +37,16 @@ class RedisWiring:
         beat_s: float = 1.0,
         bound_bytes: int = 32 << 20,
         life: int = 1,
+        user: str = "",
     ) -> None:
         if isinstance(where, RedisServer):
             where = RedisConfig(host="127.0.0.1", port=where.port, backoff=SOON)
         self.redis = msgspec.structs.replace(where, bound_bytes=bound_bytes)
         self.bus = RedisBusConfig(prefix=where.partition or "feedmux", beat_s=beat_s)
         self.ahead_s = 0.0  # so far has time jumped ahead for both ends
-        self.writer = RedisWriter(
-            msgspec.structs.replace(self.redis, name=WRITER), self.bus, life=life, monotonic=self.monotonic
-        )
+        who = {"user": user, "password": user} if user else {}
+        redis = msgspec.structs.replace(self.redis, name=WRITER, **who)
+        self.writer = RedisWriter(redis, self.bus, life=life, monotonic=self.monotonic)
         self.source = ScriptedSource(self.writer)
         self.writer.serve(self.source)
         self.readers: list[RedisReader] = []

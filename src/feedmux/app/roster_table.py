@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich import box
@@ -17,8 +17,15 @@ from feedmux.core.span import span
 
 PIPE_WIDTH: Final = 200
 """Whoever reads a pipe gets whole lines."""
+WIDE: Final = 80
+"""From this width on, what matters less is shown too."""
+_IF_WIDE: Final = {"version", "up", "token"}
+_NUMBERS: Final = {"up", "clients", "lag", "token", "left", "topics", "wants", "nodes"}
 NOBODY: Final = "nobody"
 UNKNOWN: Final = "–"
+
+Row = Mapping[str, Text]
+"""What stands in a line, by the names of the columns."""
 
 
 def write_roster(roster: Roster, title: str, now: float, *, names_topics: bool) -> None:
@@ -31,18 +38,19 @@ def write_roster(roster: Roster, title: str, now: float, *, names_topics: bool) 
         names_topics: whether each topic is named.
     """
     console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    for part in drawn(roster, title, now, names_topics=names_topics):
+    for part in drawn(roster, title, now, names_topics=names_topics, is_wide=console.width >= WIDE):
         console.print(part)
 
 
-def drawn(roster: Roster, title: str, now: float, *, names_topics: bool) -> Iterator[RenderableType]:
+def drawn(
+    roster: Roster, title: str, now: float, *, names_topics: bool, is_wide: bool
+) -> Iterator[RenderableType]:
     """Draw what :func:`write_roster` writes."""
     yield Text(title, style="dim")
-    tables = [_nodes(roster, now), _markets(roster), *([_topics(roster)] if names_topics else [])]
-    for table in tables:
-        if table.row_count:
+    for rows in (_nodes(roster, now), _markets(roster), _topics(roster) if names_topics else ()):
+        if shown := list(rows):
             yield ""
-            yield table
+            yield _table(shown, is_wide=is_wide)
     problems = list(roster.problems())
     if problems:
         yield ""
@@ -50,48 +58,49 @@ def drawn(roster: Roster, title: str, now: float, *, names_topics: bool) -> Iter
         yield Text.assemble(("! ", "red"), _shown(problem))
 
 
-def _nodes(roster: Roster, now: float) -> Table:
-    table = _table("node", "address", "version", "up", "clients", "lag", "leases")
+def _nodes(roster: Roster, now: float) -> Iterator[Row]:
     for node in roster.nodes:
         held = [lease.market for lease in roster.leases if lease.holder == node.name]
-        name = Text.assemble(_shown(node.name), (" (several)", "red") if node.has_rival else "")
-        up = span(max(now - node.life / 1e9, 0))
-        cells = (node.address, node.version, up, f"{node.clients:,}", _lag(node), "\n".join(held))
-        table.add_row(name, *map(_shown, cells))
-    return table
+        yield {
+            "node": Text.assemble(_shown(node.name), (" (several)", "red") if node.has_rival else ""),
+            "address": _shown(node.address),
+            "version": _shown(node.version),
+            "up": Text(span(max(now - node.life / 1e9, 0))),
+            "clients": Text(f"{node.clients:,}"),
+            "lag": Text(_lag(node)),
+            "leases": _shown("\n".join(held)),
+        }
 
 
-def _markets(roster: Roster) -> Table:
-    table = _table("market", "lease of", "token", "left", "topics", "wants")
+def _markets(roster: Roster) -> Iterator[Row]:
     for market in roster.markets:
         lease, demand = roster.lease(market), roster.demand(market)
-        holder = _shown(lease.holder) if lease.holder else Text(NOBODY, style="red")
         more = "" if demand.is_whole else "+"
-        table.add_row(
-            _shown(market),
-            holder,
-            str(lease.token or UNKNOWN),
-            f"{lease.left_s:.1f} s" if lease.holder else UNKNOWN,
-            f"{len(demand.topics):,}{more}",
-            f"{demand.wants:,}",
-        )
-    return table
+        yield {
+            "market": _shown(market),
+            "lease of": _shown(lease.holder) if lease.holder else Text(NOBODY, style="red"),
+            "token": Text(str(lease.token or UNKNOWN)),
+            "left": Text(f"{lease.left_s:.1f} s" if lease.holder else UNKNOWN),
+            "topics": Text(f"{len(demand.topics):,}{more}"),
+            "wants": Text(f"{demand.wants:,}"),
+        }
 
 
-def _topics(roster: Roster) -> Table:
-    table = _table("market", "topic", "nodes")
+def _topics(roster: Roster) -> Iterator[Row]:
     for market in roster.markets:
         for topic, count in sorted(roster.demand(market).topics.items()):
-            table.add_row(_shown(market), _shown(topic), str(count))
-    return table
+            yield {"market": _shown(market), "topic": _shown(topic), "nodes": Text(str(count))}
 
 
-def _table(*names: str) -> Table:
+def _table(rows: Sequence[Row], *, is_wide: bool) -> Table:
     """A table; numbers stand below each other, and what is too long for the terminal goes on below itself."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    names = [name for name in rows[0] if is_wide or name not in _IF_WIDE]
     for name in names:
-        is_number = name in {"up", "clients", "lag", "token", "left", "topics", "wants", "nodes"}
+        is_number = name in _NUMBERS
         table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
     return table
 
 

@@ -207,7 +207,7 @@ def build_scraped(settings: Settings, page: Callable[[], Page], *, loop: asyncio
 def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
     clock = SystemClock()
     served = [_market(settings, name) for name in settings.venues]
-    node = _node(settings, clock) if settings.redis_url else None
+    node = _node(settings, clock) if settings.redis_url and served else None
     drivers: dict[tuple[str, str], Feed] = {}
     for one in served:
         make = partial(markets.driver, one, clock=clock, **terms.driver(settings))

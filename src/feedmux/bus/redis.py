@@ -1,7 +1,7 @@
 """Carry bytes between nodes through the channels of one Redis, over a connection that restores itself.
 
 Theory of operation
-===================
+============
 
 A :class:`RedisLink` keeps one connection in RESP3, on which commands are answered and messages of
 channels come in between. What one turn of the loop publishes, subscribes and asks leaves in one write,
@@ -64,6 +64,7 @@ from feedmux.bus.redis_connection import (
 )
 from feedmux.bus.redis_finder import finder_of, moved_to
 from feedmux.bus.redis_listening import Channels, Owner
+from feedmux.bus.redis_refusal import News
 from feedmux.bus.redis_slots import Place
 from feedmux.core.reconnect import Event, Reconnect
 from feedmux.model.errors import FeedmuxError
@@ -109,6 +110,7 @@ class RedisLink:
         self._batch_bytes = 0
         self._is_flushing = False
         self._complaint = ""
+        self._news = News()
         self.counts = dict.fromkeys(
             ("opens", "published", "dropped", "marks", "received", "refused", "writes"), 0
         )
@@ -296,8 +298,8 @@ class RedisLink:
                 self._miss(sent)
             return
         self.counts["refused"] += len(channels)
-        if str(error) != self._complaint:  # once is enough; the count is in statistics()
-            self._complaint = str(error)
+        self._complaint = str(error)
+        if self._news.are(f"{what} {error.word}", asyncio.get_running_loop().time()):
             LOG.warning(REFUSED, error)
         self._channels.refused(channels)
         self.owner.refused(channels, error)

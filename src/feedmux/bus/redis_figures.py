@@ -71,9 +71,7 @@ def shared(
     return {**resumed(feed, before), "states": dict(states), "redis": dict(through)}
 
 
-def trouble_of(end: Mapping[str, Any]) -> str:
-    """What is wrong with an end of a bus, in a sentence; empty: nothing, or there is none."""
-    if not end:
-        return ""
-    link = end["link"]
-    return str(end["trouble"] if link["connected"] else link["trouble"])
+def trouble_of(*ends: Mapping[str, Any]) -> str:
+    """What is wrong with the first end of a bus that has trouble, in a sentence; empty: with none of them."""
+    troubles = (end["trouble"] if end["link"]["connected"] else end["link"]["trouble"] for end in ends if end)
+    return str(next(filter(None, troubles), ""))

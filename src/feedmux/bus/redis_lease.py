@@ -77,7 +77,6 @@ class RedisLease:
         """Who has it, as Redis said last; empty: nobody, or it is not known."""
         self.trouble = ""
         """Why Redis could not be asked last, until it could."""
-        self._held_at = clock()
 
     def leave(self) -> None:
         """Want it no more; when all leases of the node were left, what is held is given back."""
@@ -111,13 +110,12 @@ class RedisLease:
         return self._epochs.beyond
 
     def statistics(self) -> Statistics:
-        """How it stands; ``free_for`` is for how many seconds Redis has not named a holder."""
+        """How it stands."""
         return {
             "lease": self.key,
             "held": self.may_write(),
             "token": self.lease.token,
             "holder": node_of(self.holder),
-            "free_for": 0.0 if self.holder else self._clock() - self._held_at,
             "trouble": self.trouble,
         }
 
@@ -130,8 +128,6 @@ class RedisLease:
         """Redis could be asked."""
         is_held = answer.granted or answer.until_ms > answer.now_ms
         self.trouble, self.holder = "", answer.holder if is_held else ""
-        if self.holder:
-            self._held_at = self._clock()
 
     def tell(self, change: Change) -> None:
         """Let the candidate know."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from feedmux.bus.redis_config import RedisRefused
+
+_QUIET_S: Final = 60.0
 
 
 class Refusals:
@@ -39,3 +42,17 @@ class Refusals:
     def trouble(self) -> str:
         """What is refused, in a sentence; empty: nothing."""
         return self._trouble if self._monotonic() < self._until else ""
+
+
+class News:
+    """What need not be said again for a minute."""
+
+    def __init__(self) -> None:
+        self._quiet_until: dict[str, float] = {}
+
+    def are(self, what: str, now: float) -> bool:
+        """Whether it was not said for a minute, by ``now``; how often it came is in statistics()."""
+        is_news = now >= self._quiet_until.get(what, 0.0)
+        if is_news:
+            self._quiet_until[what] = now + _QUIET_S
+        return is_news

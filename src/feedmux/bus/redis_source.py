@@ -196,7 +196,7 @@ class RedisSource:
                 "wanted": wanted,
                 "elsewhere": writer.get("topics", 0),
                 "lag_s": reader["lag_s"] if tenure is None else None,
-                "trouble": redis_figures.trouble_of(reader) or redis_figures.trouble_of(writer),
+                "trouble": redis_figures.trouble_of(reader, writer, found.get("compat", {})),
                 "reader": reader,
                 "writer": writer,
             },

@@ -15,15 +15,19 @@ from feedmux.core.stats import add_up
 PASSES: Final = frozenset(
     {
         "venue", "market", "topics", "lingering", "states", "remembered_refusals", "links", "cluster",
-        "connected", "consumers", "streams", "stored_objects", "stored_bytes", "last_message_age_s",
+        "compat", "connected", "consumers", "streams", "stored_objects", "stored_bytes", "last_message_age_s",
     }
 )  # fmt: skip
 """What a source says that is no count since its start."""
 
 
 def counts(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a source's figures was counted since it began."""
-    return {name: figure for name, figure in figures.items() if name not in PASSES}
+    """What of a source's figures was counted since it began: numbers, and mappings of such."""
+    return {
+        name: figure
+        for name, figure in figures.items()
+        if name not in PASSES and isinstance(figure, int | float | Mapping) and not isinstance(figure, bool)
+    }
 
 
 def resumed(figures: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
