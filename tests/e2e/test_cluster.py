@@ -84,3 +84,39 @@ async def test_who_comes_late_gets_the_present_at_once_on_any_node(stage: Stage,
     for runs in nodes.check():
         assert [len(several) for several in runs.values()] == [1, 1, 1]
     assert (await nodes.venue.report())["connections_ever"] == 1
+
+
+async def test_a_connection_that_the_venue_ends_is_told_and_mended_on_every_node(
+    stage: Stage, redis: RedisServer
+) -> None:
+    nodes = await Nodes.start(stage, redis, 3, clients=1)
+    for clean in (False, True):
+        seen = {client: client.seen for client in nodes.clients}
+        assert (await nodes.venue.do("cut", clean=clean))["connections"] == 1
+        lives = [
+            client.status("live", stream, seen=number) for client, number in seen.items() for stream in TOPICS
+        ]
+        await asyncio.gather(*lives)
+        await nodes.flow()
+    await nodes.is_one()
+    for client, runs in zip(nodes.clients, nodes.check(), strict=True):
+        assert [len(several) for several in runs.values()] == [3, 3, 3]
+        cut = ["reconnecting", "gap", "live", "values"]
+        assert told(client.messages, TRADES) == ["values", *cut, *cut]
+        assert told(client.messages, TICKER)[-4:] == ["reconnecting", "live", "snapshot", "values"]
+
+
+async def test_what_the_venue_refuses_is_refused_on_every_node_and_asked_once(
+    stage: Stage, redis: RedisServer
+) -> None:
+    nodes = await Nodes.start(stage, redis, 3, clients=1)
+    before = (await nodes.venue.requests())["subscribe"]
+    for client in nodes.clients:
+        answer = await client.subscribe("ticker:NOPEUSDT")
+        assert not answer["success"]
+        (refused,) = answer["rejected"]
+        assert refused["reason"].startswith("bybit.linear refused it: error:handler not found")
+    assert (await nodes.venue.requests())["subscribe"] == before + 1
+    await nodes.flow()
+    for runs in nodes.check():
+        assert [len(several) for several in runs.values()] == [1, 1, 1]

@@ -31,7 +31,7 @@ def garbage() -> list[bytes]:
     """What belongs on none of the channels."""
     words = [Said(word, "n1", FAR, b"garbage").encode() for word in Word if word is not Word.REPLACED]
     return [
-        *(b"", b"garbage", b'{"price":"1"}', b"fm", b"fm" + bytes(60), bytes(18 << 20), *words),
+        *(b"", b"garbage", b'{"price":"1"}', b"fm", b"fm" + bytes(60), *words),
         *(encode_record(Lost(1))[:-1], encode_record(Lost(1)) * 2, encode(update(TICKER_TOPIC, 1))[:-1]),
         encode(update(TICKER_TOPIC, 9, b'{"price":"1"}', epoch=FAR)),
     ]
@@ -62,6 +62,7 @@ async def test_what_does_not_belong_on_a_channel_changes_nothing_and_is_named(
     channels = (ASKS, WORDS, *CHANNELS.values())
     await publish(redis, dict.fromkeys(channels, garbage()))
     await publish(redis, foreign(int(nodes.lease(LINEAR, "top")[0])))
+    await publish(redis, {channel: [bytes(18 << 20)] for channel in (ASKS, CHANNELS[TRADES_TOPIC])})
     await nodes.flow()
     for client, runs in zip(nodes.clients, nodes.check(), strict=True):
         assert told(client.messages, TICKER) == told(client.messages, CANDLES) == ["snapshot", "values"]

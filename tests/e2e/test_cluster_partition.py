@@ -50,20 +50,24 @@ class Parting(FaultProxy):
 
 
 @asynccontextmanager
-async def parted(stage: Stage, redis: RedisServer) -> AsyncIterator[tuple[Nodes, Node, Parting]]:
-    """Three nodes with clients; the one that has the lease reaches Redis through a proxy."""
+async def parted(
+    stage: Stage, redis: RedisServer, *, as_owner: bool = True
+) -> AsyncIterator[tuple[Nodes, Node, Parting]]:
+    """Three nodes with clients; the one that has the lease, or another, reaches Redis through a proxy."""
     was_there(redis)
     proxy = Parting("127.0.0.1", redis.port)
     await proxy.start()
     try:
         venue = await stage.venue(*LIVELY)
         nodes = Nodes(stage, redis, venue, await stage.tap(venue), {})
-        former = await nodes.join(REDIS_URL=f"redis://127.0.0.1:{proxy.port}")
-        assert await nodes.owner() is former
-        await asyncio.gather(nodes.join(), nodes.join())
+        urls = [f"redis://127.0.0.1:{proxy.port}", redis.url]
+        first, second = urls if as_owner else reversed(urls)
+        owner = await nodes.join(REDIS_URL=first)
+        assert await nodes.owner() is owner
+        reader, _ = await asyncio.gather(nodes.join(REDIS_URL=second), nodes.join())
         await asyncio.gather(*(nodes.client(node, *ARGS) for node in nodes.all for _ in range(3)))
         await nodes.flow()
-        yield nodes, former, proxy
+        yield nodes, owner if as_owner else reader, proxy
     finally:
         await proxy.stop()
 
@@ -99,3 +103,26 @@ async def test_an_owner_that_is_cut_off_from_redis_stops_and_becomes_a_reader(
         say(
             f"partition of the owner ({how}): clients of other nodes were without values for {waited_s:.2f} s"
         )
+
+
+async def test_a_reader_that_is_cut_off_from_redis_says_so_until_it_is_back(
+    stage: Stage, redis: RedisServer
+) -> None:
+    async with parted(stage, redis, as_owner=False) as (nodes, reader, proxy):
+        others = clients_of(nodes.others(reader))
+        proxy.part("silent")
+        await asyncio.gather(*(client.status("reconnecting", TICKER) for client in reader.clients))
+        await nodes.flow(others)
+        proxy.join()
+        lives = (client.status("live", TICKER, deadline_s=PATIENCE_S) for client in reader.clients)
+        await asyncio.gather(*lives)
+        await nodes.flow()
+        await nodes.is_one()
+        assert (await nodes.venue.report())["connections_ever"] == 1
+        nodes.check()
+        for client in others:
+            assert told(client.messages, TRADES) == ["values"]
+        for client in reader.clients:
+            words = told(client.messages, TRADES)
+            assert words[:3] == ["values", "reconnecting", "gap"]
+            assert words[-2:] == ["live", "values"]

@@ -52,7 +52,7 @@ def longest(outage: Outage) -> str:
 async def test_the_owner_goes_on_with_its_connection_when_redis_was_killed_and_is_back(
     stage: Stage, redis: RedisServer, say: Callable[[str], None]
 ) -> None:
-    nodes = await Nodes.start(stage, redis, 3)
+    nodes = await Nodes.start(stage, redis, 3, LEASE_TTL=10)  # long enough to connect again in time
     outage = Outage(nodes, await nodes.owner())
     redis.kill()
     await outage.is_told()
@@ -91,7 +91,8 @@ async def test_a_redis_that_was_away_for_longer_than_a_lease_gives_it_to_one_of_
     outage = Outage(nodes, await nodes.owner())
     await goes(outage)
     await outage.is_over()
-    await nodes.is_one()
+    await nodes.is_one()  # so that a former owner knows that it is none any more
+    await nodes.flow()
     nodes.check()
     for client in outage.owner.clients:
         cuts = told(client.messages, TRADES)
