@@ -217,6 +217,22 @@ async def test_asks_that_did_not_arrive_are_repeated_whole(quick: RedisWiring) -
     assert (mark.word, mark.read_records()) == (Word.ALL, [Want(TRADES), Want(TICKER)])
 
 
+async def test_what_is_dropped_while_there_is_no_writer_does_not_keep_later_wants_back(
+    redis: RedisServer, quick: RedisWiring
+) -> None:
+    """The connection was lost with asks on their way: they are said again before it is known who writes."""
+    sink = Collector()
+    reader = await wanting(quick, sink, TRADES)
+    redis.ask("PUBLISH", quick.bus.words, Said(Word.BYE, "", 1).encode())
+    await until(lambda: not reader.statistics()["connected"])
+    assert reader.mark(quick.bus.asks, 1)
+    reader.drop(TRADES)
+    await until(lambda: reader.statistics()["connected"])
+    reader.want(TICKER)
+    await until(lambda: sink.of(TICKER, EventKind.SNAPSHOT))
+    await until(lambda: quick.source.demand.wants() == [(TICKER, "a")])
+
+
 def replaced(client: Resp, name: str) -> bool:
     """Whether the next word of the writer is that a reader's former life is over."""
     push = client.read()

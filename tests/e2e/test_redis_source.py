@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from feedmux.bus.redis_source import RedisNode
+from feedmux.client.clock import SystemClock
 from feedmux.model.event import State
+from feedmux.model.ports import BeginEpoch, Publisher, Runner
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import encode
 from support.envelopes import TICKER, TRADES
+from support.published import Published
 from support.redis import RedisServer
-from support.redis_nodes import BUS, LAPSES, TERMS, Node, Nodes, ScriptedFeed, nodes_of
+from support.redis_nodes import (
+    BUS,
+    LAPSES,
+    QUICK,
+    TERMS,
+    Node,
+    Nodes,
+    ScriptedFeed,
+    has_run_for_long,
+    nodes_of,
+)
 from support.waiting import until
 
 
@@ -72,7 +88,9 @@ async def test_what_was_wanted_before_anybody_could_have_the_lease_is_served(red
         await node.end()
 
 
-async def test_another_node_takes_over_from_one_that_is_cut_off(nodes: Nodes) -> None:
+async def test_another_node_takes_over_from_one_that_is_cut_off(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
     owner, other = await nodes.pair(TRADES)
     await reaches(owner.feed, owner, other)
     last = owner.updates(TRADES)[-1]
@@ -92,6 +110,9 @@ async def test_another_node_takes_over_from_one_that_is_cut_off(nodes: Nodes) ->
     await until(lambda: owner.feed.is_closed and not owner.feed.runs, "it has heard that it was taken")
     await owner.sees(TRADES, State.LIVE)
     await reaches(other.feed, owner, other)
+    owner.feed.restart(TRADES)
+    owner.feed.advance(TRADES)
+    assert "no_epochs" not in caplog.text, "a feed that is ending is not missed"
     epochs = [epoch for epoch, _ in owner.updates(TRADES)]
     assert epochs == sorted(epochs), "nothing old after something newer"
     assert feeds_of(owner, other) == 2
@@ -253,19 +274,69 @@ async def test_a_tenure_without_epochs_is_left_and_another_one_begins(
     await reaches(new.feed, owner, other)
 
 
-async def test_two_nodes_of_one_name_are_two_nodes(nodes: Nodes) -> None:
-    owner = await nodes.owner()
-    twins = [await nodes.node("twin") for _ in range(2)]
-    for node in twins:
-        node.source.want(TRADES, "hub")
-    await until(lambda: all(twin.state(TRADES) is State.LIVE for twin in twins))
-    await reaches(owner.feed, *twins)
+async def test_two_nodes_of_one_name_are_two_nodes(redis: RedisServer) -> None:
+    """Three were given it by mistake: the clients of all of them are served."""
+    has_run_for_long(redis)
+    place = msgspec.structs.replace(QUICK, port=redis.port)
+    feeds: list[ScriptedFeed] = []
+
+    def make_feed(publisher: Publisher, begin: BeginEpoch) -> ScriptedFeed:
+        feeds.append(ScriptedFeed(publisher, begin))
+        return feeds[-1]
+
+    seen = [Published() for _ in range(3)]
+    prefix, name = BUS.prefix.split(":")
+    nodes = [RedisNode(place, prefix=prefix, name="twin", terms=TERMS, clock=SystemClock()) for _ in seen]
+    sources = [node.source(name, make_feed, one) for node, one in zip(nodes, seen, strict=True)]
+    runners: list[Runner] = [*sources, *nodes]
+    running = asyncio.gather(*(runner.run() for runner in runners))
+    for source in sources:
+        source.want(TRADES, "hub")
+    await until(lambda: all(one.state(TRADES) is State.LIVE for one in seen))
+    (feed,) = feeds
+    assert len(feed.demand.holders(TRADES)) == 3
+    feed.advance(TRADES)
+    await until(lambda: all(one.values(TRADES)[-1].seq == 1 for one in seen))
+    sources[0].drop(TRADES, "hub")
+    await until(lambda: len(feed.demand.holders(TRADES)) == 2)
+    for runner in runners:
+        runner.close()
+    async with asyncio.timeout(10):
+        await running
+
+
+async def test_a_node_that_takes_over_begins_above_all_that_it_has_heard(nodes: Nodes) -> None:
+    """Whatever Redis has forgotten meanwhile: else readers would not listen to it."""
+    owner, other = await nodes.pair(TRADES)
+    life = owner.feed.positions[TRADES][0] + 1_000_000
+    nodes.server.ask("PUBLISH", BUS.words, Said(Word.HERE, "", life).encode())
+    await other.sees(TRADES, State.RECONNECTING)
     await owner.end()
-    await until(lambda: any(twin.runs for twin in twins))
-    new = next(twin for twin in twins if twin.runs)
-    await until(lambda: all(twin.state(TRADES) is State.LIVE for twin in twins))
-    await reaches(new.feed, *twins)
-    assert [node.state(TRADES) for node in twins] == [State.LIVE] * 2
+    await other.gains()
+    await other.sees(TRADES, State.LIVE)
+    assert other.feed.positions[TRADES][0] > life
+
+
+async def test_nothing_is_left_of_tenures_that_came_and_went(redis: RedisServer, nodes: Nodes) -> None:
+    nodes.terms = msgspec.structs.replace(LAPSES, renew_s=0.1, margin_s=59.1)
+    owner, other = await nodes.pair(TRADES)
+
+    async def lapse() -> None:
+        redis.ask("ACL", "SETUSER", "default", "-eval")
+        await until(lambda: not owner.holds)
+        redis.ask("ACL", "SETUSER", "default", "+eval")
+        await until(lambda: owner.holds)
+        await reaches(owner.feed, owner, other)
+        await until(lambda: redis.subscribers(BUS.asks.decode()) == [1])
+
+    await lapse()
+    tasks, descriptors = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+    for _ in range(8):
+        await lapse()
+    await until(lambda: len(asyncio.all_tasks()) <= tasks, "no task is left")
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "no descriptor is left")
+    assert feeds_of(owner, other) == 1
+    assert not other.holes(TRADES)
 
 
 async def test_no_task_is_left_when_a_node_has_ended(nodes: Nodes) -> None:

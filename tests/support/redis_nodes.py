@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -148,11 +148,12 @@ class Node(Published):
     @property
     def holds(self) -> bool:
         """Whether it has the lease."""
-        return bool(self.source.statistics()["cluster"]["held"])
+        cluster: Any = self.source.statistics()["cluster"]
+        return bool(cluster["held"])
 
     def updates(self, topic: Topic) -> list[tuple[int, int]]:
         """The positions of the updates that its clients saw."""
-        return [tuple(event.position) for event in self.values(topic) if event.kind is EventKind.UPDATE]
+        return [(value.epoch, value.seq) for value in self.values(topic) if value.kind is EventKind.UPDATE]
 
     def gaps(self, topic: Topic) -> list[Envelope]:
         """The holes that its clients were told of."""

@@ -30,7 +30,7 @@ class RedisWriter(WriterEnd["_Remote"]):
     Args:
         redis: where Redis is.
         bus: which bus.
-        life: the token of the lease; above that of every writer of this bus before.
+        life: above that of every writer of this bus before, also of one with the same lease.
         monotonic: seconds on a clock that never goes back.
         may_write: whether the lease is still held; asked before everything that is said. Nothing of a writer
             that may not write is believed any more, so that nothing is marked as missing either.
