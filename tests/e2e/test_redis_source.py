@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -18,6 +17,7 @@ from feedmux.model.ports import BeginEpoch, Publisher, Runner
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import encode
 from support.envelopes import TICKER, TRADES
+from support.peers import open_descriptors
 from support.published import Published
 from support.redis import RedisServer
 from support.redis_nodes import (
@@ -330,11 +330,11 @@ async def test_nothing_is_left_of_tenures_that_came_and_went(redis: RedisServer,
         await until(lambda: redis.subscribers(BUS.asks.decode()) == [1])
 
     await lapse()
-    tasks, descriptors = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+    tasks, opened = len(asyncio.all_tasks()), open_descriptors()
     for _ in range(8):
         await lapse()
     await until(lambda: len(asyncio.all_tasks()) <= tasks, "no task is left")
-    await until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "no descriptor is left")
+    await until(lambda: open_descriptors() <= opened, "no descriptor is left")
     assert feeds_of(owner, other) == 1
     assert not other.holes(TRADES)
 

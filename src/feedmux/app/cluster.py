@@ -37,7 +37,10 @@ class Cluster(Section):
         expected="a name",
     )
     node_name: str = key(
-        "", "What this node is called; no other one has its name. Empty: host name, process and a number."
+        "",
+        "What this node is called; no other one has its name. Empty: host name, process and a number.",
+        max_length=50,
+        expected="a name of at most 50 characters",
     )
     lease_ttl: float = key(
         3.0,
