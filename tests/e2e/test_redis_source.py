@@ -12,8 +12,9 @@ import pytest_asyncio
 
 from feedmux.bus.redis_source import RedisNode
 from feedmux.client.clock import SystemClock
-from feedmux.model.event import State
+from feedmux.model.event import Envelope, State
 from feedmux.model.ports import BeginEpoch, Publisher, Runner
+from feedmux.model.topic import Topic
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import encode
 from support.envelopes import TICKER, TRADES
@@ -121,6 +122,37 @@ async def test_another_node_takes_over_from_one_that_is_cut_off(
         assert len(set(node.updates(TRADES))) == len(node.updates(TRADES)), "each value once"
 
 
+async def test_who_turns_to_another_topic_at_a_change_gets_that_one(nodes: Nodes) -> None:
+    """Clients come and go while they are told: that the owner is lost, and that its successor is."""
+    owner, other = await nodes.pair(TRADES)
+    turn_away(other, TRADES, TICKER)
+    owner.proxy.stall()
+    await other.gains()
+    await other.sees(TICKER, State.LIVE)
+    assert other.feed.demand.wants() == [(TICKER, holder) for _, holder in other.feed.demand.wants()]
+    turn_away(other, TICKER, TRADES)
+    other.proxy.stall()
+    owner.proxy.resume()
+    await until(lambda: owner.runs and owner.holds, "the lease comes back")
+    other.proxy.resume()
+    await other.sees(TRADES, State.LIVE)
+    await reaches(owner.feed, owner, other)
+    assert owner.feed.demand.holders(TICKER) == ()
+    assert nodes.server.subscribers(BUS.channel(TICKER).decode()) == [0]
+
+
+def turn_away(node: Node, topic: Topic, to: Topic) -> None:
+    """Let the clients of a node leave a topic for another one, as soon as they hear that it is cut."""
+
+    def publish(envelope: Envelope) -> None:
+        Published.publish(node, envelope)
+        if envelope.topic == topic and node.state(topic) is State.RECONNECTING:
+            node.source.drop(topic, "hub")
+            node.source.want(to, "hub")
+
+    node.react = publish
+
+
 async def test_what_a_former_owner_still_sends_is_seen_by_nobody(nodes: Nodes) -> None:
     owner, other = await nodes.pair(TRADES)
     third = await nodes.node()
@@ -149,6 +181,7 @@ async def test_a_tenure_goes_on_if_redis_was_only_away(redis: RedisServer, nodes
     redis.signal(signal.SIGSTOP)
     try:
         await until(lambda: not owner.holds, "its time is over")
+        await until(lambda: len(owner.feed.demand.holders(TRADES)) == 1, "nobody else reads from it")
         for _ in range(5):
             owner.feed.advance(TRADES)
         assert owner.updates(TRADES)[-1] == (epoch, 6)
@@ -206,6 +239,26 @@ async def test_redis_that_forgets_makes_it_a_new_tenure(redis: RedisServer, node
     assert sum(node.runs for node in (owner, other)) == 1
     for node in (owner, other):
         assert not node.holes(TRADES)
+
+
+async def test_a_new_tenure_of_the_same_node_begins_anew(redis: RedisServer, nodes: Nodes) -> None:
+    """Redis does not know whether another one had the lease meanwhile."""
+    owner = await nodes.owner()
+    owner.source.want(TRADES, "hub")
+    await owner.sees(TRADES, State.LIVE)
+    await reaches(owner.feed, owner)
+    first, (epoch, _) = owner.feed, owner.feed.positions[TRADES]
+    redis.kill()
+    await until(lambda: not owner.holds)
+    await redis.restart()
+    await until(lambda: owner.holds)
+    assert first.is_closed
+    await owner.sees(TRADES, State.LIVE)
+    await reaches(owner.feed, owner)
+    assert owner.feed.positions[TRADES][0] > epoch
+    assert feeds_of(owner) == 2
+    assert len(owner.gaps(TRADES)) == 1
+    assert not owner.holes(TRADES)
 
 
 async def test_an_owner_that_ends_leaves_no_pause(nodes: Nodes) -> None:
