@@ -28,8 +28,13 @@ class RedisWiring:
         self.redis = RedisConfig(host="127.0.0.1", port=server.port, backoff=SOON, bound_bytes=bound_bytes)
         self.bus = RedisBusConfig(beat_s=beat_s)
         self.ahead_s = 0.0  # so far has time jumped ahead for both ends
+        self.may_write = True
         self.writer = RedisWriter(
-            msgspec.structs.replace(self.redis, name=WRITER), self.bus, life=life, monotonic=self.monotonic
+            msgspec.structs.replace(self.redis, name=WRITER),
+            self.bus,
+            life=life,
+            monotonic=self.monotonic,
+            may_write=lambda: self.may_write,
         )
         self.source = ScriptedSource(self.writer)
         self.writer.serve(self.source)
