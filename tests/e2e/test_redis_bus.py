@@ -246,6 +246,21 @@ async def test_who_may_not_write_says_nothing(redis: RedisServer, quick: RedisWi
     assert quick.writer.mark(quick.bus.channel(TRADES), 1) is None
 
 
+async def test_a_writer_that_is_abandoned_says_nothing_more(quick: RedisWiring) -> None:
+    """Not what it has published just now, nor that it ends; what it published before has left."""
+    sink = Collector()
+    await wanting(quick, sink, TRADES)
+    quick.source.advance(TRADES)
+    await until(lambda: sink.updates(TRADES) == [1])
+    quick.source.advance(TRADES)
+    quick.writer.abandon()
+    quick.source.advance(TRADES)
+    await until(lambda: sink.states(TRADES)[-1] is State.RECONNECTING)
+    assert sink.events[-1].payload == b'{"state":"reconnecting","reason":"the writer is silent"}'
+    assert sink.updates(TRADES) == [1]
+    assert quick.source.demand.wants() == []
+
+
 def replaced(client: Resp, name: str) -> bool:
     """Whether the next word of the writer is that a reader's former life is over."""
     push = client.read()
