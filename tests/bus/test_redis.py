@@ -7,10 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import hiredis
 import pytest
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig
+from feedmux.bus.redis_connection import PING, Call, Listening, RedisConnection
 from support.redis_ear import SOON, RedisEar, open_link, running_link
 from support.waiting import until
 
@@ -148,3 +150,21 @@ async def test_a_link_that_is_never_opened_drops_and_marks_nothing_twice() -> No
     assert (statistics["dropped"], statistics["missed"], statistics["connected"]) == (3, 1, False)
     link.close()
     await link.run()
+
+
+async def test_who_no_longer_waits_for_an_answer_leaves_no_failure_behind() -> None:
+    """Else the loop says, when the connection has ended, that nobody looked at it."""
+
+    class Keeper:
+        def pushed(self, channel: bytes, body: bytes) -> None: ...
+        def confirmed(self, sent: bytes | Listening, reply: object) -> None: ...
+        def roomy(self) -> None: ...
+
+    connection = RedisConnection(Keeper(), RedisConfig(), hiredis.Reader(), hiredis.PushNotification)
+    asking = asyncio.ensure_future(connection.ask("PING", PING))
+    await until(lambda: connection.sent)
+    asking.cancel()
+    await asyncio.wait({asking})
+    (call,) = connection.sent
+    assert isinstance(call, Call)
+    assert call.answer.cancelled()

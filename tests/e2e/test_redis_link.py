@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import ssl
@@ -340,20 +339,3 @@ async def test_who_ends_while_it_is_let_in_does_not_open_any_more(redis: RedisSe
         link.subscribe(b"a")
         await until(lambda: not greeted)
     assert (ear.opens, ear.losses, link.statistics()["opens"]) == (0, [], 0)
-
-
-async def test_a_ping_that_was_given_up_leaves_no_trace(
-    redis: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def give_up() -> None:
-        async with open_link(config(redis, ping_interval_s=0.05, answer_timeout_s=0.1)) as (link, ear):
-            redis.signal(signal.SIGSTOP)
-            try:
-                await until(lambda: ear.losses)
-            finally:
-                redis.signal(signal.SIGCONT)
-            await until(lambda: link.is_open)
-
-    await give_up()
-    gc.collect()
-    assert "never retrieved" not in caplog.text
