@@ -5,7 +5,7 @@ WORKDIR /build
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src ./src
 RUN python -m venv /opt/feedmux && \
-    /opt/feedmux/bin/pip install --no-cache-dir '.[rabbitmq]'
+    /opt/feedmux/bin/pip install --no-cache-dir '.[rabbitmq,redis]'
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --home-dir /app feedmux

@@ -71,13 +71,14 @@ partition: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy src tests
+	@$(BIN)/mypy src tests bench
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench
 
 soak: $(STAMP)
 	@$(BIN)/python -m bench soak
+	@FEEDMUX_REDIS_ROUNDS=5 $(BIN)/python -m pytest tests/e2e/test_redis_cluster_soak.py
 
 # Two runs of so many minutes, then reconnects and a high rate; shorter than ten minutes it is stored apart.
 MINUTES ?= 10

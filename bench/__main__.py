@@ -19,9 +19,9 @@ from bench.micro import feed
 from bench.report import say, table
 from bench.results import RESULTS, store
 from bench.rivals import NAMES as RIVALS
-from bench.rivals import hops
+from bench.rivals import buses, hops
 from bench.rivals import run as rivals
-from bench.system import p1, p2, p3, p5, p6, p7, p8, p10, p12, p13, rango, soak
+from bench.system import p1, p2, p3, p5, p6, p7, p8, p10, p11, p12, p13, rango, soak
 from bench.system.gateway import interpreter_finds_gateway
 from bench.system.native import LOAD_CORE, BenchError, pinned
 from bench.system.rivals import USUAL, Rival, installed
@@ -37,6 +37,7 @@ class Bench(NamedTuple):
     needs_gateway: bool = True
     takes_rivals: bool = False
     takes_hops: bool = False
+    takes_buses: bool = False
     needs_tools: bool = True
 
 
@@ -63,13 +64,16 @@ BENCHES: dict[str, Bench] = {
     "p8": Bench(p8.run, 3.0),
     "p9": Bench(feed.run, 10.0, needs_gateway=False),
     "p10": Bench(p10.run, 2.0, needs_gateway=False, takes_hops=True, needs_tools=False),
+    "p11": Bench(p11.run, 3.0, takes_buses=True),
     "p12": Bench(p12.run, 5.0),
     "p13": Bench(p13.run, 0.0),
     "rango": Bench(rango.run, 5.0),
     "floor": Bench(floor_alone, 5.0, needs_gateway=False),
     "rivals": Bench(rivals.run, 5.0, needs_gateway=False),
 }
-_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9", "p10", "p12", "p13", "rango")
+_APART = (*hops.NAMES, *buses.NAMES)
+"""Rivals that are no servers of clients."""
+_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "rango")
 
 
 def main() -> int:
@@ -90,8 +94,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, stored apart")
     parser.add_argument(
         "--rivals",
-        default=",".join((*USUAL, *hops.NAMES)),
-        help="beside whom p1, p2, p3 and p10 run, or none",
+        default=",".join((*USUAL, *hops.NAMES, *buses.NAMES)),
+        help="beside whom p1, p2, p3, p10 and p11 run, or none",
     )
     parser.add_argument("--clients", type=int, default=soak.CLIENTS, help="of the soak")
     parser.add_argument(
@@ -119,7 +123,7 @@ def _take_rivals(names: list[str]) -> tuple[list[str], list[str]]:
 def _beside(options: argparse.Namespace) -> list[Rival]:
     """The rivals that p1, p2 and p3 measure beside the gateway."""
     wanted = any(name in BENCHES and BENCHES[name].takes_rivals for name in options.names)
-    return installed([name for name in options.rivals if name not in hops.NAMES]) if wanted else []
+    return installed([name for name in options.rivals if name not in _APART]) if wanted else []
 
 
 def _run(name: str, options: argparse.Namespace, beside: Sequence[Rival]) -> bool:
@@ -142,7 +146,9 @@ def _bench(name: str, options: argparse.Namespace, beside: Sequence[Rival]) -> d
     seconds = options.seconds or (bench.seconds / 2 if options.quick else bench.seconds)
     more: dict[str, Any] = {"rivals": beside} if bench.takes_rivals else {}
     if bench.takes_hops:
-        more["rivals"] = [name for name in options.rivals if name not in RIVALS]
+        more["rivals"] = [name for name in options.rivals if name not in (*RIVALS, *buses.NAMES)]
+    if bench.takes_buses:
+        more["rivals"] = [name for name in options.rivals if name not in (*RIVALS, *hops.NAMES)]
     if name == "rivals":
         more["names"] = options.chosen or None
     return bench.run(seconds=seconds, quick=options.quick, **more)

@@ -14,7 +14,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
-from bench import hopcheck, loadcheck
+from bench import buscheck, hopcheck, loadcheck
 from bench.loadcheck import expect
 from bench.report import say
 from bench.rivals import selfcheck as rivals
@@ -27,7 +27,7 @@ def run() -> bool:
     """Run every check; True when all hold."""
     held = True
     named = [(check.__name__.replace("_", " "), check) for check in CHECKS]
-    for name, check in [*named, *rivals.checks()]:
+    for name, check in [*named, *buscheck.checks(), *rivals.checks()]:
         started = time.monotonic()
         try:
             check()
@@ -175,4 +175,5 @@ CHECKS: Sequence[Callable[[], None]] = (
     floor_saturates_without_loss,
     *loadcheck.CHECKS,
     *hopcheck.CHECKS,
+    *buscheck.CHECKS,
 )

@@ -22,7 +22,8 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from feedmux.app import node
-from feedmux.app.commands.demo import DEFAULT_PORT, STREAMS, SYMBOLS, Intro, Watcher
+from feedmux.app.commands.demo import Intro, Watcher
+from feedmux.app.commands.demo_parts import DEFAULT_PORT, STREAMS, SYMBOLS
 from feedmux.app.settings import Settings
 from feedmux.app.table import PriceTable
 from feedmux.client.clock import SystemClock

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import signal
 import sys
 import time
 import xml.etree.ElementTree as ET
@@ -34,8 +35,9 @@ from feedmux.model.access_errors import TokenCode
 from feedmux.model.event import EventKind
 from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
 from feedmux.wire import envelope, op, rango
-from support.census import whole_figures
+from support.census import SHARED, elsewhere, whole_figures
 from support.certificates import Authority
+from support.debian import debian_program
 from support.documents import (
     ROOT,
     Block,
@@ -58,7 +60,7 @@ SHOWN_URL = "ws://127.0.0.1:8000/ws"
 SIMULATOR_URL = "ws://127.0.0.1:9001/ws/api/v2"
 SIMULATORS = ROOT / "docs" / "simulators.md"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
-METRICS = ("Every metric", "RabbitMQ", "Tokens", "Scrapes and processes")
+METRICS = ("Every metric", "RabbitMQ", "Redis", "Tokens", "Scrapes and processes")
 """The headings of the tables in which they are."""
 RANGO = {"RANGER_HOST": "127.0.0.1", "RANGER_PORT": "0", "METRICS_PORT": "0", "RABBITMQ_HOST": "127.0.0.1"}
 """Where `feedmux rango` listens, and that its RabbitMQ is no stranger's."""
@@ -194,7 +196,8 @@ def metrics_served(text: str) -> list[MetricRow]:
 
 def test_the_reference_of_the_metrics_is_what_the_code_says() -> None:
     """Names, types and labels; and each meaning begins with the words that Prometheus is told."""
-    code = metrics_served(prometheus(census.snapshot(whole_figures())).decode())
+    feeds = [SHARED, elsewhere() | {"market": "spot"}]
+    code = metrics_served(prometheus(census.snapshot(whole_figures(feeds=feeds))).decode())
     written = {row.name: row for row in metrics_table()}
     assert len(written) == len(metrics_table()), "a metric is there twice"
     assert set(written) == {row.name for row in code}
@@ -262,6 +265,10 @@ def check_docker(command: Command) -> None:
             assert (ROOT / "Dockerfile").exists()
         case ["compose", "up", "--build"]:
             assert (ROOT / "docker-compose.yml").exists()
+        case ["compose", "-f", file, "up", "--build", *more]:
+            services = yaml.safe_load((ROOT / file).read_text())["services"]
+            assert [word.partition("=")[0] in services for word in more[1::2]] == [True] * (len(more) // 2)
+            assert set(more[::2]) <= {"--scale"}
         case ["run", "--rm", "-p", "8000:8000", *more, "feedmux"]:
             check_variables(more)
         case ["run", "--rm", "-p", "8080:8080", *more, "feedmux", "feedmux", "rango"]:
@@ -691,6 +698,8 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     venue = await set_up.venue()
     nowhere = "ws://127.0.0.1:9/ws/api/v2"
     urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere}
+    if "REDIS_URL" in command.environment:
+        urls["REDIS_URL"] = "redis://127.0.0.1:9"  # that of nobody: a node serves without it, too
     env = command.environment | {"HOST": "127.0.0.1", "PORT": "0"} | urls
     words = replaced(command.args, "--port", "0") if "--port" in command.args else command.args
     running = await set_up.run(*words, "--set", "log_level=INFO", env=env, cwd=cwd)
@@ -734,6 +743,14 @@ async def try_bench(set_up: Stage, command: Command, cwd: str) -> None:
     assert "deliveries" in running.text
 
 
+async def try_demo(set_up: Stage, command: Command, cwd: str) -> None:
+    """A node is killed, and another one follows."""
+    words = replaced(replaced(command.args, "--port", "0"), "--kill-after", "0.2")
+    running = await set_up.run(*words, env=debian_program("redis-server", ["redis-server"]).in_path, cwd=cwd)
+    await running.line(r"'s clients: `reconnecting` after .* s, prices after .* s$", 60)
+    assert await running.stop(signal.SIGINT) == 0
+
+
 async def try_and_end(set_up: Stage, command: Command, cwd: str) -> None:
     """It does its work and ends well."""
     running = await set_up.run(*command.args, cwd=cwd)
@@ -750,6 +767,7 @@ async def try_rango(set_up: Stage, command: Command, cwd: str) -> None:
 
 TRIALS = {
     "serve": try_serve,
+    "demo": try_demo,
     "rango": try_rango,
     "token": try_and_end,
     "sim": try_sim,
@@ -781,7 +799,8 @@ async def test_paths_and_metrics_that_are_named_are_served() -> None:
         if re.match(r"feedmux_[a-z_]+( |\{|$)", span)
     }
     assert named
-    async with stage() as set_up, scene(set_up, **WITH_EVERYTHING) as (_, gateway):
+    settings = {**WITH_EVERYTHING, "REDIS_URL": "redis://127.0.0.1:9"}
+    async with stage() as set_up, scene(set_up, **settings) as (_, gateway):
         client = await set_up.client(gateway)
         await client.subscribe("ticker:BTCUSDT")
         for path in PATHS:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from bench.hop.port import Reader, Work
 from bench.hop.tally import Tally
 
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
     from uvloop import new_event_loop
 except ImportError:
@@ -106,6 +107,7 @@ def _count(look: Callable[[], bytes | None], tally: Tally) -> None:
                     break
         finally:
             tally.passed(before)
+        assert message is not None, "only a message ends the loop"
         tally.see(message, time.monotonic_ns())
 
 

@@ -14,12 +14,12 @@ class Written(NamedTuple):
     """A work that is done.
 
     Args:
-        count: so many messages were written.
+        messages: so many messages were written.
         at_ns: when each of them was, right before it, on :func:`time.monotonic_ns`; empty unless the work is
             timed.
     """
 
-    count: int
+    messages: int
     at_ns: list[int]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import zmq
 
@@ -25,7 +26,7 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self._socket = zmq.Context.instance().socket(zmq.PULL)
         self._socket.bind(name)
-        self._receive: zmq.Socket[bytes] = self._socket.recv
+        self._receive: Callable[..., bytes] = self._socket.recv
         self.wait = self._receive
         self.descriptor = self._socket.getsockopt(zmq.FD)
 

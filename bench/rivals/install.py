@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.report import say
-from bench.rivals import hops
+from bench.rivals import buses, hops
 from bench.rivals.catalogue import CACHE, DEBIAN, HERE, PYTHON, SERVERS, missing
 
 _DEBIAN_PACKAGES = ("nginx", "nginx-common", "libnginx-mod-nchan")
@@ -33,7 +33,7 @@ def install() -> int:
             say(f"{what}: installed")
         except NotInstalled as error:
             say(f"{what}: left out, {error}")
-    left_out = [*missing(), *hops.missing()]
+    left_out = [*missing(), *hops.missing(), *buses.missing()]
     if left_out:
         say(f"not there: {', '.join(left_out)}")
     return 1 if left_out else 0
@@ -88,7 +88,7 @@ def _run(command: Sequence[str | Path], folder: Path) -> None:
 
 _STEPS: dict[str, Callable[[], None]] = {
     "Bun, ws (npm)": _javascript,
-    "socketify, picows, websockets, pyzmq, iceoryx2 (PyPI)": _python,
+    "socketify, picows, websockets, pyzmq, iceoryx2, redis-py (PyPI)": _python,
     "nchan (Debian)": _debian,
 }
 

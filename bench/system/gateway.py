@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,12 +35,18 @@ class Gateway:
         venue_port: where the venue listens; None: there is none, and RabbitMQ is served.
         settings: further environment, e.g. ``{"STATUS_MESSAGES": "off"}``.
         workers: with more than one, a feed process and so many workers, on every core but the load's.
+        cores: where it runs instead.
     """
 
     path = "/ws"
 
     def __init__(
-        self, venue_port: int | None, settings: dict[str, str] | None = None, *, workers: int = 1
+        self,
+        venue_port: int | None,
+        settings: dict[str, str] | None = None,
+        *,
+        workers: int = 1,
+        cores: Sequence[int] = (),
     ) -> None:
         self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
@@ -53,7 +60,7 @@ class Gateway:
             **(settings or {}),
         }
         command = "rango" if venue_port is None else "serve"
-        with pinned(*(server_cores() if workers > 1 else [SERVER_CORE])):
+        with pinned(*(cores or (server_cores() if workers > 1 else [SERVER_CORE]))):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "feedmux", command, "--workers", str(workers)],
                 env=environment,

@@ -32,7 +32,8 @@ def cross(hop: Hop, reading: str, how: str, *, seconds: float, rate: float = 1_0
     cores = f"{core_number(SERVER_CORE)},{core_number(LOAD_CORE)}"
     words: list[object] = [hop.transport, reading, how, "--rate", rate, "--burst", burst]
     words += ["--seconds", seconds, "--warmup", min(seconds, _WARMUP_S), "--cores", cores]
-    sample: Sample = json.loads(_said([str(hop.python), "-m", "bench.hop", *map(str, words)], seconds))
+    command = [str(hop.python), "-m", "bench.hop", *map(str, words)]
+    sample: Sample = json.loads(last_line(command, 2 * seconds + _PATIENCE_S))
     writer, reader = sample["writer"], sample["reader"]
     return {
         **sample,
@@ -42,13 +43,17 @@ def cross(hop: Hop, reading: str, how: str, *, seconds: float, rate: float = 1_0
     }
 
 
-def _said(command: list[str], seconds: float) -> str:
-    """The last line that a pair printed; none of its processes stays, however it ends."""
+def last_line(command: list[str], timeout_s: float) -> str:
+    """The last line that a pair printed; none of its processes stays, however it ends.
+
+    Raises:
+        BenchError: it failed, or did not end in time.
+    """
     with subprocess.Popen(
         command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as pair:
         try:
-            said, complaint = pair.communicate(timeout=2 * seconds + _PATIENCE_S)
+            said, complaint = pair.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
             raise BenchError(f"{' '.join(command[2:5])} did not end") from error
         finally:

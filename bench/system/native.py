@@ -41,6 +41,11 @@ def server_cores() -> list[int]:
     return [core for core in range(len(_CORES)) if core != LOAD_CORE] or [SERVER_CORE]
 
 
+def every_core() -> list[int]:
+    """All that there are, the load's too."""
+    return list(range(len(_CORES)))
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time that a process has used, from the system's books."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -58,7 +58,7 @@ def run(*, seconds: float, quick: bool, rivals: Sequence[Rival] = ()) -> dict[st
     found = highest_rate(
         "p1", trial, first=_FIRST_RATE, highest=_HIGHEST_RATE, steps=3 if quick else 6, per_message=CLIENTS
     )
-    figures = {
+    figures: dict[str, Any] = {
         "clients": CLIENTS,
         "message_bytes": BYTES,
         "target_ratio_to_floor": TARGET,

@@ -9,6 +9,7 @@ import json
 import select
 import sys
 import time
+from io import FileIO
 
 import pika
 
@@ -30,6 +31,7 @@ class Publishing:
         self._channel = self._connection.channel()
         self._channel.exchange_declare(EXCHANGE, "topic")
         self._key = key
+        self._commands = FileIO(sys.stdin.fileno(), closefd=False)  # reads nothing ahead that select() misses
         self._sent = 0
         self._step_ns = self._next_ns = 0
         name = key.partition(".")[2]
@@ -55,7 +57,7 @@ class Publishing:
 
     def _obey(self) -> bool:
         """Read one command; False at the end."""
-        words = sys.stdin.buffer.raw.readline().split()  # type: ignore[attr-defined]
+        words = self._commands.readline().split()
         if not words:
             return False
         if words[0] == b"rate":

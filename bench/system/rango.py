@@ -34,7 +34,7 @@ RATES = {"steady": 100, "fast": 400}
 IDLE_CLIENTS = 19_000
 IDLE_AT_WORKERS = (15_000, 15_000)
 IDLE_RATE = 0.2
-MARKS = {
+MARKS: dict[str, Any] = {
     "steady": {"deliveries_per_s": 100_000, "p99_ms": 25, "cpu_us_per_delivery": 8.1},
     "ceiling_deliveries_per_s": [131_000, 186_000],
     "idle": {

@@ -179,12 +179,18 @@ def test_all_problems_are_named_at_once_where_they_stand(
         ("dialect", "ranger", "one of op, rango"),
         ("deribit_request_rate", "3.4", "a number from 0.1 to 3.3"),
         ("deribit_reconnect_delay_max", "0.5", "a number not below DERIBIT_RECONNECT_DELAY_INITIAL"),
+        ("redis_compat", "rango", "one of off, mudrex"),
         ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),
     ],
 )
 def test_wrong_values_say_what_was_expected(name: str, value: str, expected: str) -> None:
     (problem,) = problems({name: value})
     assert problem.endswith(f": {value!r} does not work; expected {expected}")
+
+
+def test_what_needs_redis_says_that_there_is_none() -> None:
+    (problem,) = problems({"redis_compat": "mudrex"})
+    assert "'mudrex' does not work; expected off, because REDIS_URL is not set" in problem
 
 
 def test_delays_in_the_wrong_order_name_the_longest_even_if_it_is_the_default() -> None:
@@ -258,7 +264,7 @@ def test_pairs_are_overrides_and_flags_are_stronger(monkeypatch: pytest.MonkeyPa
         ("=1", "--set: '=1' does not work; expected NAME=VALUE"),
         ("redis_ulr=redis://:hunter2@h", "--set redis_ulr is not a setting; did you mean redis_url?"),
         ("redis_url=hunter2", "--set redis_url: *** does not work; expected a URL that begins with "
-         "redis://, rediss:// or unix://"),
+         "redis://, rediss:// or unix://, e.g. redis://user:password@host:port/database"),
     ],
 )  # fmt: skip
 def test_a_wrong_pair_is_named_as_it_was_written(pair: str, said: str) -> None:
@@ -278,7 +284,8 @@ def test_no_error_and_no_repr_shows_a_secret(empty_place: Path) -> None:
     texts = problems({"redis_url": "https://:hunter2@h"})
     assert texts == [
         "feedmux.toml: redis_ulr is not a setting; did you mean redis_url?",
-        "--redis-url: *** does not work; expected a URL that begins with redis://, rediss:// or unix://",
+        "--redis-url: *** does not work; expected a URL that begins with redis://, rediss:// or unix://, "
+        "e.g. redis://user:password@host:port/database",
     ]
     settings = Settings(redis_url="redis://:hunter2@h")  # type: ignore[arg-type]
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
@@ -293,9 +300,6 @@ def test_an_env_file_of_the_mudrex_proxy_works_and_names_what_does_nothing(empty
     names = [line.split(" was set and does nothing: ")[0] for line in notices(settings)]
     assert names == [
         "BYBIT_MAX_SYMBOLS_PER_CONNECTION",
-        "REDIS_URL",
-        "REDIS_MAX_CONNECTIONS",
-        "REDIS_SOCKET_TIMEOUT",
     ]
     assert "hunter2" not in "".join(notices(settings))
 
@@ -314,7 +318,7 @@ def test_our_env_example_has_every_name_of_the_mudrex_proxy(empty_place: Path) -
     (empty_place / ".env").write_text("\n".join(line for line in lines if line.split("=")[0].isupper()))
     idle = {line.split(" was set")[0] for line in notices(load())}
     assert idle == {
-        "REDIS_URL", "REDIS_MAX_CONNECTIONS", "REDIS_SOCKET_TIMEOUT", "REDIS_RETRY_ON_TIMEOUT",
+        "REDIS_RETRY_ON_TIMEOUT",
         "BYBIT_MAX_SYMBOLS_PER_CONNECTION",
     }  # fmt: skip
 

@@ -66,5 +66,5 @@ async def test_one_that_does_not_start_says_why() -> None:
 async def test_one_that_dies_is_noticed() -> None:
     async with OwnGateway(SETTINGS) as gateway:
         os.kill(gateway.pid, signal.SIGKILL)
-        with pytest.raises(GatewayDied, match="the measured gateway ended by SIGKILL; its last words: "):
+        with pytest.raises(GatewayDied, match="our own gateway ended by SIGKILL; its last words: "):
             await gateway.check()

@@ -68,8 +68,5 @@ def test_what_does_nothing_says_so() -> None:
     assert {name for name, field in fields().items() if note(field, "idle")} == {
         "bybit_max_symbols_per_connection",
         "log_format",
-        "redis_url",
-        "redis_max_connections",
-        "redis_socket_timeout",
         "redis_retry_on_timeout",
     }

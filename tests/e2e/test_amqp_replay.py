@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pika  # type: ignore[import-untyped]
+import pika
 import pytest
 
 from support.processes import Stage

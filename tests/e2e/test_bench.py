@@ -167,7 +167,7 @@ async def dies(stage: Stage, who: str) -> tuple[int, list[str]]:
 async def test_a_gateway_that_dies_is_named(stage: Stage) -> None:
     code, (sentence,) = await dies(stage, "own_gateway")
     assert code == 1
-    assert sentence.startswith("feedmux: the measured gateway ended by SIGKILL; its last words: ")
+    assert sentence.startswith("feedmux: our own gateway ended by SIGKILL; its last words: ")
 
 
 async def test_a_load_that_dies_is_named(stage: Stage) -> None:

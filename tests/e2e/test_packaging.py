@@ -260,6 +260,18 @@ def test_the_image_holds_the_package_itself_and_no_tests(image: Image) -> None:
     assert missing.returncode == 1
 
 
+def test_the_image_can_speak_to_redis_and_to_rabbitmq(image: Image) -> None:
+    python = image.root / "opt/feedmux/bin/python"
+    done = subprocess.run(
+        [python, "-c", "import hiredis, aio_pika"],
+        env=image.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_package_has_its_native_code_compiled_and_nothing_that_it_was_made_of(image: Image) -> None:
     (native,) = image.root.glob("opt/feedmux/lib/python*/site-packages/feedmux/_native")
     sources = (ROOT / "src/feedmux/_native").glob("*.pyx")

@@ -10,12 +10,14 @@ import pytest
 import pytest_asyncio
 
 from contract import test_bus
+from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_bus import RedisReader
-from feedmux.model.event import EventKind, State
+from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import Topic
 from feedmux.wire.cluster import Said, Word, read
 from feedmux.wire.envelope import encode
-from feedmux.wire.record import Want
+from feedmux.wire.record import Lost, Want
+from feedmux.wire.record import encode as encode_record
 from support.buses import Collector, Wiring, uncovered_holes
 from support.envelopes import TICKER, TRADES, update
 from support.redis import RedisServer
@@ -150,15 +152,29 @@ async def test_what_the_writer_cannot_send_is_a_gap_and_is_wanted_again(redis: R
     await small.close()
 
 
-async def test_garbage_on_its_channels_disturbs_nobody(redis: RedisServer, quick: RedisWiring) -> None:
+async def test_garbage_on_its_channels_disturbs_nobody(
+    redis: RedisServer, quick: RedisWiring, caplog: pytest.LogCaptureFixture
+) -> None:
     sink = Collector()
     await wanting(quick, sink, TRADES)
-    broken = Said(Word.ASKS, "a", 2**63, b"garbage").encode()
-    for channel in (quick.bus.asks, quick.bus.words, quick.bus.channel(TRADES)):
-        for body in (b"", b"garbage", b"fm" + bytes(60), broken):
+    channels = (quick.bus.asks, quick.bus.words, quick.bus.channel(TRADES))
+    status = msgspec.structs.replace(update(TRADES, 0, b"garbage", epoch=9), kind=EventKind.STATUS)
+    bodies = [
+        *(b"", b"garbage", b"fm" + bytes(60), bytes(2 << 20), encode_record(Lost(1)) + b"garbage"),
+        *(Said(word, "a", 2**63, b"garbage").encode() for word in Word if word is not Word.REPLACED),
+        *(encode(update(TICKER, 1, epoch=9)), encode(update(TRADES, 1, epoch=2**63)), encode(status)),
+    ]
+    for channel in channels:
+        for body in bodies:
             redis.ask("PUBLISH", channel, body)
     quick.source.advance(TRADES)
     await until(lambda: sink.updates(TRADES) == [1])
+    assert sink.states(TRADES) == [State.LIVE]
+    assert not sink.of(TRADES, EventKind.GAP)
+    for channel in channels:
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len([line for line in lines if f" channel={channel.decode()} " in line]) == 1, lines
+    assert quick.source.calls == [("want", TRADES, "a")]
 
 
 async def test_what_was_wanted_while_the_writer_was_away_is_wanted(
@@ -209,12 +225,63 @@ async def test_answers_to_others_are_not_handed_on_before_our_own(quick: RedisWi
     assert sink.updates(TRADES) == []
 
 
+async def test_after_a_cut_values_wait_for_the_status(redis: RedisServer, quick: RedisWiring) -> None:
+    sink = Collector()
+    reader = await wanting(quick, sink, TRADES)
+    quick.source.advance(TRADES)
+    await until(lambda: sink.updates(TRADES) == [1])
+    quick.source.publisher = Deaf()  # the writer is there, and takes its time
+    redis.kill_clients("pubsub")
+    await until(lambda: sink.of(TRADES, EventKind.GAP))
+    channel = quick.bus.channel(TRADES)
+    reader.message(channel, encode(update(TRADES, 2)))
+    live = msgspec.structs.replace(update(TRADES, 2, b'{"state":"live"}'), kind=EventKind.STATUS)
+    reader.message(channel, encode(live))
+    reader.message(channel, encode(update(TRADES, 3)))
+    assert sink.updates(TRADES) == [1, 3]
+
+
+async def test_what_a_former_writer_says_of_a_new_topic_is_not_believed(redis: RedisServer) -> None:
+    second = RedisWiring(redis, life=2)
+    second.source.epoch = 2
+    sink = Collector()
+    reader = await second.reader("a", sink)
+    reader.want(TRADES)
+    for kind, payload in ((EventKind.STATUS, b'{"state":"live"}'), (EventKind.SNAPSHOT, b"{}")):
+        late = msgspec.structs.replace(update(TRADES, 9, payload, epoch=1), kind=kind)
+        reader.message(second.bus.channel(TRADES), encode(late))
+    await until(lambda: sink.of(TRADES, EventKind.SNAPSHOT))
+    assert {envelope.epoch for envelope in sink.events} == {2}
+    await second.close()
+
+
+async def test_a_writer_of_our_own_that_ended_is_not_looked_for(quick: RedisWiring) -> None:
+    sink = Collector()
+    reader = await wanting(quick, sink, TRADES)
+    reader.attach(InprocBus(), 5)
+    reader.detach("another node took over")
+    states = sink.states(TRADES)
+    for word in (Word.HERE, Word.AGAIN):
+        reader.message(quick.bus.words, Said(word, "", 5).encode())
+    assert not reader.statistics()["connected"]
+    reader.message(quick.bus.words, Said(Word.HERE, "", 6).encode())
+    assert reader.statistics()["connected"]
+    assert sink.states(TRADES) == states
+
+
 async def test_asks_that_did_not_arrive_are_repeated_whole(quick: RedisWiring) -> None:
     reader = await wanting(quick, Collector(), TRADES, TICKER)
     body = reader.mark(quick.bus.asks, 3)
     assert body is not None
     mark = read(body)
     assert (mark.word, mark.read_records()) == (Word.ALL, [Want(TRADES), Want(TICKER)])
+
+
+class Deaf:
+    """A publisher of what nobody hears."""
+
+    def publish(self, envelope: Envelope, /) -> None:
+        """Nothing."""
 
 
 async def test_what_is_dropped_while_there_is_no_writer_does_not_keep_later_wants_back(

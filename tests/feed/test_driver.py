@@ -12,7 +12,7 @@ from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
 from feedmux.client.user import CarrierUser
 from feedmux.core.stats import add_up
-from feedmux.feed.driver import RULES, Driver, DriverConfig
+from feedmux.feed.driver import RULES, Driver, DriverConfig, at_rest
 from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.venue.bybit import Bybit
@@ -38,6 +38,15 @@ async def test_a_wanted_topic_is_pending_then_live_then_has_values() -> None:
         values = feed.values(BTC)
         assert [value.seq for value in values] == list(range(1, len(values) + 1))
         assert values[0].kind is EventKind.SNAPSHOT
+
+
+async def test_where_no_feed_runs_the_figures_have_the_same_names_and_are_nothing() -> None:
+    async with feeding() as feed:
+        found = feed.statistics()
+        rest = at_rest(Bybit("linear"))
+        assert list(rest) == list(found)
+        assert (rest.pop("venue"), rest.pop("market")) == ("bybit", "linear")
+        assert not any(rest.values())
 
 
 async def test_wanting_again_is_answered_with_the_state_and_a_snapshot() -> None:

@@ -45,6 +45,51 @@ FEED: Final[dict[str, Any]] = {
     "links": [LINK],
 }
 
+SHARE: Final[dict[str, Any]] = {
+    "held": True,
+    "runs": True,
+    "token": 1000,
+    "holder": "node-a",
+    "free_for": 0.0,
+    "wanted": 2,
+    "elsewhere": 3,
+    "lag_s": None,
+    "trouble": "",
+}
+SHARED: Final[dict[str, Any]] = FEED | {
+    "redis": {
+        "takeovers": 1,
+        "published": 90,
+        "received": 80,
+        "marks": 2,
+        "dropped": 3,
+        "lost": 4,
+        "refused": 5,
+    },
+    "cluster": SHARE,
+}
+"""A feed that several nodes share, and that runs here."""
+
+
+def node(**others: Any) -> dict[str, Any]:
+    """A node to which Redis is as it should be; ``others`` take the place of what is here."""
+    return {
+        "name": "node-a",
+        "connected": True,
+        "down_for": 0.0,
+        "trouble": "",
+        "has_rival": False,
+        "takeover_s": 6.0,
+    } | others
+
+
+def elsewhere(down_for: float = 0.0, **share: Any) -> dict[str, Any]:
+    """A feed that runs on another node, from which nothing came for so many seconds."""
+    link = LINK | {"connected": not down_for, "down_for": down_for}
+    lag = {"p50": 0.001, "p99": 0.004}
+    here = {"held": False, "runs": False, "holder": "node-b", "elsewhere": 0, "lag_s": lag}
+    return SHARED | {"links": [link], "cluster": SHARE | here | share}
+
 
 def side(name: str, down_for: float = 0.0) -> dict[str, Any]:
     """One side of RabbitMQ; consumed, unless it has been down."""
@@ -100,7 +145,8 @@ def edge_figures(**others: Any) -> dict[str, Any]:
 
 def feed_figures(**others: Any) -> dict[str, Any]:
     """What a feed process counts."""
-    return {"feeds": [FEED], "brokers": [broker()], "process": process.figures()} | others
+    found = {"feeds": [SHARED], "brokers": [broker()], "nodes": [node()], "process": process.figures()}
+    return found | others
 
 
 def whole_figures(**others: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ class Client:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.messages: list[Message] = []
+        self.times: list[float] = []
+        """When each of them came, seconds on a clock that never goes back."""
         self.closed: tuple[int, str] | None = None
         self._news = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
@@ -89,11 +92,15 @@ class Client:
             deadline_s=deadline_s,
         )
 
-    async def data(self, stream: str, *, seen: int = 0, count: int = 1) -> Message:
+    async def data(
+        self, stream: str, *, seen: int = 0, count: int = 1, deadline_s: float = DEADLINE_S
+    ) -> Message:
         """The next value of a stream, or the last of the next ``count``."""
         numbers = iter(range(count, 0, -1))
         return await self.wait(
-            lambda m: m.get("stream") == stream and m["type"] in VALUES and next(numbers) == 1, seen=seen
+            lambda m: m.get("stream") == stream and m["type"] in VALUES and next(numbers) == 1,
+            seen=seen,
+            deadline_s=deadline_s,
         )
 
     def of(self, stream: str) -> list[Message]:
@@ -113,6 +120,7 @@ class Client:
     async def _read(self) -> None:
         try:
             async for text in self.socket:
+                self.times.append(time.monotonic())
                 self.messages.append(json.loads(text))
                 self._news.set()
         except ConnectionClosed:

@@ -51,6 +51,11 @@ class DebianProgram(NamedTuple):
         folders = {file.parent for file in files}
         return {"LD_LIBRARY_PATH": os.pathsep.join(sorted(map(str, folders)))} if folders else {}
 
+    @property
+    def in_path(self) -> dict[str, str]:
+        """The environment of somebody who has it in his path."""
+        return self.environment | {"PATH": os.pathsep.join((str(self.path.parent), os.environ["PATH"]))}
+
 
 def debian_program(name: str, packages: Sequence[str]) -> DebianProgram:
     """Find a program, or fetch it once for all who ask; the test fails if it cannot be had.

@@ -93,14 +93,14 @@ class Answer(NamedTuple):
 class Gateway:
     """A gateway in a process of its own."""
 
-    def __init__(self, running: Running, port: int) -> None:
+    def __init__(self, running: Running, port: int, host: str = "127.0.0.1") -> None:
         self.running = running
-        self.port = port
-        self.url = f"ws://127.0.0.1:{port}/ws"
+        self.host, self.port = host, port
+        self.url = f"ws://{host}:{port}/ws"
 
     async def get(self, path: str, method: str = "GET", *headers: str) -> Answer:
         """Ask over plain HTTP."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection(self.host, self.port)
         lines = (f"{method} {path} HTTP/1.1", "Host: gateway", *headers, "", "")
         writer.write("\r\n".join(lines).encode())
         async with asyncio.timeout(DEADLINE_S):
@@ -152,9 +152,11 @@ class Stage:
         """End it with the others."""
         self._running.append(running)
 
-    async def terminal(self, *args: str, cwd: str | None = None) -> Terminal:
+    async def terminal(
+        self, *args: str, cwd: str | None = None, env: dict[str, str] | None = None
+    ) -> Terminal:
         """Run any command of ``feedmux`` in a terminal."""
-        terminal = await Terminal.run(*args, cwd=cwd)
+        terminal = await Terminal.run(*args, cwd=cwd, env=env)
         self._terminals.append(terminal)
         return terminal
 

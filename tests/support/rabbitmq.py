@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import pika  # type: ignore[import-untyped]
+import pika
 import pytest
-from pika.exceptions import AMQPConnectionError, AMQPError  # type: ignore[import-untyped]
+from pika.exceptions import AMQPConnectionError, AMQPError
 
 from support.certificates import HOST, Authority
 from support.debian import MACHINE, PLACE, DebianProgram, debian_program

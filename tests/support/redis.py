@@ -68,6 +68,11 @@ class RedisServer:
         options: more of its options, by name, e.g. ``{"maxmemory": "2mb"}``.
     """
 
+    arguments: tuple[str, ...] = ("redis.conf",)
+    """What the program is started with."""
+    serves = "Ready to accept connections"
+    """What it writes when it serves."""
+
     def __init__(
         self,
         program: DebianProgram,
@@ -131,7 +136,7 @@ class RedisServer:
         (self.folder / "redis.conf").write_text("\n".join([*self._configuration(), ""]))
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._program.path), "redis.conf"],
+                [str(self._program.path), *self.arguments],
                 cwd=self.folder,
                 env=environment(self._program.environment),
                 stdin=subprocess.DEVNULL,
@@ -148,7 +153,7 @@ class RedisServer:
     @property
     def is_ready(self) -> bool:
         """Whether it serves."""
-        return not self.has_ended and "Ready to accept connections" in self.log
+        return not self.has_ended and self.serves in self.log
 
     @property
     def has_ended(self) -> bool:
@@ -176,12 +181,19 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def run_id(self) -> str:
+        """How this run of it calls itself."""
+        info = self.ask("INFO", "server")
+        assert isinstance(info, bytes)
+        return next(line[7:] for line in info.decode().splitlines() if line.startswith("run_id:"))
+
     # Administration
 
     def client(self) -> Resp:
         """Somebody who may do everything; a context manager."""
         client = Resp.connect(self.port)
-        client.ask("AUTH", "admin", self._admin)
+        client.enter("admin", self._admin)
         return client
 
     def ask(self, *command: str | bytes) -> Answer:

@@ -152,12 +152,12 @@ class Node(Published):
     @property
     def holds(self) -> bool:
         """Whether it has the lease."""
-        cluster: Any = self.source.statistics()["cluster"]
-        return bool(cluster["held"])
+        figures: Any = self.source.statistics()
+        return bool(figures["cluster"]["held"])
 
     def updates(self, topic: Topic) -> list[tuple[int, int]]:
         """The positions of the updates that its clients saw."""
-        return [(value.epoch, value.seq) for value in self.values(topic) if value.kind is EventKind.UPDATE]
+        return [(event.epoch, event.seq) for event in self.values(topic) if event.kind is EventKind.UPDATE]
 
     def gaps(self, topic: Topic) -> list[Envelope]:
         """The holes that its clients were told of."""

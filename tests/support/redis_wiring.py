@@ -20,13 +20,27 @@ WRITER = "writer"
 
 
 class RedisWiring:
-    """A writer and its readers, each with a connection of its own."""
+    """A writer and its readers, each with a connection of its own.
+
+    Args:
+        where: a server, or how one is found.
+        beat_s: how often each end says that it is there.
+        bound_bytes: how much may wait to be sent.
+        life: of the writer.
+    """
 
     def __init__(
-        self, server: RedisServer, *, beat_s: float = 1.0, bound_bytes: int = 32 << 20, life: int = 1
+        self,
+        where: RedisServer | RedisConfig,
+        *,
+        beat_s: float = 1.0,
+        bound_bytes: int = 32 << 20,
+        life: int = 1,
     ) -> None:
-        self.redis = RedisConfig(host="127.0.0.1", port=server.port, backoff=SOON, bound_bytes=bound_bytes)
-        self.bus = RedisBusConfig(beat_s=beat_s)
+        if isinstance(where, RedisServer):
+            where = RedisConfig(host="127.0.0.1", port=where.port, backoff=SOON)
+        self.redis = msgspec.structs.replace(where, bound_bytes=bound_bytes)
+        self.bus = RedisBusConfig(prefix=where.partition or "feedmux", beat_s=beat_s)
         self.ahead_s = 0.0  # so far has time jumped ahead for both ends
         self.may_write = True
         self.writer = RedisWriter(

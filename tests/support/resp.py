@@ -58,6 +58,19 @@ class Resp:
         """Close the socket, without a word."""
         self._sock.close()
 
+    def enter(self, user: str, password: str) -> None:
+        """Say who we are; whoever is not let in is closed.
+
+        Raises:
+            RespError: it is not believed.
+            RespEnded: the connection ended instead.
+        """
+        try:
+            self.ask("AUTH", user, password)
+        except (RespError, RespEnded, OSError):
+            self.close()
+            raise
+
     def send(self, *parts: str | bytes) -> None:
         """Send a command and do not wait for the answer."""
         self._sock.sendall(packed(*parts))

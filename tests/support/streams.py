@@ -34,8 +34,13 @@ def states(messages: Iterable[Message], stream: str) -> list[str]:
     return [m["data"]["state"] for m in of(messages, stream) if m["type"] == "status"]
 
 
-def judge(messages: Sequence[Message], stream: str) -> list[Run]:
+def judge(messages: Sequence[Message], stream: str, *, holes: bool = False) -> list[Run]:
     """Read a stream from its first message as a careful client would.
+
+    Args:
+        messages: all that the client was sent.
+        stream: which one.
+        holes: whether values may be missing where a gap says so; a run ends there.
 
     Returns:
         the values by epoch, in order.
@@ -55,14 +60,20 @@ def judge(messages: Sequence[Message], stream: str) -> list[Run]:
             _take(runs, message)
             continue
         _open(runs, message["epoch"])
+        if kind == "gap" and holes and runs[-1].values:
+            runs.append(Run(message["epoch"], []))
     return [run for run in runs if run.values]
 
 
 def _take(runs: list[Run], message: Message) -> None:
     if "epoch" in message:
         _open(runs, message["epoch"])
-    run = runs[-1].values
-    assert not run or message["seq"] == run[-1]["seq"] + 1, f"after seq {run[-1]['seq']}: {message}"
+    run, seq = runs[-1].values, message["seq"]
+    if run:
+        assert seq == run[-1]["seq"] + 1, f"after seq {run[-1]['seq']}: {message}"
+    elif len(runs) > 1 and runs[-2].epoch == runs[-1].epoch:
+        last = runs[-2].values[-1]["seq"]
+        assert seq > last, f"seq {last} came before the hole: {message}"
     for value in leaves(message["data"]):
         assert value is not None, f"a null: {message}"
         assert value != "0" or TICKERS not in message["stream"], f"a value that nobody knows: {message}"

@@ -35,7 +35,14 @@ class Terminal:
         asyncio.get_running_loop().add_reader(master, self._read)
 
     @classmethod
-    async def run(cls, *args: str, columns: int = 120, lines: int = 30, cwd: str | None = None) -> Self:
+    async def run(
+        cls,
+        *args: str,
+        columns: int = 120,
+        lines: int = 30,
+        cwd: str | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Self:
         """Run ``feedmux`` with ``args``."""
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -44,7 +51,7 @@ class Terminal:
             "-m",
             "feedmux",
             *args,
-            env=environment({"TERM": "xterm-256color"}),
+            env=environment({"TERM": "xterm-256color"} | (env or {})),
             cwd=cwd,
             stdin=slave,
             stdout=slave,

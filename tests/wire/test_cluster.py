@@ -5,19 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedmux.model.errors import MalformedMessage
-from feedmux.wire.cluster import Said, Word, read
-from feedmux.wire.record import Drop, Want, encode
+from feedmux.wire.cluster import Said, Word, read, read_mark
+from feedmux.wire.record import Drop, Lost, Want, encode
 from support.envelopes import TICKER, TRADES
 
 
 @given(st.sampled_from(Word), st.text(max_size=60), st.integers(0, 2**64 - 1), st.binary(max_size=50))
 def test_what_is_written_is_read(word: Word, name: str, life: int, records: bytes) -> None:
-    said = Said(word, name, life, records)
+    said = Said(word, name, life, records, since=life // 2)
     assert read(said.encode()) == said
 
 
 def test_the_layout_is_what_the_head_says() -> None:
-    assert Said(Word.BYE, "né", 258).encode() == b"\x02\x02\x01\0\0\0\0\0\0\x03n\xc3\xa9"
+    assert Said(Word.BYE, "né", 258, since=3).encode() == (
+        b"\x02\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x03n\xc3\xa9"
+    )
 
 
 def test_records_are_read_in_order() -> None:
@@ -31,7 +33,7 @@ def test_records_are_read_in_order() -> None:
     [
         (b"", "shorter than its header"),
         (Said(Word.HERE, "", 1).encode()[:-1], "shorter than its header"),
-        (b"\x63" + bytes(9), "is not a valid Word"),
+        (b"\x63" + bytes(17), "is not a valid Word"),
         (Said(Word.HERE, "abc", 1).encode()[:-1], "its name has 3 bytes; it ends before"),
         (Said(Word.HERE, "abc", 1).encode()[:-1] + b"\xff", "can't decode"),
     ],
@@ -50,3 +52,10 @@ def test_what_is_no_record_is_named(records: bytes) -> None:
 def test_a_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(MalformedMessage, match="it has 256 bytes; the bound is 255"):
         Said(Word.HERE, "x" * 256, 1).encode()
+
+
+def test_a_mark_is_read_and_nothing_else_is_one() -> None:
+    assert read_mark(encode(Lost(7))) == Lost(7)
+    for other in (b"", b"garbage", encode(Lost(7))[:-1], encode(Lost(7)) * 2, encode(Want(TICKER))):
+        with pytest.raises(MalformedMessage):
+            read_mark(other)

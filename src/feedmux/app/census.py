@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from feedmux.app import process, subscriptions
 from feedmux.app.metrics import Snapshot
+from feedmux.core import counted
 from feedmux.core.stats import Rules, add_up
 from feedmux.model.errors import MalformedMessage
 from feedmux.model.event import State
@@ -25,13 +26,6 @@ _PASSES: Final[Mapping[str, frozenset[str]]] = {
     "scrapes": frozenset({"in_flight"}),
 }  # fmt: skip
 """What a process has only while it lives; everything else of these is counted since the start."""
-_SOURCE_PASSES: Final = frozenset(
-    {
-        "venue", "market", "topics", "lingering", "states", "remembered_refusals", "links",
-        "connected", "consumers", "streams", "stored_objects", "stored_bytes", "last_message_age_s",
-    }
-)  # fmt: skip
-"""What a source says that is no count since its start."""
 _AGES: Final = ("last_message_ago", "last_message_age_s")
 OF_FEED: Final = frozenset({"feeds"})
 """What a feed process counts, at least."""
@@ -89,13 +83,10 @@ def resumed(figures: Figures, before: Figures) -> Figures:
         earlier = {(source["venue"], source["market"]): source for source in before.get(kind, ())}
         if kind in figures:
             sources = figures[kind]
-            found[kind] = [_resumed(one, earlier.get((one["venue"], one["market"]), {})) for one in sources]
+            found[kind] = [
+                counted.resumed(one, earlier.get((one["venue"], one["market"]), {})) for one in sources
+            ]
     return found
-
-
-def _resumed(source: Figures, before: Figures) -> Figures:
-    counts = {name: figure for name, figure in before.items() if name not in _SOURCE_PASSES}
-    return {**source, **add_up(counts, {name: source[name] for name in counts if name in source})}
 
 
 def within(figures: Figures) -> Figures:
@@ -132,6 +123,7 @@ def snapshot(figures: Figures) -> Snapshot:
         process=figures.get("process", {}),
         subscriptions=figures.get("subscriptions"),
         brokers=figures.get("brokers", []),
+        nodes=figures.get("nodes", []),
         tokens=figures.get("tokens"),
         scrapes=figures.get("scrapes", {}),
     )
@@ -166,6 +158,8 @@ def _nothing_of(figure: Any) -> Any:
 def blind(part: Figures, for_s: float) -> Figures:
     """What is known of a feed process that has been away for so long: none of its links is there."""
     found = {"feeds": [_blind(feed, for_s) for feed in part["feeds"]]}
+    if "nodes" in part:
+        found["nodes"] = [_apart(node, for_s) for node in part["nodes"]]
     if "brokers" not in part:
         return found
     brokers = []
@@ -184,7 +178,20 @@ def _blind(source: Figures, for_s: float) -> dict[str, Any]:
         {**_aged(link, for_s), "connected": False, "down_for": link["down_for"] + for_s}
         for link in source["links"]
     ]
-    return {**_aged(source, for_s), "links": links, "states": states}
+    found = {**_aged(source, for_s), "links": links, "states": states}
+    if "cluster" in source:
+        found["cluster"] = {**source["cluster"], "held": False, "runs": False}
+    return found
+
+
+def _apart(node: Figures, for_s: float) -> dict[str, Any]:
+    """A node whose feed process is gone: nobody speaks to Redis."""
+    return {
+        **node,
+        "connected": False,
+        "down_for": node["down_for"] + for_s,
+        "trouble": "the feed process ended",
+    }
 
 
 def _aged(figures: Figures, by_s: float) -> dict[str, Any]:

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "bench": Entry("feedmux.app.commands.bench", "Load a gateway with clients and measure it."),
     "token": Entry("feedmux.app.commands.token", "Make tokens for tests, and look into tokens."),
     "amqp": Entry("feedmux.app.commands.amqp", "Publish to RabbitMQ, for tests."),
+    "cluster": Entry("feedmux.app.commands.cluster", "See the nodes that share venues' connections."),
     "config": Entry("feedmux.app.commands.config", "Show and check the settings."),
 }
 

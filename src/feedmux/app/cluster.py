@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic_settings import NoDecode
 
+from feedmux.app import redis_url
 from feedmux.app.secret import Secret
-from feedmux.app.section import Section, key
+from feedmux.app.section import Section, key, lower, split
+
+TOGETHER: Final = {
+    "redis_url": "a URL that begins with redis:// or rediss://, where REDIS_SENTINELS or REDIS_CLUSTER is"
+    " set; several hosts only with REDIS_CLUSTER, a database only without it",
+    "redis_prefix": "a name without braces, because REDIS_CLUSTER is set",
+    "redis_cluster": "false, because REDIS_SENTINELS is set",
+    "redis_cert": "the path of the certificate, because REDIS_KEY is set",
+    "redis_key": "the path of its private key, because REDIS_CERT is set",
+    "redis_compat": "off, because REDIS_URL is not set, or REDIS_CLUSTER is",
+}
+"""What is expected of a setting that is right by itself, and wrong beside another one."""
 
 
 def _redis_url(secret: Secret) -> Secret:
-    parts = urlsplit(secret.reveal())
-    if secret and parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("not a Redis URL")
-    _ = parts.port  # raises ValueError when it is no port
+    if secret:
+        redis_url.read(secret.reveal())
     return secret
+
+
+def _sentinel(text: str) -> str:
+    redis_url.place(text, redis_url.SENTINEL_PORT)
+    return text
+
+
+Sentinel = Annotated[str, AfterValidator(_sentinel)]
 
 
 class Cluster(Section):
@@ -25,10 +43,36 @@ class Cluster(Section):
     redis_url: Annotated[Secret, AfterValidator(_redis_url)] = key(
         Secret(""),
         "The Redis by which nodes share their venues' connections; empty: this node serves by itself.",
-        expected="a URL that begins with redis://, rediss:// or unix://",
+        expected="a URL that begins with redis://, rediss:// or unix://,"
+        " e.g. redis://user:password@host:port/database",
     )
     redis_ca: str = key(
         "", "PEM file of the authorities that its certificate is checked with; empty: the system's."
+    )
+    redis_cert: str = key(
+        "",
+        "PEM file of the certificate that we show it; empty: none.",
+        expected="a path, together with REDIS_KEY",
+    )
+    redis_key: str = key(
+        "", "PEM file of the private key of REDIS_CERT.", expected="a path, together with REDIS_CERT"
+    )
+    redis_sentinels: Annotated[tuple[Sentinel, ...], NoDecode, BeforeValidator(split)] = key(
+        (),
+        "Sentinels that know where Redis is; host and port of REDIS_URL then do not count. With rediss://"
+        " they are asked over TLS, too.",
+        expected="host:port, or several of them",
+    )
+    redis_sentinel_master: str = key(
+        "mymaster", "What the sentinels call that Redis.", min_length=1, expected="a name"
+    )
+    redis_sentinel_password: Secret = key(
+        Secret(""), "Password of the sentinels; empty: they ask for none. It is not that of REDIS_URL."
+    )
+    redis_cluster: bool = key(
+        False,
+        "Whether REDIS_URL is a Redis Cluster, of version 7 or newer; it may name several nodes:"
+        " redis://host:port,host:port.",
     )
     redis_prefix: str = key(
         "feedmux",
@@ -48,6 +92,10 @@ class Cluster(Section):
         between=(1, 60),
         unit="s",
     )
+    redis_compat: Annotated[Literal["off", "mudrex"], BeforeValidator(lower)] = key(
+        "off",
+        "Whose channels and keys in Redis the first of VENUES has besides, for programs that listen there.",
+    )
     redis_max_connections: int = key(
         50, "How many connections to Redis this node may open.", between=(1, 100_000)
     )
@@ -59,3 +107,28 @@ class Cluster(Section):
         "Does nothing: a connection to Redis is always restored.",
         idle="a connection to Redis is always restored",
     )
+
+    @model_validator(mode="after")
+    def _redis_is_of_one_kind(self) -> Self:
+        url = redis_url.read(self.redis_url.reveal()) if self.redis_url else None
+        if self.redis_cluster and self.redis_sentinels:
+            raise ValueError("redis_cluster")
+        if (self.redis_cluster or self.redis_sentinels) and (url is None or url.path):
+            raise ValueError("redis_url")
+        if url is not None and (url.database if self.redis_cluster else len(url.places) > 1):
+            raise ValueError("redis_url")
+        if self.redis_cluster and set("{}") & set(self.redis_prefix):
+            raise ValueError("redis_prefix")
+        return self
+
+    @model_validator(mode="after")
+    def _its_certificate_and_key_come_together(self) -> Self:
+        if bool(self.redis_cert) != bool(self.redis_key):
+            raise ValueError("redis_key" if self.redis_cert else "redis_cert")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_a_redis_to_publish_to(self) -> Self:
+        if self.redis_compat != "off" and (self.redis_cluster or not self.redis_url):
+            raise ValueError("redis_compat")
+        return self

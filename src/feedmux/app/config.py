@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from feedmux.app import authentication, rbac
+from feedmux.app import authentication, cluster, rbac
 from feedmux.app.bybit_url import is_bybit, venue_url
 from feedmux.app.secret import Secret
 from feedmux.app.section import note
@@ -41,6 +41,7 @@ TOGETHER: Final = {
     "tls_cert": "the path of the certificate, because TLS_KEY is set",
     "tls_key": "the path of its private key, because TLS_CERT is set",
     **authentication.TOGETHER,
+    **cluster.TOGETHER,
 }
 """What is expected of a setting that is right by itself, and wrong beside another one."""
 

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feedmux.app import metrics_access, metrics_amqp, metrics_process, metrics_rango
+from feedmux.app import metrics_access, metrics_amqp, metrics_cluster, metrics_process, metrics_rango
+from feedmux.app.cluster_health import down_for, venue_name
 from feedmux.app.metrics import (
     BOUNDS_NS,
     COUNTERS,
@@ -16,11 +17,9 @@ from feedmux.app.metrics import (
     HISTOGRAMS,
     VENUE_COUNTERS,
     Snapshot,
-    down_for,
     histograms,
     last_message_ago,
     slow_closes,
-    venue_name,
 )
 from feedmux.core.stats import Histogram
 
@@ -72,6 +71,7 @@ class _Collector(Collector):
             yield _family(f"feedmux_{name}_seconds", HISTOGRAMS[name], histogram)
         if self._now.subscriptions is not None:
             yield from metrics_rango.families(self._now.server["clients"], self._now.subscriptions)
+        yield from metrics_cluster.families(self._now.nodes, self._now.feeds)
         for broker in self._now.brokers:
             yield from metrics_amqp.families(broker)
         if self._now.tokens is not None:

@@ -8,6 +8,7 @@ message                 to      descriptors with it
 :class:`Ring`           parent  the ring's memory; the feed is ready
 :class:`Ready`          parent  the edge is
 :class:`Reader`         feed    its end of the road, the reader's page, its bell
+:class:`Crowd`          feed
 :class:`Source`         edge    its end of the road, the ring, its page, its bell
 :class:`Part`           parent
 :class:`Whole`          edge
@@ -65,6 +66,18 @@ class Reader(msgspec.Struct, tag=True):
     holder: str
 
 
+class Crowd(msgspec.Struct, tag=True):
+    """This is what the gateway is for clients.
+
+    Args:
+        port: what is listened on.
+        clients: how many are connected.
+    """
+
+    port: int
+    clients: int
+
+
 class Source(msgspec.Struct, tag=True):
     """Read from this feed from now on."""
 
@@ -95,7 +108,7 @@ class Leave(msgspec.Struct, tag=True):
     """Send everybody away, and end."""
 
 
-ToFeed = BeginFeed | Reader | Leave
+ToFeed = BeginFeed | Reader | Crowd | Leave
 ToEdge = BeginEdge | Source | Whole | Reload | Leave
 FromFeed = Ring | Part
 FromEdge = Ready | Part

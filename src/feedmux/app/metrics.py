@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from feedmux.app import cluster_health
+from feedmux.app.cluster_health import down_for, venue_name
 from feedmux.core.stats import Histogram
-from feedmux.model.topic import place_name
 
 DOWN_AFTER_S = 60.0
 """A venue that could not be reached for this long counts as gone: one longest wait between tries."""
@@ -67,6 +68,7 @@ class Snapshot(NamedTuple):
         brokers: of RabbitMQ; empty where there is none.
         tokens: of who checks them; None where nobody does.
         scrapes: see :mod:`feedmux.app.scrapes`.
+        nodes: of Redis, which this node and others share; empty where it is not used.
     """
 
     server: Mapping[str, Any]
@@ -79,6 +81,7 @@ class Snapshot(NamedTuple):
     brokers: Sequence[Mapping[str, Any]] = ()
     tokens: Mapping[str, Any] | None = None
     scrapes: Mapping[str, Any] = MappingProxyType({})
+    nodes: Sequence[Mapping[str, Any]] = ()
 
 
 def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
@@ -92,8 +95,8 @@ def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
     unable = bool(now.server["draining"]) or (bool(down) and min(down) >= DOWN_AFTER_S)
     body = {
         "status": "degraded" if reasons else "healthy",
-        "redis": "not configured",
-        "pubsub_listener": "ok",
+        "redis": cluster_health.word(now.nodes),
+        "pubsub_listener": cluster_health.listener(now.feeds),
         "connections": now.server["clients"],
         "reasons": reasons,
         "venues": {venue_name(feed): _venue(feed) for feed in now.feeds},
@@ -136,6 +139,7 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
         "brokers": list(now.brokers),
         "tokens": now.tokens,
+        "cluster": cluster_health.stats(now.nodes, now.feeds),
     }
 
 
@@ -163,9 +167,10 @@ def slow_closes(now: Snapshot) -> int:
 def _reasons(now: Snapshot) -> Iterable[str]:
     if now.server["draining"]:
         yield "draining: new clients are turned away"
+    yield from cluster_health.reasons(now.nodes, now.feeds)
     for feed in now.feeds:
         down = down_for(feed)
-        if down:
+        if down and not cluster_health.is_elsewhere(feed):
             yield f"{venue_name(feed)}: no connection for {down:.0f} s"
     for broker in now.brokers:
         yield from _broker_reasons(broker)
@@ -184,19 +189,9 @@ def _broker_reasons(broker: Mapping[str, Any]) -> Iterable[str]:
             yield f"{name}: the {link['side']} side has not been consumed for {link['down_for']:.0f} s"
 
 
-def venue_name(feed: Mapping[str, Any]) -> str:
-    """Return the name of a feed's venue and market."""
-    return place_name(feed["venue"], feed["market"])
-
-
 def _market(feed: Mapping[str, Any]) -> str:
     """The market's name, or the venue's where it is the only one."""
     return str(feed["market"] or feed["venue"])
-
-
-def down_for(feed: Mapping[str, Any]) -> float:
-    """Return for how many seconds the worst of its links is down; 0 when all are up."""
-    return max((link["down_for"] for link in feed["links"]), default=0.0)
 
 
 def nothing_for(broker: Mapping[str, Any]) -> float:

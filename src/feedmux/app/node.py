@@ -12,7 +12,7 @@ from functools import partial
 
 import uvloop
 
-from feedmux.app import keys, memory, metrics_port
+from feedmux.app import introduction, keys, memory, metrics_port
 from feedmux.app.descriptors import make_room
 from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
@@ -62,6 +62,7 @@ async def serve(settings: Settings, beside: Beside | None = None, *, again: Agai
     make_room(settings.max_clients_total, settings.max_half_open)
     gateway = build(settings, loop=asyncio.get_running_loop())
     await gateway.edge.server.start()
+    _introduce(gateway, settings.host)
     scheme = "ws" if gateway.edge.server.tls is None else "wss"
     with _signals_set(stop, None if beside is not None else partial(_reload, gateway, again)):
         async with metrics_port.served(settings, gateway.edge.scrapes.page), asyncio.TaskGroup() as tasks:
@@ -86,6 +87,12 @@ async def serve_with_workers(settings: Settings, again: Again | None = None) -> 
     with _signals_set(stop, lambda: workers.reload(_roles(again))):
         await workers.run(stop)
     log.info("Ended")
+
+
+def _introduce(gateway: Gateway, host: str) -> None:
+    server, node = gateway.edge.server, gateway.feeds.node
+    if node is not None:
+        node.introduce(lambda: introduction.facts(host, server.port, server.clients))
 
 
 async def _end(gateway: Gateway, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, for as long as it is measured.
+"""A gateway in a process of its own, for as long as somebody measures or watches it.
 
 The child is this module, run as a program: a whole gateway that ends, like on SIGTERM, when its
 standard input does, so it cannot outlive the process that started it. It has exactly the settings on
@@ -48,11 +48,11 @@ class GatewayDied(FeedmuxError):
 
     def __str__(self) -> str:
         how = f"with status {self.status}" if self.status >= 0 else f"by {signal.Signals(-self.status).name}"
-        return f"the measured gateway ended {how}; its last words: {self.said or 'none'}"
+        return f"our own gateway ended {how}; its last words: {self.said or 'none'}"
 
 
 class OwnGateway:
-    """A gateway that was started for a measurement; an async context manager.
+    """A gateway that was started to be measured or watched; an async context manager.
 
     Args:
         settings: what it is told, by setting name, as texts; its log must be plain and at INFO, which
@@ -99,6 +99,11 @@ class OwnGateway:
     def url(self) -> str:
         """Where its clients connect."""
         return f"ws://127.0.0.1:{self.port}/ws"
+
+    async def wait(self) -> int:
+        """Wait until it has ended; its exit status, negative: the signal that killed it."""
+        assert self._process is not None
+        return await self._process.wait()
 
     async def check(self) -> None:
         """See that it lives: a process that is about to end is given a moment to.

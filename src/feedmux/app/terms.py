@@ -40,6 +40,13 @@ class ShardTerms(TypedDict):
     silence_s: dict[str, float]
 
 
+class DriverTerms(TypedDict):
+    """Of :func:`feedmux.feed.market.driver`."""
+
+    linger_s: float
+    refused_memory_s: float
+
+
 class SessionTerms(TypedDict):
     """Of :class:`feedmux.edge.session.Rules`."""
 
@@ -163,6 +170,11 @@ def deribit_shard(settings: Settings) -> ShardTerms:
         "request_rate": settings.deribit_request_rate,
         "silence_s": _silence(settings),
     }
+
+
+def driver(settings: Settings) -> DriverTerms:
+    """How feeds treat what is no longer wanted, and what was refused."""
+    return {"linger_s": settings.unsubscribe_linger, "refused_memory_s": settings.refused_memory}
 
 
 def session(settings: Settings) -> SessionTerms:

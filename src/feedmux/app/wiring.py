@@ -29,6 +29,7 @@ from feedmux.core import stats
 from feedmux.core.access import Access
 from feedmux.core.increments import ObjectLimits
 from feedmux.core.latency import Latency
+from feedmux.core.roster import Roster
 from feedmux.edge import house
 from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.house import House, ServerConfig
@@ -52,7 +53,7 @@ from feedmux.wire.stream import StreamFormat
 
 if TYPE_CHECKING:
     from feedmux.app.settings import Settings
-    from feedmux.bus.redis_source import RedisNode
+    from feedmux.bus.redis_node import RedisNode
     from feedmux.edge.auth import Authenticator
     from feedmux.feed.rabbitmq import RabbitMq
 
@@ -63,6 +64,7 @@ RULES: Final[stats.Rules] = {
     "latency": latency_figures.RULES,
     "feeds": stats.Rule.JOIN,
     "brokers": stats.Rule.JOIN,
+    "nodes": stats.Rule.JOIN,
     "process": process.RULES,
     "tokens": {"keys": stats.Rule.LEAST},
 }
@@ -208,23 +210,18 @@ def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
     node = _node(settings, clock) if settings.redis_url else None
     drivers: dict[tuple[str, str], Feed] = {}
     for one in served:
-        make = partial(
-            markets.driver,
-            one,
-            clock=clock,
-            linger_s=settings.unsubscribe_linger,
-            refused_memory_s=settings.refused_memory,
-        )
-        source = make(publisher) if node is None else node.source(one.place.name, make, publisher)
+        make = partial(markets.driver, one, clock=clock, **terms.driver(settings))
+        rest = markets.figures_at_rest(one)
+        source = make(publisher) if node is None else node.source(one.place, make, publisher, rest)
         drivers[one.place.venue, one.place.market] = source
     broker = _broker(settings, publisher, clock) if terms.asks_broker(settings) else None
-    return Feeds(drivers, broker, () if node is None else (node,))
+    return Feeds(drivers, broker, node)
 
 
 def _node(settings: Settings, clock: Clock) -> RedisNode:
     terms_redis.require_redis(settings)
     from feedmux.bus.redis_config import RedisConfig
-    from feedmux.bus.redis_source import RedisNode
+    from feedmux.bus.redis_node import RedisNode
     from feedmux.core.lease import Terms
 
     redis, leases = RedisConfig(**terms_redis.redis(settings)), Terms(**terms_redis.leases(settings))
@@ -247,6 +244,15 @@ def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
         limits=RelayLimits(**terms.relay(settings)),
         clock=clock,
     )
+
+
+async def survey(settings: Settings) -> Roster:
+    """Ask Redis what it knows of the cluster; a FeedmuxError says that it cannot be asked."""
+    terms_redis.require_redis(settings)
+    from feedmux.bus import redis_survey
+    from feedmux.bus.redis_config import RedisConfig
+
+    return await redis_survey.survey(RedisConfig(**terms_redis.redis(settings)), terms_redis.prefix(settings))
 
 
 async def publish(settings: Settings, messages: AsyncIterable[tuple[str, bytes]]) -> None:

@@ -35,6 +35,7 @@ from feedmux.app.member import Member
 from feedmux.app.messages import (
     BeginEdge,
     BeginFeed,
+    Crowd,
     FromEdge,
     FromFeed,
     Leave,
@@ -248,6 +249,8 @@ class Workers:
     async def _add_up(self) -> None:
         while True:
             await asyncio.sleep(SUMS_S)
+            if self._feed.is_ready:
+                self._feed.send(Crowd(self.port, self._counts.tally.total))
             figures = dict(self.statistics())
             if census.is_whole(figures):
                 for edge in self._edges:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -21,18 +23,21 @@ from feedmux.model.topic import Topic
 from feedmux.wire.record import Drop, Lost, Record, Want, encode
 
 _ASKS_HIGH_BYTES: Final = 64 * 1024  # above this, asks wait in the reader, one per topic
+_STATUS: Final = EventKind.STATUS  # an enum's member costs a search each time it is named
+_decode_status: Final = msgspec.json.Decoder(Status).decode
 UNHEARD: Final = -1  # the epoch of a topic of which nothing has come yet
 
 
 class _Held:
-    """One topic that a reader holds: how it is asked for, and the last position of it."""
+    """One topic that a reader holds: how it is asked for, the last position of it, and how it is."""
 
-    __slots__ = ("epoch", "request", "seq")
+    __slots__ = ("epoch", "request", "seq", "state")
 
     def __init__(self, request: bytes) -> None:
         self.request = request
         self.epoch = UNHEARD
         self.seq = 0
+        self.state = State.PENDING
 
 
 class ReaderEnd:
@@ -95,6 +100,10 @@ class ReaderEnd:
         """Counters since the start, and how many topics are held."""
         return {"connected": self._road is not None, "topics": len(self._held), **self._counts}
 
+    def states(self) -> dict[str, int]:
+        """How many of the topics that are held are in each state."""
+        return dict(Counter(str(held.state) for held in self._held.values()))
+
     @property
     def has_asks(self) -> bool:
         """Whether something has to be asked when this loop turn ends."""
@@ -146,6 +155,9 @@ class ReaderEnd:
         self._counts["received"] += 1
         if envelope.epoch > held.epoch or (envelope.epoch == held.epoch and envelope.seq > held.seq):
             held.epoch, held.seq = envelope.epoch, envelope.seq
+        if envelope.kind is _STATUS:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # whoever reads it says so
+                held.state = _decode_status(envelope.payload).state
         self._sink.receive(envelope)
 
     def lost(self, count: int, reason: GapReason) -> None:
@@ -188,6 +200,8 @@ class ReaderEnd:
 
     def _tell(self, topic: Topic, held: _Held, kind: EventKind, payload: Gap | Status) -> None:
         """Give the sink an event that begins here, at the last position."""
+        if isinstance(payload, Status):
+            held.state = payload.state
         text = msgspec.json.encode(payload)
         epoch = max(held.epoch, 0)
         self._sink.receive(Envelope(topic, epoch, held.seq, kind, 0, self._now_ns(), "", text))

@@ -28,7 +28,12 @@ in which a connection ends: the reader knows that it missed something.
 Invariants: at most ``bound_bytes`` and one message wait to be sent; nothing crosses from one connection to
 the next; nobody subscribed is a state like any other; ``PING`` finds a connection that stands but is dead.
 
-Deliberately absent: what channels are called and what messages mean (the bus), and clusters or Sentinel.
+Where Redis is, a finder says before each connection (:mod:`feedmux.bus.redis_finder`): a Redis that another
+one took over from, or that does not have our slot any more, is left, and the new one connected to. What was
+published on the way from one to the other is missing, and marked, as with any connection that ends.
+
+Deliberately absent: what channels are called and what messages mean (the bus), and channels of more than one
+slot of a Redis Cluster (give each partition its own link).
 
 Source: redis.io, "RESP3", "Redis Pub/Sub", "HELLO" and "ACL" (7.0).
 """
@@ -38,17 +43,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import hiredis
 
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
-from feedmux.bus.redis_connection import NO_MORE, Call, Garbled, Listening, RedisConnection, Sent
+from feedmux.bus.redis_connection import (
+    NO_MORE,
+    Call,
+    Garbled,
+    Listening,
+    Parser,
+    RedisConnection,
+    Sent,
+    Speech,
+    ask_once,
+    name_of,
+)
+from feedmux.bus.redis_finder import finder_of, moved_to
+from feedmux.bus.redis_listening import Channels, Owner
+from feedmux.bus.redis_slots import Place
 from feedmux.core.reconnect import Event, Reconnect
 from feedmux.model.errors import FeedmuxError
-from feedmux.model.link_errors import Cause, ConnectFailed, LinkLost, RequestLost
+from feedmux.model.link_errors import LinkError, LinkLost, RequestLost
 from feedmux.model.ports import Dice, Statistics
 
 LOG: Final = logging.getLogger(__name__)
@@ -56,28 +75,15 @@ OPENED: Final = "bus.redis_connected address=%s"
 LOST: Final = "bus.redis_lost address=%s wait_s=%.2f error=%s"
 REFUSED: Final = "bus.redis_refused error=%s"
 
-_MOST_CHANNELS: Final = 500  # of one command: Redis refuses it as a whole
-_FAILED_OVER: Final = ("READONLY", "MASTERDOWN")
+_ELSEWHERE: Final = ("READONLY", "MASTERDOWN", "MOVED", "CLUSTERDOWN")
 _pack: Final = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
 
 
-class Owner(Protocol):
-    """Who a link is for; may not block and may not raise."""
+def _parser() -> Parser:
+    return hiredis.Reader(protocolError=Garbled, notEnoughData=NO_MORE)
 
-    def opened(self) -> None:
-        """There is a connection, and everything is subscribed to before what is published from now on."""
 
-    def disconnected(self, error: FeedmuxError) -> None:
-        """There is none any more; whatever was published since is missing."""
-
-    def message(self, channel: bytes, body: bytes) -> None:
-        """Somebody published this on a channel that is, or was a moment ago, subscribed to."""
-
-    def mark(self, channel: bytes, count: int) -> bytes | None:
-        """What to publish where up to ``count`` messages of ours are missing; None: nothing any more."""
-
-    def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
-        """Redis does not let us publish on these, or subscribe to them."""
+_SPEECH: Final = Speech(_parser, hiredis.PushNotification, _pack)
 
 
 class RedisLink:
@@ -92,11 +98,11 @@ class RedisLink:
     def __init__(self, config: RedisConfig, owner: Owner, *, dice: Dice | None = None) -> None:
         self._config, self.owner = config, owner
         self._machine = Reconnect(config.backoff, dice or random.SystemRandom())
+        self._finder = finder_of(config)
+        self._address = config.address
         self._closing = asyncio.Event()
         self._connection: RedisConnection | None = None  # set while messages may pass
-        self._wanted: dict[bytes, None] = {}
-        self._told: set[bytes] = set()  # what Redis was told that we listen to
-        self._turned: dict[bytes, None] = {}  # what it has to be told about
+        self._channels = Channels(is_sharded=config.is_cluster)
         self._missed: dict[bytes, int] = {}
         self._batch: list[bytes] = []
         self._batch_sent: list[Sent] = []
@@ -116,6 +122,8 @@ class RedisLink:
             error = await self._one_connection()
             if self._closing.is_set():
                 break
+            if self._connection is None:
+                self._finder.failed()
             self._machine.apply(Event.LOST if self._connection is not None else Event.FAILED)
             self._lose(error)
             with suppress(TimeoutError):
@@ -144,11 +152,13 @@ class RedisLink:
         return self._connection is not None
 
     def statistics(self) -> Statistics:
-        """Counters since the start, and how it is; ``trouble`` is what went wrong last, until it is well."""
+        """Counters since the start, and how it is; ``trouble`` is what went wrong last, until it is well, and
+        ``address`` which Redis it was connected to last."""
         waiting = self._connection.buffered_bytes if self._connection is not None else 0
         return {
             "connected": self.is_open,
-            "channels": len(self._wanted),
+            "address": self._address,
+            "channels": len(self._channels),
             "waiting_bytes": waiting + self._batch_bytes,
             "missed": len(self._missed),
             "trouble": self._complaint,
@@ -163,18 +173,17 @@ class RedisLink:
             self._miss(channel)
             return
         self.counts["published"] += 1
-        self._send(_pack((b"PUBLISH", channel, body)), channel)
+        self._send(_pack((self._channels.publish, channel, body)), channel)
 
     def subscribe(self, channel: bytes) -> None:
         """Listen to a channel, over all connections to come; twice is once."""
-        self._wanted[channel] = None
-        self._turn(channel)
+        self._channels.want(channel)
+        self._flush_if_open()
 
     def unsubscribe(self, channel: bytes) -> None:
         """No longer listen to it; what is on its way may still arrive."""
-        if channel in self._wanted:
-            del self._wanted[channel]
-            self._turn(channel)
+        if self._channels.drop(channel):
+            self._flush_if_open()
 
     async def call(self, *command: str | bytes) -> Any:
         """Send a command that changes no subscription, and wait for its answer.
@@ -185,7 +194,7 @@ class RedisLink:
             RedisRefused: Redis answered with an error.
             RequestLost: there is no connection, or it ended before the answer came.
         """
-        name = _name(command)
+        name = name_of(command)
         connection = self._connection
         if connection is None:
             raise RequestLost(name, "there is no connection to Redis", maybe_executed=False)
@@ -194,10 +203,18 @@ class RedisLink:
         reply = await call.answer
         if isinstance(reply, hiredis.ReplyError):
             error = RedisRefused(name, self._config.hide(str(reply)))
-            if error.word in _FAILED_OVER:
-                connection.cut(LinkLost(f"another Redis took over: {error.reason}"))
+            if error.word == "ASK" and (place := moved_to(error)) is not None:
+                return await self._follow(place, command, error)
+            self._leave_if_elsewhere(connection, error)
             raise error
         return reply
+
+    async def _follow(self, place: Place, command: tuple[str | bytes, ...], sent_by: RedisRefused) -> Any:
+        """Ask who is about to have our slot, and has the key already."""
+        try:
+            return await ask_once(self._config.at(place), _SPEECH, ("ASKING",), command)
+        except LinkError:
+            raise sent_by from None
 
     # Sending
 
@@ -214,8 +231,7 @@ class RedisLink:
         self._batch_bytes += len(data)
         self._flush_soon()
 
-    def _turn(self, channel: bytes) -> None:
-        self._turned[channel] = None
+    def _flush_if_open(self) -> None:
         if self._connection is not None:
             self._flush_soon()
 
@@ -230,7 +246,7 @@ class RedisLink:
         connection = self._connection
         if connection is None:
             return
-        listening = self._listenings()
+        listening = self._channels.commands()
         if listening or self._batch:
             connection.sent.extend(listening)
             connection.sent.extend(self._batch_sent)
@@ -243,24 +259,10 @@ class RedisLink:
     def _empty_batch(self) -> None:
         self._batch, self._batch_sent, self._batch_bytes = [], [], 0
 
-    def _listenings(self) -> list[Listening]:
-        """The commands that make what Redis knows equal to what is wanted."""
-        turned, self._turned = self._turned, {}
-        new = [channel for channel in turned if channel in self._wanted and channel not in self._told]
-        old = [channel for channel in turned if channel not in self._wanted and channel in self._told]
-        self._told.update(new)
-        self._told.difference_update(old)
-        return [
-            Listening(command, channels[start : start + _MOST_CHANNELS])
-            for command, channels in ((b"UNSUBSCRIBE", old), (b"SUBSCRIBE", new))
-            for start in range(0, len(channels), _MOST_CHANNELS)
-        ]
-
     def _miss(self, channel: bytes) -> None:
         self.counts["dropped"] += 1
         self._missed[channel] = self._missed.get(channel, 0) + 1
-        if self._connection is not None:
-            self._flush_soon()
+        self._flush_if_open()
 
     def roomy(self) -> None:
         """Mark where something was dropped, as far as there is room."""
@@ -269,7 +271,7 @@ class RedisLink:
             body = self.owner.mark(channel, self._missed.pop(channel))
             if body is not None:
                 self.counts["marks"] += 1
-                self._send(_pack((b"PUBLISH", channel, body)), channel)
+                self._send(_pack((self._channels.publish, channel, body)), channel)
 
     # What the connection tells
 
@@ -285,76 +287,78 @@ class RedisLink:
 
     def _refused(self, sent: bytes | Listening, reason: str) -> None:
         if isinstance(sent, bytes):
-            what, channels = "PUBLISH", [sent]
+            what, channels = self._channels.publish.decode(), [sent]
         else:
             what, channels = sent.command.decode(), list(sent.channels)
         error = RedisRefused(what, self._config.hide(reason))
+        if self._connection is not None and self._leave_if_elsewhere(self._connection, error):
+            if isinstance(sent, bytes):
+                self._miss(sent)
+            return
         self.counts["refused"] += len(channels)
         if str(error) != self._complaint:  # once is enough; the count is in statistics()
             self._complaint = str(error)
             LOG.warning(REFUSED, error)
-        self._told.difference_update(channels)
+        self._channels.refused(channels)
         self.owner.refused(channels, error)
+
+    def _leave_if_elsewhere(self, connection: RedisConnection, error: RedisRefused) -> bool:
+        """Whether another Redis is the right one now; then this one is left."""
+        if error.word not in _ELSEWHERE:
+            return False
+        self._finder.refused(error)
+        connection.cut(LinkLost(f"another Redis took over: {error.reason}"))
+        return True
 
     # Connections
 
     async def _one_connection(self) -> FeedmuxError:
         """Connect and be connected; why that ended."""
-        connection = self._new_connection()
-        running = asyncio.ensure_future(self._connect_and_watch(connection))
+        running = asyncio.ensure_future(self._connect_and_watch())
         closing = asyncio.ensure_future(self._closing.wait())
         try:
             await asyncio.wait({running, closing}, return_when=asyncio.FIRST_COMPLETED)
             if closing.done() and self._connection is not None:
                 self._flush()
-                await connection.finish(self._config.close_timeout_s)
+                await self._connection.finish(self._config.close_timeout_s)
         finally:
             for task in (running, closing):
                 task.cancel()
             await asyncio.wait({running, closing})
-            connection.cut(LinkLost("we ended it"))
         error = None if running.cancelled() else running.exception()
         if error is not None and not isinstance(error, FeedmuxError):
             raise error
         return error or LinkLost("we ended it")
 
-    def _new_connection(self) -> RedisConnection:
-        reader = hiredis.Reader(protocolError=Garbled, notEnoughData=NO_MORE)
-        return RedisConnection(self, self._config, reader, hiredis.PushNotification)
-
-    async def _connect_and_watch(self, connection: RedisConnection) -> None:
+    async def _connect_and_watch(self) -> None:
         """Raises why it ended."""
-        config = self._config
+        found = await self._finder.find(self._ask)
+        self._address = found.address
+        connection = RedisConnection(self, found, _SPEECH)
         try:
-            async with asyncio.timeout(config.connect_timeout_s):
-                await connection.open()
-                hello = _pack(config.hello())
-                config.greeted(await connection.ask("HELLO", hello))
-        except TimeoutError as error:
-            reason = f"we were not let in within {config.connect_timeout_s:g} s"
-            raise ConnectFailed(config.address, reason, cause=Cause.TIMEOUT) from error
-        except (OSError, ValueError) as error:
-            raise ConnectFailed(config.address, str(error) or type(error).__name__) from error
-        except LinkLost as error:
-            raise ConnectFailed(config.address, error.reason) from error
-        if self._closing.is_set():
-            raise LinkLost("we ended it")
-        self._begin(connection)
-        while True:
-            await connection.look()
-            self._machine.apply(Event.PROVED)
-            await asyncio.wait({connection.over}, timeout=config.ping_interval_s)
-            if connection.over.done():
-                raise connection.over.result()
+            await connection.enter(within_s=found.connect_timeout_s)
+            if self._closing.is_set():
+                raise LinkLost("we ended it")
+            self._begin(connection)
+            while True:
+                await connection.look()
+                self._machine.apply(Event.PROVED)
+                await asyncio.wait({connection.over}, timeout=found.ping_interval_s)
+                if connection.over.done():
+                    raise connection.over.result()
+        finally:
+            connection.cut(LinkLost("we ended it"))
+
+    async def _ask(self, config: RedisConfig, command: tuple[str, ...]) -> object:
+        return await ask_once(config, _SPEECH, command)
 
     def _begin(self, connection: RedisConnection) -> None:
         self._machine.apply(Event.OPENED)
         self._connection = connection
         self.counts["opens"] += 1
         self._complaint = ""
-        LOG.info(OPENED, self._config.address)
-        self._told.clear()
-        self._turned = dict(self._wanted)
+        LOG.info(OPENED, self._address)
+        self._channels.forget()
         self.roomy()
         self._flush_soon()
         self.owner.opened()
@@ -363,7 +367,7 @@ class RedisLink:
         """The connection ended, or none came about: what was not answered may not have arrived."""
         if str(error) != self._complaint:
             self._complaint = str(error)
-            LOG.warning(LOST, self._config.address, self._machine.wait_s, error)
+            LOG.warning(LOST, self._address, self._machine.wait_s, error)
         if self._forget(error):
             self.owner.disconnected(error)
 
@@ -380,9 +384,3 @@ class RedisLink:
                     sent.answer.set_exception(RequestLost(sent.name, str(error), maybe_executed=is_sent))
         self._empty_batch()
         return True
-
-
-def _name(command: Sequence[str | bytes]) -> str:
-    """A command as it may be shown: its first word."""
-    first = command[0]
-    return first if isinstance(first, str) else first.decode(errors="replace")

@@ -29,7 +29,9 @@ writer too; from then on only what changes.
 Invariants:
 
 - A topic's channel is subscribed to before its want is sent, over the same connection.
-- A reader hands on of each topic nothing before the first status or snapshot, and nothing of an older epoch.
+- A reader hands on of each topic nothing before the writer's first status, at each beginning, and nothing of
+  an older epoch.
+- What cannot be read, or stands on a channel where it does not belong, changes nothing.
 - A writer with an earlier life is not listened to; nor is a reader whose name has a later one: it ends.
 
 Deliberately absent: the lease, several writers on one bus (give each its own prefix), and rights of topics

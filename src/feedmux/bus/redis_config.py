@@ -5,8 +5,11 @@
     AuthenticationFailed   it wants a password, or another one
     RedisRefused           it said no to a command, with its reason: no permission, out of memory, ...
     ReplicaReached         it copies another Redis: what is published there does not reach everybody
+    OtherKind              it is a node of a Redis Cluster, or a sentinel, and was not taken for one
     RedisTooOld            it does not speak RESP3
     NotRedis               it does not speak as Redis does
+
+Who cannot be found at all has errors of its own in :mod:`feedmux.bus.redis_finder`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from feedmux.bus.redis_slots import Place
 from feedmux.core.hiding import MASK
 from feedmux.core.reconnect import Backoff
 from feedmux.model.checks import require_kind, require_number, require_text, require_whole
@@ -25,6 +29,21 @@ OLDEST: Final = "6.0"
 _MOST_PORT: Final = 65_535
 _CREDENTIALS: Final = ("NOAUTH", "WRONGPASS")
 _UNKNOWN: Final = ("unknown command", "NOPROTO")
+_OTHERS: Final = {
+    b"cluster": ("a node of a Redis Cluster", "REDIS_CLUSTER=true"),
+    b"sentinel": ("a sentinel", "it to be in REDIS_SENTINELS"),
+}
+"""What a server says that it is, where one that stands alone is wanted."""
+
+
+_SECRET: Final = ("password", "sentinel_password")
+_TIMES: Final = (
+    "connect_timeout_s",
+    "ask_timeout_s",
+    "ping_interval_s",
+    "answer_timeout_s",
+    "close_timeout_s",
+)
 
 
 class RedisRefused(Refused):
@@ -61,6 +80,25 @@ class ReplicaReached(PeerError):
 
     def __str__(self) -> str:
         return f"the Redis at {self.address} is a replica; expected the one that it copies"
+
+
+class OtherKind(PeerError):
+    """This Redis is one of another kind than the configuration says.
+
+    Args:
+        address: where it is.
+        kind: what it is.
+        expected: what to do about it.
+    """
+
+    code = "REDIS_OTHER_KIND"
+
+    def __init__(self, address: str, kind: str, expected: str) -> None:
+        super().__init__(address, kind, expected)
+        self.address, self.kind, self.expected = address, kind, expected
+
+    def __str__(self) -> str:
+        return f"the Redis at {self.address} is {self.kind}; expected {self.expected}"
 
 
 class RedisTooOld(PeerError):
@@ -103,16 +141,26 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where Redis is, who we are there, and how long it may take.
 
     Args:
-        host: its name or address.
+        host: its name or address; of a cluster that of any node, and not used where sentinels are asked.
         port: its port.
         path: of its Unix socket, which is then used instead of host and port; empty: none.
         user: who we are; only said with a password.
         password: never shown: not by ``repr``, in no error, in no line of the log. Empty: we do not say
             who we are.
+        database: the number of the one in which keys are; channels are in none.
         tls: what its certificate is checked with; None: no TLS.
+        sentinels: who is asked where it is, before each connection; empty: nobody.
+        master: what the sentinels call it.
+        sentinel_password: theirs; empty: they ask for none. As secret as the other one.
+        is_cluster: whether it is a Redis Cluster; then channels are those of shards.
+        partition: begins with the hash tag of all keys and channels that are used, so that one node of a
+            cluster has them; empty where that does not matter.
+        known: nodes of the cluster that were heard of, the next to be asked first; shared by all links whose
+            configuration was made of the same one, so that they outlive the node that was named.
         name: how Redis lists our connection; without spaces.
         bound_bytes: how much may wait to be sent; what is published beyond is dropped, and told.
         connect_timeout_s: how long it may take until we are let in.
+        ask_timeout_s: how long each of those may take who are only asked where it is.
         ping_interval_s: how often we look whether it answers.
         answer_timeout_s: so long without an answer or anything else, and the connection is lost.
         close_timeout_s: how long what waits may take to leave at the end.
@@ -127,10 +175,18 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     user: str = "default"
     password: str = ""
+    database: int = 0
     tls: ssl.SSLContext | None = None
+    sentinels: tuple[Place, ...] = ()
+    master: str = ""
+    sentinel_password: str = ""
+    is_cluster: bool = False
+    partition: str = ""
+    known: list[Place] = msgspec.field(default_factory=list)
     name: str = "feedmux"
     bound_bytes: int = 8 * 1024 * 1024
     connect_timeout_s: float = 5.0
+    ask_timeout_s: float = 1.0
     ping_interval_s: float = 2.0
     answer_timeout_s: float = 3.0
     close_timeout_s: float = 1.0
@@ -139,11 +195,12 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("host", "user", "name"):
             require_text(name, getattr(self, name))
-        for name in ("path", "password"):
+        for name in ("path", "password", "master", "sentinel_password", "partition"):
             require_kind(name, getattr(self, name), str, "a text")
         require_whole("port", self.port, f"a port from 1 to {_MOST_PORT}", least=1, most=_MOST_PORT)
         require_whole("bound_bytes", self.bound_bytes, "bytes, a whole number from 1", least=1)
-        for name in ("connect_timeout_s", "ping_interval_s", "answer_timeout_s", "close_timeout_s"):
+        require_whole("database", self.database, "the number of a database, from 0", least=0)
+        for name in _TIMES:
             require_number(name, getattr(self, name), "seconds above 0", above=0)
         require_kind("backoff", self.backoff, Backoff, "a Backoff")
 
@@ -152,7 +209,18 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Where it is, as may be shown."""
         if self.path:
             return f"unix:{self.path}"
-        return f"{'redis' if self.tls is None else 'rediss'}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'redis' if self.tls is None else 'rediss'}://{host}:{self.port}"
+
+    def at(self, place: Place) -> RedisConfig:
+        """The same in another place."""
+        host, port = place
+        return msgspec.structs.replace(self, host=host, port=port, path="")
+
+    def sentinel(self, place: Place) -> RedisConfig:
+        """How a sentinel is asked."""
+        password = self.sentinel_password
+        return msgspec.structs.replace(self.at(place), user="default", password=password, database=0)
 
     def hello(self) -> tuple[str, ...]:
         """The command by which we begin: RESP3, who we are, what we are called."""
@@ -163,8 +231,12 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
         """What may be shown of Redis' words: without the password, which some of them repeat."""
         return text.replace(self.password, MASK) if self.password else text
 
-    def greeted(self, reply: object) -> None:
+    def greeted(self, reply: object, *, is_only_asked: bool = False) -> None:
         """Check how Redis answered :meth:`hello`.
+
+        Args:
+            reply: the answer.
+            is_only_asked: whether it is asked where another one is, which any kind of Redis may be.
 
         Raises:
             FeedmuxError: this is not what we need; see the head of the module.
@@ -173,6 +245,10 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise self._unwelcome(str(reply))
         if not isinstance(reply, dict) or reply.get(b"proto") != 3:
             raise NotRedis(self.address, "it did not answer HELLO as Redis does")
+        if is_only_asked:
+            return
+        if not self.is_cluster and (other := _OTHERS.get(reply.get(b"mode", b""))) is not None:
+            raise OtherKind(self.address, *other)
         if reply.get(b"role") not in (b"master", None):
             raise ReplicaReached(self.address)
 
@@ -190,4 +266,4 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """What may be shown, by name."""
         fields = self.__struct_fields__
-        return [(name, MASK if name == "password" else getattr(self, name)) for name in fields]
+        return [(name, MASK if name in _SECRET else getattr(self, name)) for name in fields]

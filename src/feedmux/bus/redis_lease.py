@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
@@ -28,9 +28,18 @@ FAILED: Final = "cluster.lease_failed lease=%s error=%s"
 _LEAST_WAIT_S: Final = 0.001
 
 
+async def _nothing() -> None:
+    """Say nothing."""
+
+
 def boottime() -> float:
     """Seconds on a clock that goes on while the machine sleeps, where it has one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def node_of(holder: str) -> str:
+    """The name of the node that a holder is a process of; empty: of nobody."""
+    return holder.rpartition("/")[0] or holder
 
 
 class Candidate(Protocol):
@@ -68,6 +77,7 @@ class RedisLease:
         """Who has it, as Redis said last; empty: nobody, or it is not known."""
         self.trouble = ""
         """Why Redis could not be asked last, until it could."""
+        self._held_at = clock()
 
     def leave(self) -> None:
         """Want it no more; when all leases of the node were left, what is held is given back."""
@@ -101,12 +111,13 @@ class RedisLease:
         return self._epochs.beyond
 
     def statistics(self) -> Statistics:
-        """How it stands."""
+        """How it stands; ``free_for`` is for how many seconds Redis has not named a holder."""
         return {
             "lease": self.key,
             "held": self.may_write(),
             "token": self.lease.token,
-            "holder": self.holder,
+            "holder": node_of(self.holder),
+            "free_for": 0.0 if self.holder else self._clock() - self._held_at,
             "trouble": self.trouble,
         }
 
@@ -114,6 +125,13 @@ class RedisLease:
         """See whether it was lost, and what others have said meanwhile."""
         self.tell(self.lease.check(now))
         self.lease.observe(self._candidate.seen())
+
+    def heard(self, answer: Answer) -> None:
+        """Redis could be asked."""
+        is_held = answer.granted or answer.until_ms > answer.now_ms
+        self.trouble, self.holder = "", answer.holder if is_held else ""
+        if self.holder:
+            self._held_at = self._clock()
 
     def tell(self, change: Change) -> None:
         """Let the candidate know."""
@@ -152,6 +170,9 @@ class RedisLeases:
         self._leases: list[RedisLease] = []
         self._changed = asyncio.Event()
         self._left = 0
+        self._down_since: float | None = clock()
+        self.last_words: Callable[[], Awaitable[None]] = _nothing
+        """Said when all leases were given back, over the same connection."""
 
     def add(self, key: str, candidate: Candidate) -> RedisLease:
         """Seek the lease that is kept under this key, from :meth:`run` on."""
@@ -175,6 +196,7 @@ class RedisLeases:
                     await self._sleep()
             finally:
                 await self._give_back()
+                await self.last_words()
                 self._link.close()
 
     def close(self) -> None:
@@ -182,18 +204,26 @@ class RedisLeases:
 
     def statistics(self) -> Statistics:
         """How the leases stand, and the connection."""
-        return {"leases": [lease.statistics() for lease in self._leases], "link": self._link.statistics()}
+        down_for = 0.0 if self._down_since is None else self._clock() - self._down_since
+        leases = [lease.statistics() for lease in self._leases]
+        return {"leases": leases, "down_for": down_for, "link": self._link.statistics()}
+
+    async def call(self, *command: str | bytes) -> Any:
+        """Ask Redis something else; see :meth:`feedmux.bus.redis.RedisLink.call`."""
+        return await self._link.call(*command)
 
     # What the link tells
 
     def opened(self) -> None:
         """Now it can be asked."""
+        self._down_since = None
         self._changed.set()
 
     def disconnected(self, error: FeedmuxError) -> None:
         """What was asked is not known to have been heard."""
+        self._down_since = self._clock()
         for lease in self._leases:
-            lease.lease.cut(self._clock())
+            lease.lease.cut(self._down_since)
         self._changed.set()
 
     def message(self, channel: bytes, body: bytes) -> None:
@@ -241,7 +271,7 @@ class RedisLeases:
             return
         except FeedmuxError:
             return  # the connection ended: disconnected() says so
-        lease.trouble, lease.holder = "", reply.holder
+        lease.heard(reply)
         lease.tell(lease.lease.answered(asked.serial, reply, self._clock()))
         self._changed.set()
 

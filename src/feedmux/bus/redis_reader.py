@@ -7,14 +7,19 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.local_road import LocalRoad
-from feedmux.bus.reader_end import UNHEARD, ReaderEnd, WriterRoad
+from feedmux.bus.reader_end import ReaderEnd, WriterRoad
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.bus.redis_refusal import Refusals
+from feedmux.core.lease_record import MAX_EPOCH
+from feedmux.core.percentiles import Samples
 from feedmux.model.errors import FeedmuxError, MalformedMessage
-from feedmux.model.event import EventKind, GapReason
+from feedmux.model.event import Envelope, EventKind, Gap, GapReason, Status
 from feedmux.model.ports import Sink, Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire import cluster
@@ -22,8 +27,15 @@ from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import MAGIC, decode, read_topic
 
 LOG: Final = logging.getLogger(__name__)
-MALFORMED: Final = "bus.redis_malformed error=%s"
-_CONFIRMS: Final = (EventKind.SNAPSHOT, EventKind.STATUS)
+MALFORMED: Final = "bus.redis_malformed channel=%s error=%s"
+REPLACED: Final = "bus.redis_replaced holder=%s"
+_UPDATE: Final = EventKind.UPDATE
+_NS: Final = 1_000_000_000
+_EACH: Final = 16
+"""Of so many messages one is looked at for its age."""
+_OF_WRITERS: Final = frozenset({Word.HERE, Word.BYE, Word.AGAIN})
+_decode_status: Final = msgspec.json.Decoder(Status).decode
+_decode_gap: Final = msgspec.json.Decoder(Gap).decode
 
 
 class RedisReader(ReaderEnd):
@@ -50,10 +62,19 @@ class RedisReader(ReaderEnd):
     ) -> None:
         super().__init__(sink)
         self._bus, self._holder, self._life, self._monotonic = bus, holder, life, monotonic
+        self._words = bus.words  # compared with every message
         self._link = RedisLink(redis, self)
-        self._writer_life = self._newest = 0
+        self._refusals = Refusals(monotonic, bus.silence_s)
+        self._alone_since = monotonic()
+        self._ages = Samples()
+        self._taken = 0
+        self._writer_life = self._since = self._newest = 0
+        self._topic_at = len(bus.data)
+        self._counts["malformed"] = 0
+        self._complained: set[bytes] = set()
         self._heard_at = 0.0
         self._local: LocalRoad | None = None
+        self._unheard: set[Topic] = set()  # of which this writer has not said yet how they are
 
     async def run(self) -> None:
         """Keep the bus until :meth:`close`; the owner awaits it."""
@@ -65,14 +86,19 @@ class RedisReader(ReaderEnd):
 
     def want(self, topic: Topic, asker: int = 0) -> None:
         """Ask for ``topic``; see :meth:`ReaderEnd.want`."""
+        is_new = topic not in self._held
         super().want(topic, asker)
         if topic in self._held and self._local is None:
             self._link.subscribe(self._bus.channel(topic))
+            if is_new:
+                self._unheard.add(topic)
 
     def drop(self, topic: Topic) -> None:
         """No longer ask for ``topic``; nothing of it reaches the sink from now on."""
         if topic in self._held:
             self._link.unsubscribe(self._bus.channel(topic))
+            self._complained.discard(self._bus.channel(topic))
+        self._unheard.discard(topic)
         super().drop(topic)
 
     def close(self) -> None:
@@ -85,8 +111,21 @@ class RedisReader(ReaderEnd):
         self._link.close()
 
     def statistics(self) -> Statistics:
-        """Counters since the start, and how many topics are held."""
-        return {**super().statistics(), "link": self._link.statistics()}
+        """Counters since the start, how many topics are held, and how well the writer is heard.
+
+        ``taken`` came through Redis, ``received`` did so or from a writer of this process. ``lag_s`` is how
+        old the latest values were when they came, by the clocks of two nodes.
+        """
+        now, ages = self._monotonic(), self._ages.summary()
+        return {
+            **super().statistics(),
+            "taken": self._taken,
+            "down_for": 0.0 if self._road is not None else now - self._alone_since,
+            "heard_ago": now - self._heard_at if self._heard_at else None,
+            "lag_s": None if ages is None else {"p50": ages.p50, "p99": ages.p99},
+            "trouble": self._refusals.trouble,
+            "link": self._link.statistics(),
+        }
 
     @property
     def newest(self) -> int:
@@ -115,6 +154,7 @@ class RedisReader(ReaderEnd):
         if local is None:
             return
         local.cut(reason)
+        self._writer_life += 1  # what ours said before may still be on its way
         for topic in self._held:
             self._link.subscribe(self._bus.channel(topic))
         if self._link.is_open:
@@ -135,19 +175,26 @@ class RedisReader(ReaderEnd):
     def message(self, channel: bytes, body: bytes) -> None:
         """The writer spoke, or there is an event of a topic."""
         try:
-            if channel == self._bus.words:
+            if channel == self._words:
                 self._hear(cluster.read(body))
             elif self._road is not None and self._local is None:
                 self._take(channel, body)
         except MalformedMessage as error:
-            LOG.warning(MALFORMED, error)
+            self._malformed(channel, error)
 
     def mark(self, channel: bytes, count: int) -> bytes | None:
         """What we asked did not arrive: all of it, once more."""
         return self._all() if self._local is None else None
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
-        """The link has logged it."""
+        """The link has logged it; what we listen to is asked for again."""
+        self._refusals.note(channels, error)
+
+    def ended(self, road: WriterRoad, reason: str) -> None:
+        """There is no writer any more."""
+        super().ended(road, reason)
+        if self._road is None:
+            self._alone_since = self._monotonic()
 
     # The writer
 
@@ -156,6 +203,8 @@ class RedisReader(ReaderEnd):
             if said.name == self._holder and said.life > self._life:
                 self._replaced()
             return
+        if said.word not in _OF_WRITERS or not said.since <= said.life <= MAX_EPOCH:
+            raise MalformedMessage("message", f"no writer says {said.word.name} with the life {said.life}")
         if said.life < self._writer_life or self._is_closed or self._local is not None:
             return
         self._heard_at = self._monotonic()
@@ -163,28 +212,48 @@ class RedisReader(ReaderEnd):
             self._cut("the writer ended")
         elif self._road is None or said.life > self._writer_life:
             self._cut("another writer took over")
-            self._writer_life = said.life
+            self._writer_life, self._since = said.life, said.since
             _AsksRoad(self).on_begin()
         elif said.word is Word.AGAIN:
             self._link.publish(self._bus.asks, self._all())
 
     def _take(self, channel: bytes, body: bytes) -> None:
+        topic = read_topic(channel[self._topic_at :])
         if not body.startswith(MAGIC):
+            cluster.read_mark(body)
             self._counts["lost"] += 1
-            self.heal_topic(read_topic(channel[len(self._bus.data) :]), GapReason.LINK)
+            self.heal_topic(topic, GapReason.LINK)
             return
         envelope = decode(body)
-        held = self._held.get(envelope.topic)
-        if held is not None and (
-            envelope.epoch < held.epoch or (held.epoch == UNHEARD and envelope.kind not in _CONFIRMS)
-        ):
-            self._counts["ignored"] += 1  # of a writer that is none any more, or an answer to others
+        _check(envelope, topic)
+        held = self._held.get(topic)
+        if envelope.epoch < (self._since if held is None else max(self._since, held.epoch)):
+            self._counts["ignored"] += 1  # of a writer that is none any more
             return
         if held is not None and envelope.epoch > held.epoch:
             self._newest = max(self._newest, envelope.epoch)
+        if topic in self._unheard:
+            if envelope.kind is not EventKind.STATUS:
+                self._counts["ignored"] += 1  # an answer to others
+                return
+            self._unheard.discard(topic)
+        if not self._taken % _EACH:
+            self._look_at(envelope)
+        self._taken += 1
         self.received(envelope)
 
+    def _look_at(self, envelope: Envelope) -> None:
+        if envelope.kind is _UPDATE:
+            self._ages.record((self._now_ns() - envelope.receive_ns) / _NS)
+
+    def _malformed(self, channel: bytes, error: MalformedMessage) -> None:
+        self._counts["malformed"] += 1
+        level = logging.DEBUG if channel in self._complained else logging.WARNING
+        self._complained.add(channel)  # once is enough; the count is in statistics()
+        LOG.log(level, MALFORMED, channel.decode(), error)
+
     def _replaced(self) -> None:
+        LOG.warning(REPLACED, self._holder)
         self._is_closed = True
         self._cut("another process has our name")
         self._held.clear()
@@ -193,6 +262,10 @@ class RedisReader(ReaderEnd):
     def _cut(self, reason: str) -> None:
         if self._road is not None:
             self._road.cut(reason)
+
+    def begins(self) -> None:
+        """There is a writer that has said nothing yet of any topic."""
+        self._unheard = set(self._held)
 
     def _all(self) -> bytes:
         requests = b"".join(held.request for held in self._held.values())
@@ -209,9 +282,21 @@ class RedisReader(ReaderEnd):
             await asyncio.sleep(self._bus.beat_s)
             if not self._link.is_open or self._local is not None:
                 continue
+            self._listen_again()
             self.say(Word.LOOK if self._road is None else Word.HERE)
             if self._monotonic() - self._heard_at > self._bus.silence_s:
                 self._cut("the writer is silent")
+
+    def _listen_again(self) -> None:
+        """Redis may let us now; what is not wanted any more is forgotten."""
+        refused = set(self._refusals.again())
+        if not refused:
+            return
+        for channel in (self._bus.words, *map(self._bus.channel, self._held)):
+            if channel in refused:
+                self._link.subscribe(channel)
+        if self._road is not None:
+            self._link.publish(self._bus.asks, self._all())
 
 
 class _AsksRoad(WriterRoad):
@@ -224,6 +309,7 @@ class _AsksRoad(WriterRoad):
 
     def on_begin(self) -> None:
         """Whoever holds something asks for all of it when this loop turn ends; who does not, says so."""
+        self._redis.begins()
         super().on_begin()
         if not self.is_over and not self._redis.has_asks:
             self.write(b"")
@@ -232,3 +318,22 @@ class _AsksRoad(WriterRoad):
         """Send asks; the first ones are all that there are."""
         word, self._word = self._word, Word.ASKS
         self._redis.say(word, data)
+
+
+def _check(envelope: Envelope, topic: Topic) -> None:
+    """Make sure that an envelope is one of the topic whose channel it came on, and that a word can be read.
+
+    Raises:
+        MalformedMessage: it is not.
+    """
+    if envelope.topic is not topic and envelope.topic != topic:
+        raise MalformedMessage("envelope", f"it is one of {envelope.topic.text}")
+    if envelope.epoch > MAX_EPOCH:
+        raise MalformedMessage("envelope", f"no writer has the epoch {envelope.epoch}")
+    try:
+        if envelope.kind is EventKind.STATUS:
+            _decode_status(envelope.payload)
+        elif envelope.kind is EventKind.GAP:
+            _decode_gap(envelope.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedMessage("envelope", str(error)) from error

@@ -27,26 +27,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from feedmux.bus import redis_figures
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.redis_channels import RedisBusConfig
+from feedmux.bus.redis_compat import MakeFeed
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.bus.redis_lease import RedisLeases
+from feedmux.bus.redis_lease import RedisLease
+from feedmux.bus.redis_partitions import Leases
 from feedmux.bus.redis_reader import RedisReader
 from feedmux.bus.redis_writer import RedisWriter
+from feedmux.core.counted import resumed
 from feedmux.core.demand import Demand
-from feedmux.core.lease import Terms
+from feedmux.core.presence import MOST_TOPICS, Share, short
+from feedmux.core.stats import add_up
 from feedmux.model.event import Envelope
-from feedmux.model.ports import BeginEpoch, Clock, Feed, Publisher, Statistics
+from feedmux.model.ports import Clock, Publisher, Statistics
 from feedmux.model.topic import Topic
 
 LOG: Final = logging.getLogger(__name__)
 NO_EPOCHS: Final = "cluster.no_epochs lease=%s"
-
-MakeFeed = Callable[[Publisher, BeginEpoch], Feed]
 
 
 class RedisSource:
@@ -58,7 +61,7 @@ class RedisSource:
         redis: where Redis is.
         bus: the bus of this feed.
         leases: those of the node.
-        holder: the name of this node.
+        holder: the name of this process; no other one has it, of whatever node.
         life: rises with each start of the node: Unix nanoseconds.
         clock: time.
     """
@@ -70,7 +73,7 @@ class RedisSource:
         *,
         redis: RedisConfig,
         bus: RedisBusConfig,
-        leases: RedisLeases,
+        leases: Leases,
         holder: str,
         life: int,
         clock: Clock,
@@ -83,6 +86,11 @@ class RedisSource:
         self._lease = leases.add(bus.lease, self)
         self._tenure: _Tenure | None = None
         self._tenures = 0
+        self.at_rest: Mapping[str, Any] = {}
+        """What the feed says of itself where it does not run."""
+        self._counted: Mapping[str, Any] = {}
+        self._written: Mapping[str, Any] = redis_figures.WRITTEN
+        self._names: tuple[str, ...] | None = ()
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -107,17 +115,20 @@ class RedisSource:
 
     def want(self, topic: Topic, holder: str, asker: int = 0) -> None:
         """``holder``, of this node, wants ``topic``."""
-        self._demand.add(topic, holder)
+        if self._demand.add(topic, holder):
+            self._names = None
         self._reader.want(topic, asker)
 
     def drop(self, topic: Topic, holder: str) -> None:
         """``holder`` no longer wants ``topic``."""
         if self._demand.remove(topic, holder):
+            self._names = None
             self._reader.drop(topic)
 
     def forget(self, holder: str) -> None:
         """``holder`` died."""
         for topic in self._demand.forget(holder):
+            self._names = None
             self._reader.drop(topic)
 
     # What becomes of the lease
@@ -134,13 +145,14 @@ class RedisSource:
             self._leave("another tenure began")
         if self._tenure is None:
             self._tenures += 1
-            self._tenure = _Tenure(token, self._make_feed, self._begin)
+            self._tenure = _Tenure(token, self._make_feed, self._begin, self._lease)
             self._tasks.create_task(self._tenure.feed.run())
             self._reader.attach(self._tenure.bus, life)
         writer = RedisWriter(
             self._redis,
             self._bus,
             life=life,
+            since=token,
             monotonic=self._clock.monotonic,
             may_write=self._lease.may_write,
         )
@@ -160,25 +172,56 @@ class RedisSource:
         """Another node runs the feed."""
         self._leave("another node took over")
 
+    # What it says of itself
+
     def statistics(self) -> Statistics:
-        """Those of the feed, if it runs here, else what is known of its topics; and what a cluster adds."""
-        feed = self._tenure.feed.statistics() if self._tenure is not None else {"links": []}
+        """Those of the feed, and what a cluster adds; see :mod:`feedmux.bus.redis_figures`."""
+        tenure, wanted = self._tenure, len(self._demand)
+        reader: Mapping[str, Any] = self._reader.statistics()
+        writer: Mapping[str, Any] = tenure.statistics() if tenure is not None else {}
+        written = self._written if tenure is None else add_up(self._written, tenure.written)
+        feed = redis_figures.distant(self.at_rest, wanted, reader)
+        through = redis_figures.carried(self._tenures, reader, written)
+        found = redis_figures.shared(
+            feed if tenure is None else tenure.feed.statistics(),
+            self._counted,
+            self._reader.states(),
+            through,
+        )
         return {
-            **feed,
+            **found,
             "cluster": {
                 **self._lease.statistics(),
-                "tenures": self._tenures,
-                "wanted": len(self._demand),
-                "reader": self._reader.statistics(),
-                "writer": self._tenure.statistics() if self._tenure is not None else {},
+                "runs": tenure is not None,
+                "wanted": wanted,
+                "elsewhere": writer.get("topics", 0),
+                "lag_s": reader["lag_s"] if tenure is None else None,
+                "trouble": redis_figures.trouble_of(reader) or redis_figures.trouble_of(writer),
+                "reader": reader,
+                "writer": writer,
             },
         }
+
+    def share(self) -> Share:
+        """What other nodes are told of it."""
+        if self._names is None:
+            names = {short(topic) for topic, _ in self._demand.wants()}
+            self._names = tuple(sorted(names)[:MOST_TOPICS])
+        lag: Any = self._reader.statistics()["lag_s"]
+        return Share(
+            holds=self._lease.may_write(),
+            wanted=len(self._demand),
+            topics=self._names,
+            lag_s=None if lag is None or self._tenure is not None else lag["p50"],
+        )
 
     def _leave(self, reason: str) -> None:
         tenure, self._tenure = self._tenure, None
         if tenure is not None:
             tenure.is_over = True
             tenure.hush()
+            self._counted = resumed(tenure.feed.statistics(), self._counted)
+            self._written = add_up(self._written, tenure.written)
             tenure.feed.close()
             self._reader.detach(reason)
 
@@ -198,39 +241,6 @@ class RedisSource:
         self._leave("it has no epochs left until Redis gives it more")
 
 
-class RedisNode:
-    """A node of a cluster: its leases, and the feeds that it shares. Its :meth:`run` ends after theirs.
-
-    Args:
-        redis: where Redis is.
-        prefix: of all keys and channels.
-        name: of this node; no other one has it.
-        terms: of the leases.
-        clock: time.
-    """
-
-    def __init__(self, redis: RedisConfig, *, prefix: str, name: str, terms: Terms, clock: Clock) -> None:
-        self._redis, self._prefix, self._clock = redis, prefix, clock
-        self._life = clock.time_ns()
-        self._holder = f"{name}/{self._life}"
-        """Nodes that were given one name by mistake do not disturb each other."""
-        self._leases = RedisLeases(redis, holder=self._holder, terms=terms)
-        self.run, self.close, self.statistics = self._leases.run, self._leases.close, self._leases.statistics
-
-    def source(self, name: str, make_feed: MakeFeed, publisher: Publisher) -> RedisSource:
-        """Share a feed, which all nodes know by this name."""
-        return RedisSource(
-            publisher,
-            make_feed,
-            redis=self._redis,
-            bus=RedisBusConfig(prefix=f"{self._prefix}:{name}"),
-            leases=self._leases,
-            holder=self._holder,
-            life=self._life,
-            clock=self._clock,
-        )
-
-
 class _Tenure:
     """The time in which the feed runs here: a publisher for it, to our own node and to others.
 
@@ -238,15 +248,23 @@ class _Tenure:
         token: of the lease.
         make_feed: makes the feed.
         begin: begins epochs of a tenure.
+        lease: which one.
     """
 
-    def __init__(self, token: int, make_feed: MakeFeed, begin: Callable[[_Tenure, Topic], int]) -> None:
-        self.token = token
+    def __init__(
+        self,
+        token: int,
+        make_feed: MakeFeed,
+        begin: Callable[[_Tenure, Topic], int],
+        lease: RedisLease,
+    ) -> None:
+        self.token, self._lease = token, lease
         self.is_over = False
         self.bus = InprocBus()
         self._writer: RedisWriter | None = None
         self._to_others: Callable[[Envelope], None] | None = None
         self._to_us = self.bus.publish
+        self._written: Mapping[str, Any] = redis_figures.WRITTEN
         self.feed = make_feed(self, partial(begin, self))
         self.bus.serve(self.feed)
 
@@ -256,6 +274,10 @@ class _Tenure:
         if self._to_others is not None:
             self._to_others(envelope)
 
+    def may_write(self) -> bool:
+        """Whether the lease is held, by this tenure's token."""
+        return self._lease.lease.token == self.token and self._lease.may_write()
+
     def serve(self, writer: RedisWriter) -> None:
         """Let other nodes read."""
         self.hush()
@@ -264,6 +286,7 @@ class _Tenure:
 
     def hush(self) -> None:
         """Let them read no more, and say nothing of it."""
+        self._written = self.written
         writer, self._writer, self._to_others = self._writer, None, None
         if writer is not None:
             writer.abandon()
@@ -274,6 +297,13 @@ class _Tenure:
         if writer is not None:
             writer.close()
         self.feed.close()
+
+    @property
+    def written(self) -> Mapping[str, Any]:
+        """What was counted of what other nodes read."""
+        if self._writer is None:
+            return self._written
+        return add_up(self._written, redis_figures.written(self._writer.statistics()))
 
     def statistics(self) -> Statistics:
         """What other nodes read."""

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
+from feedmux.bus.redis_refusal import Refusals
 from feedmux.bus.writer_end import ReaderRoad, WriterEnd
 from feedmux.model.errors import FeedmuxError, MalformedMessage
 from feedmux.model.event import Envelope
 from feedmux.model.ports import Statistics
 from feedmux.wire import cluster
 from feedmux.wire.cluster import Said, Word
-from feedmux.wire.envelope import encode
-from feedmux.wire.record import Drop, Lost, Want
+from feedmux.wire.envelope import encode, read_topic
+from feedmux.wire.record import Drop, Lost, Record, Want
 from feedmux.wire.record import encode as encode_record
 
 LOG: Final = logging.getLogger(__name__)
-MALFORMED: Final = "bus.redis_malformed error=%s"
+MALFORMED: Final = "bus.redis_malformed channel=%s error=%s"
+_CACHED_CHANNELS: Final = 16_384
+_OF_READERS: Final = frozenset({Word.LOOK, Word.HERE, Word.BYE, Word.ALL, Word.ASKS})
 
 
 class RedisWriter(WriterEnd["_Remote"]):
@@ -31,6 +35,7 @@ class RedisWriter(WriterEnd["_Remote"]):
         redis: where Redis is.
         bus: which bus.
         life: above that of every writer of this bus before, also of one with the same lease.
+        since: the token of its lease: nothing that it says has an older epoch; ``life`` if absent.
         monotonic: seconds on a clock that never goes back.
         may_write: whether the lease is still held; asked before everything that is said. Nothing of a writer
             that may not write is believed any more, so that nothing is marked as missing either.
@@ -42,14 +47,19 @@ class RedisWriter(WriterEnd["_Remote"]):
         bus: RedisBusConfig,
         *,
         life: int,
+        since: int | None = None,
         monotonic: Callable[[], float],
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
         self._bus, self._life, self._monotonic = bus, life, monotonic
+        self._since = life if since is None else since
+        self._channel = lru_cache(_CACHED_CHANNELS)(bus.channel)
         self._may_write = may_write
         self._link = RedisLink(redis, self)
+        self._refusals = Refusals(monotonic, bus.silence_s)
         self._heard_at: dict[str, float] = {}
+        self._malformed = 0
 
     async def run(self) -> None:
         """Keep the bus until :meth:`close`; the owner awaits it."""
@@ -65,7 +75,7 @@ class RedisWriter(WriterEnd["_Remote"]):
             self._published += 1
             data = self._fit(envelope, encode)
             if data is not None:
-                self._link.publish(self._bus.channel(envelope.topic), data)
+                self._link.publish(self._channel(envelope.topic), data)
 
     def close(self) -> None:
         """Say goodbye to all readers; what was published still leaves."""
@@ -82,7 +92,12 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def statistics(self) -> Statistics:
         """Counters since the start; ``readers`` by holder."""
-        return {**super().statistics(), "link": self._link.statistics()}
+        return {
+            **super().statistics(),
+            "malformed": self._malformed,
+            "trouble": self._refusals.trouble,
+            "link": self._link.statistics(),
+        }
 
     # What the link tells
 
@@ -100,26 +115,31 @@ class RedisWriter(WriterEnd["_Remote"]):
         """A reader spoke."""
         try:
             said = cluster.read(body)
-            self._hear(said)
+            self._hear(said, said.read_records())
         except MalformedMessage as error:
-            LOG.warning(MALFORMED, error)
+            level = logging.DEBUG if self._malformed else logging.WARNING
+            self._malformed += 1  # once is enough; the count is in statistics()
+            LOG.log(level, MALFORMED, channel.decode(), error)
 
     def mark(self, channel: bytes, count: int) -> bytes | None:
         """Events of a topic are missing, or what we said of ourselves."""
         if not self._may_write():
             return None
         if channel == self._bus.words:
-            return Said(Word.HERE, "", self._life).encode()
+            return Said(Word.HERE, "", self._life, since=self._since).encode()
         return encode_record(Lost(count))
 
     def refused(self, channels: Sequence[bytes], error: RedisRefused) -> None:
-        """The link has logged it."""
+        """The link has logged it; where readers speak, we try to listen again."""
+        self._refusals.note(channels, error)
 
     # Readers
 
-    def _hear(self, said: Said) -> None:
+    def _hear(self, said: Said, records: Sequence[Record]) -> None:
         if self._is_closed:
             return
+        if said.word not in _OF_READERS:
+            raise MalformedMessage("message", f"no reader says {said.word.name}")
         if said.word is Word.LOOK:
             self._say(Word.HERE)
             return
@@ -139,11 +159,10 @@ class RedisWriter(WriterEnd["_Remote"]):
             self._say(Word.REPLACED, said.name, said.life)
             road.on_begin()
         self._heard_at[said.name] = self._monotonic()
-        self._take(road, said)
+        self._take(road, records, are_all=said.word is Word.ALL)
 
-    def _take(self, road: _Remote, said: Said) -> None:
-        records = said.read_records()
-        if said.word is Word.ALL:
+    def _take(self, road: _Remote, records: Sequence[Record], *, are_all: bool) -> None:
+        if are_all:
             wanted = {record.topic for record in records if isinstance(record, Want)}
             for topic in self._demand.topics(road):
                 if topic not in wanted:
@@ -163,14 +182,29 @@ class RedisWriter(WriterEnd["_Remote"]):
             await asyncio.sleep(self._bus.beat_s)
             if not self._link.is_open:
                 continue
+            self._try_again()
             self._say(Word.HERE)
             latest = self._monotonic() - self._bus.silence_s
             for name in [name for name, heard_at in self._heard_at.items() if heard_at < latest]:
                 self._roads[name].cut("it is silent")
 
+    def _try_again(self) -> None:
+        """Redis may let us now; what it did not let through is missing."""
+        for channel in self._refusals.again():
+            if channel == self._bus.asks:
+                self._link.subscribe(channel)
+                self._say(Word.AGAIN)
+            elif self._is_wanted(channel) and (body := self.mark(channel, 1)) is not None:
+                self._link.publish(channel, body)
+
+    def _is_wanted(self, channel: bytes) -> bool:
+        data = self._bus.data
+        return channel.startswith(data) and bool(self._demand.holders(read_topic(channel[len(data) :])))
+
     def _say(self, word: Word, name: str = "", life: int = 0) -> None:
         if self._link.is_open and self._may_write():
-            self._link.publish(self._bus.words, Said(word, name, life or self._life).encode())
+            said = Said(word, name, life) if life else Said(word, "", self._life, since=self._since)
+            self._link.publish(self._bus.words, said.encode())
 
 
 class _Remote(ReaderRoad):

@@ -43,7 +43,7 @@ from feedmux.core.demand import Demand
 from feedmux.core.sequence import Epochs
 from feedmux.core.stats import Rule, Rules, add_up
 from feedmux.core.ticker import Unmerged
-from feedmux.feed.shard import LinkMaker, Shard, ShardConfig
+from feedmux.feed.shard import COUNTS, LinkMaker, Shard, ShardConfig
 from feedmux.feed.writer import MakeMerge, RenderedMerge, TopicWriter
 from feedmux.model.event import Envelope, EventKind, State, Status
 from feedmux.model.ports import BeginEpoch, Clock, Publisher, Statistics
@@ -51,6 +51,7 @@ from feedmux.model.topic import Mode, Topic, place_name
 from feedmux.model.venue import Candle, Data, Merge, Value, Venue
 
 _TICK_S = 0.2
+_COUNTS: Final = ("gaps", "refused", "repeated", "resynchronised")
 
 RULES: Final[Rules] = {"venue": Rule.SAME, "market": Rule.SAME, "links": Rule.JOIN}
 """Of :meth:`Driver.statistics`."""
@@ -68,6 +69,21 @@ class DriverConfig(msgspec.Struct, frozen=True, kw_only=True):
     linger_s: float = 5.0
     refused_memory_s: float = 60.0
     shard: ShardConfig = ShardConfig()
+
+
+def at_rest(venue: Venue) -> dict[str, Any]:
+    """What :meth:`Driver.statistics` says where no feed runs: nothing is there, and nothing was counted."""
+    return {
+        "venue": venue.name,
+        "market": venue.market,
+        "topics": 0,
+        "lingering": 0,
+        "states": {},
+        "remembered_refusals": 0,
+        "published": 0,
+        **dict.fromkeys((*_COUNTS, *COUNTS), 0),
+        "links": [],
+    }
 
 
 class Driver:
@@ -110,7 +126,7 @@ class Driver:
         self._homes: dict[Topic, Shard] = {}
         self._lingering: dict[Topic, float] = {}
         self._refused: dict[Topic, tuple[float, str]] = {}
-        self._counts = {"gaps": 0, "refused": 0, "repeated": 0, "resynchronised": 0}
+        self._counts = dict.fromkeys(_COUNTS, 0)
         self._closed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._ended: dict[str, Any] = {}

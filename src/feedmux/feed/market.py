@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from feedmux._native.text import MergedText, ObjectText
 from feedmux.client.settings import LinkConfig
 from feedmux.client.user import CarrierUser
-from feedmux.feed.driver import Driver, DriverConfig
+from feedmux.feed.driver import Driver, DriverConfig, at_rest
 from feedmux.feed.shard import ShardConfig
 from feedmux.feed.writer import MakeMerge
 from feedmux.model.ports import BeginEpoch, Clock, Publisher
@@ -95,6 +95,11 @@ def driver(
         merging=market.merging,
         begin=begin,
     )
+
+
+def figures_at_rest(market: Market) -> dict[str, Any]:
+    """What a market's feed says of itself where it does not run."""
+    return at_rest(market.venue)
 
 
 def _link(url: str, config: LinkConfig, clock: Clock, user: CarrierUser) -> Carrier:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DATA = (Merge, Value, Candle)
+_COUNTED = ("malformed", "foreign", "late", "cuts")
+COUNTS = ("messages", *_COUNTED)
+"""The names of :attr:`Shard.counts`."""
 
 LinkMaker: TypeAlias = "Callable[[CarrierUser], Carrier]"
 
@@ -120,7 +123,7 @@ class Shard:
         self._last_message: float | None = None
         self._down_since = clock.monotonic()
         self._complaints: set[str] = set()
-        self._counts = {"malformed": 0, "foreign": 0, "late": 0, "cuts": 0}
+        self._counts = dict.fromkeys(_COUNTED, 0)
         self.characters = 0
         self.link = make_link(self)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from feedmux.model.ports import Feed, Runner, Source
+from feedmux.model.ports import Feed, Node, Runner, Source
 from feedmux.model.topic import Topic
 
 if TYPE_CHECKING:
@@ -43,17 +43,17 @@ class Feeds(NamedTuple):
     Args:
         drivers: of the venues' markets, by venue and market.
         broker: of RabbitMQ; None: it is not asked.
-        others: what has to run besides, until they have ended.
+        node: what shares the drivers' feeds with other gateways, until they have ended; None: nobody does.
     """
 
     drivers: Mapping[tuple[str, str], Feed]
     broker: RabbitMq | None
-    others: tuple[Runner, ...] = ()
+    node: Node | None = None
 
     @property
     def all(self) -> tuple[Runner, ...]:
         """Each of them is run, and closed in the end."""
-        return (*self.drivers.values(), *([self.broker] if self.broker is not None else ()), *self.others)
+        return (*self.drivers.values(), *(one for one in (self.broker, self.node) if one is not None))
 
     def source(self, broker_venue: str) -> Source:
         """All of them as one; RabbitMQ is that of the topics of ``broker_venue``."""
@@ -61,6 +61,7 @@ class Feeds(NamedTuple):
         return Sources({**self.drivers, **broker})
 
     def figures(self) -> dict[str, list[Mapping[str, Any]]]:
-        """What they count: ``feeds``, and ``brokers`` where there is one."""
+        """What they count: ``feeds``, and ``brokers`` and ``nodes`` where there is one."""
         found = {"feeds": [driver.statistics() for driver in self.drivers.values()]}
-        return found if self.broker is None else {**found, "brokers": [self.broker.statistics()]}
+        others = {"brokers": self.broker, "nodes": self.node}
+        return found | {name: [one.statistics()] for name, one in others.items() if one is not None}

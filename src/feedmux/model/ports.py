@@ -105,6 +105,17 @@ class Feed(Source, Runner, Protocol):
     """A source with connections of its own."""
 
 
+class Node(Runner, Protocol):
+    """This gateway as one of those that share feeds."""
+
+    def introduce(self, facts: Callable[[], Mapping[str, object]], /) -> None:
+        """Let the others know more of us.
+
+        Args:
+            facts: ``address``, ``version`` and ``clients``, as they are when they are asked for.
+        """
+
+
 class Publisher(Protocol):
     """The writer's end of a bus."""
 

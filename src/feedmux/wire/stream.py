@@ -26,6 +26,21 @@ _NS_PER_MS = 1_000_000
 _SNAPSHOT, _UPDATE, _STATUS = EventKind.SNAPSHOT, EventKind.UPDATE, EventKind.STATUS
 
 
+def beginning(stream: str, kind: str) -> bytes:
+    """What a message begins with, up to its ``data``."""
+    return f'{{"stream":{json.dumps(stream)},"type":"{kind}","data":'.encode()
+
+
+def source(brand: str) -> bytes:
+    """The field ``source`` of every message, with the comma before it."""
+    return f',"source":{json.dumps(brand)}'.encode()
+
+
+def milliseconds(envelope: Envelope) -> int:
+    """The ``timestamp`` of a message: the venue's time, or ours where the venue gave none."""
+    return (envelope.venue_ns or envelope.receive_ns) // _NS_PER_MS
+
+
 class StreamFormat:
     """The format of one kind of client: what its frames look like.
 
@@ -44,7 +59,7 @@ class StreamFormat:
         self._places = places
         self._data_frame = data_frame
         self._statuses = statuses
-        self._source = f',"source":{json.dumps(places.brand)}'.encode()
+        self._source = source(places.brand)
         self._updates: dict[Topic, bytes] = {}
         self._others: dict[tuple[Topic, str], bytes] = {}
         self._sets: WeakValueDictionary[frozenset[str], FieldsFormat] = WeakValueDictionary()
@@ -53,17 +68,16 @@ class StreamFormat:
     def frame(self, envelope: Envelope, /) -> bytes | None:
         """One shared frame for all clients of this format; None when they are not to get it."""
         kind = envelope.kind
-        # The venue's time, or ours where the venue gave none.
-        milliseconds = (envelope.venue_ns or envelope.receive_ns) // _NS_PER_MS
         if kind is _UPDATE:
             topic = envelope.topic
             prefix = self._updates.get(topic)
             if prefix is None:
                 prefix = self._updates[topic] = self._prefix(topic, "update")
-            return self._data_frame(prefix, envelope.payload, milliseconds, self._source, envelope.seq)
+            at_ms = (envelope.venue_ns or envelope.receive_ns) // _NS_PER_MS  # milliseconds(), spelt out
+            return self._data_frame(prefix, envelope.payload, at_ms, self._source, envelope.seq)
         if kind is _STATUS and not self._statuses:
             return None
-        return text_frame(self._rare(envelope, milliseconds))
+        return text_frame(self._rare(envelope))
 
     def only(self, fields: frozenset[str], /) -> Format:
         """The same messages with these fields of ``data`` alone; one format for each set in use."""
@@ -82,16 +96,15 @@ class StreamFormat:
         """How many beginnings of messages are kept, and how many sets of fields."""
         return {"prefixes": len(self._updates) + len(self._others), "field_sets": len(self._sets)}
 
-    def _rare(self, envelope: Envelope, milliseconds: int) -> bytes:
+    def _rare(self, envelope: Envelope) -> bytes:
         """Snapshots, gaps and statuses: they name their epoch."""
         kind = envelope.kind.name.lower()
         prefix = self._others.get((envelope.topic, kind))
         if prefix is None:
             prefix = self._others[envelope.topic, kind] = self._prefix(envelope.topic, kind)
         seq = b',"seq":%d' % envelope.seq if envelope.kind is _SNAPSHOT else b""
-        end = (milliseconds, self._source, seq, envelope.epoch)
+        end = (milliseconds(envelope), self._source, seq, envelope.epoch)
         return prefix + envelope.payload + b',"timestamp":%d%b%b,"epoch":%d}' % end
 
     def _prefix(self, topic: Topic, kind: str) -> bytes:
-        stream = json.dumps(self._places.stream(topic))
-        return f'{{"stream":{stream},"type":"{kind}","data":'.encode()
+        return beginning(self._places.stream(topic), kind)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import socket
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,24 +13,29 @@ from rich.live import Live
 from rich.text import Text
 
 from feedmux.app import node
+from feedmux.app.commands.demo_parts import (
+    DEFAULT_PORT,
+    FRAMES_PER_SECOND,
+    STREAMS,
+    SYMBOLS,
+    Plain,
+    command_here,
+    free_port,
+)
 from feedmux.app.settings import Settings
-from feedmux.app.table import PriceTable, facts_of, label_of_stream
+from feedmux.app.table import PriceTable
 from feedmux.client.clock import SystemClock
 from feedmux.client.subscriber import Message, Subscriber
+from feedmux.model.errors import InvalidSetting
 from feedmux.sim.bybit import BybitSim
 from feedmux.sim.options import SimOptions
-
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
-STREAMS = (*(f"ticker:{symbol}" for symbol in SYMBOLS), "kline:1m:BTCUSDT", "trade:BTCUSDT", "trade:ETHUSDT")
-DEFAULT_PORT = 8000
-FRAMES_PER_SECOND = 8
 
 
 class Intro:
     """What a newcomer is told above the prices."""
 
     def __init__(self, port: int) -> None:
-        command = _command()
+        command = command_here()
         where = "" if port == DEFAULT_PORT else f" --url ws://127.0.0.1:{port}/ws"
         self.lines = (
             "feedmux demo: simulated prices, served by a real gateway",
@@ -47,24 +49,6 @@ class Intro:
         return Text(
             "\n".join(f"  {line}" for line in self.lines), style="cyan", no_wrap=True, overflow="ellipsis"
         )
-
-
-class Plain:
-    """One line per stream and second, for pipes and logs."""
-
-    def __init__(self) -> None:
-        self._next: dict[str, float] = {}
-
-    def show(self, message: Message) -> None:
-        """Write a price, unless one of its stream was written just now."""
-        now = asyncio.get_running_loop().time()
-        facts = facts_of(message.get("data"))
-        label = label_of_stream(str(message["stream"]))
-        if facts is None or now < self._next.get(label, 0.0):
-            return
-        self._next[label] = now + 1.0
-        sys.stdout.write(f"{label:<24} {facts.last:>14} {facts.change or ''}\n")
-        sys.stdout.flush()
 
 
 class Watcher:
@@ -99,11 +83,29 @@ def demo(
     seconds: Annotated[
         float | None, typer.Option(help="Stop after so many seconds.", min=0, show_default=False)
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Two nodes that share the venue through a Redis of their own.")
+    ] = False,
+    kill_after: Annotated[
+        float | None,
+        typer.Option(
+            help="Kill the node that has the connection after so many seconds.", min=0, show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Show moving prices: a simulated venue, the gateway and a live table; needs no network."""
+    if kill_after is not None and not cluster:
+        raise InvalidSetting(
+            "--kill-after", kill_after, "--cluster beside it: else there is nobody to take over"
+        )
     logging.getLogger("feedmux").addHandler(logging.NullHandler())
     logging.getLogger("feedmux").propagate = False
-    asyncio.run(_demo(_free(port), seconds))
+    if cluster:
+        from feedmux.app.commands import demo_cluster
+
+        asyncio.run(demo_cluster.run(port, seconds, kill_after))
+    else:
+        asyncio.run(_demo(free_port(port), seconds))
 
 
 async def _demo(port: int, seconds: float | None) -> None:
@@ -151,26 +153,3 @@ def _settings(port: int, sim: BybitSim) -> Settings:
         "host": "127.0.0.1", "port": port, "bybit_ws_url": sim.url("linear"), "drain_seconds": 1.0,
     }  # fmt: skip
     return Settings(**values)
-
-
-def _free(port: int) -> int:
-    """``port`` if it can be bound, else one that the system chooses."""
-    for candidate in (port, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    return 0
-
-
-def _command() -> str:
-    """How the reader can call feedmux from here."""
-    if shutil.which("feedmux"):
-        return "feedmux"
-    try:
-        return str(Path(sys.argv[0]).resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return "python -m feedmux"

@@ -1,0 +1,23 @@
+"""What a gateway lets the other nodes of a cluster know of itself."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+from feedmux import __version__
+
+_EVERYWHERE: Final = {"0.0.0.0", "::", ""}  # noqa: S104 - what is compared, not listened on
+
+
+def facts(host: str, port: int, clients: int) -> dict[str, Any]:
+    """What :meth:`feedmux.model.ports.Node.introduce` asks for.
+
+    Args:
+        host: what is listened on; where that is every address, others know us by the machine's name.
+        port: the port.
+        clients: how many are connected.
+    """
+    name = socket.gethostname() if host in _EVERYWHERE else host
+    shown = f"[{name}]" if ":" in name else name
+    return {"address": f"{shown}:{port}", "version": __version__, "clients": clients}
