@@ -12,7 +12,7 @@ import pytest
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.bus.redis_connection import PING, Call, Listening, RedisConnection
+from feedmux.bus.redis_connection import PING, Call, Listening, RedisConnection, Speech
 from support.redis_ear import SOON, RedisEar, open_link, running_link
 from support.waiting import until
 
@@ -160,7 +160,8 @@ async def test_who_no_longer_waits_for_an_answer_leaves_no_failure_behind() -> N
         def confirmed(self, sent: bytes | Listening, reply: object) -> None: ...
         def roomy(self) -> None: ...
 
-    connection = RedisConnection(Keeper(), RedisConfig(), hiredis.Reader(), hiredis.PushNotification)
+    speech = Speech(hiredis.Reader, hiredis.PushNotification, lambda _: PING)
+    connection = RedisConnection(Keeper(), RedisConfig(), speech)
     asking = asyncio.ensure_future(connection.ask("PING", PING))
     await until(lambda: connection.sent)
     asking.cancel()

@@ -242,6 +242,13 @@ class Leases(RuleBasedStateMachine):
         for step in (self.ask, self.redis_answers, self.hear):
             step(number)
 
+    @rule(number=NODES)
+    def obtain_when_it_is_free(self, number: int) -> None:
+        """At the first moment at which Redis gives it to another."""
+        over_ms = self.record.until_ms - self.offset_ms
+        self.real_ms = max(self.real_ms, min(over_ms, self.real_ms + TERMS.ttl_ms))
+        self.obtain(number)
+
     @rule(number=NODES, before_ms=WAITS_MS, after_ms=WAITS_MS)
     def ask_with_patience(self, number: int, before_ms: int, after_ms: int) -> None:
         """Its ask, or the answer, takes its time; it goes on to write meanwhile."""

@@ -331,7 +331,7 @@ async def test_who_ends_while_it_is_let_in_does_not_open_any_more(redis: RedisSe
     greeted: list[Callable[[], None]] = []
 
     class Greeted(RedisConfig, frozen=True):
-        def greeted(self, reply: object) -> None:
+        def greeted(self, reply: object, *, is_only_asked: bool = False) -> None:
             greeted.pop()()
 
     async with running_link(Greeted(host="127.0.0.1", port=redis.port, backoff=SOON)) as (link, ear):

@@ -10,13 +10,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from feedmux.bus.redis_source import RedisNode
+from feedmux.bus.redis_node import RedisNode
 from feedmux.client.clock import SystemClock
 from feedmux.model.event import Envelope, State
 from feedmux.model.ports import BeginEpoch, Publisher, Runner
 from feedmux.model.topic import Topic
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import encode
+from feedmux.wire.place import Place
 from support.envelopes import TICKER, TRADES
 from support.peers import open_descriptors
 from support.published import Published
@@ -257,8 +258,7 @@ async def test_a_new_tenure_of_the_same_node_begins_anew(redis: RedisServer, nod
     await reaches(owner.feed, owner)
     assert owner.feed.positions[TRADES][0] > epoch
     assert feeds_of(owner) == 2
-    assert len(owner.gaps(TRADES)) == 1
-    assert not owner.holes(TRADES)
+    assert (len(owner.gaps(TRADES)), owner.holes(TRADES)) == (1, [])
 
 
 async def test_an_owner_that_ends_leaves_no_pause(nodes: Nodes) -> None:
@@ -329,8 +329,9 @@ async def test_a_tenure_without_epochs_is_left_and_another_one_begins(
 
 async def test_two_nodes_of_one_name_are_two_nodes(redis: RedisServer) -> None:
     """Three were given it by mistake: the clients of all of them are served."""
-    has_run_for_long(redis)
-    place = msgspec.structs.replace(QUICK, port=redis.port)
+    place = Place("test", "bybit", "linear", "futures", {})
+    has_run_for_long(redis, f"many:{place.name}:lease")
+    config = msgspec.structs.replace(QUICK, port=redis.port)
     feeds: list[ScriptedFeed] = []
 
     def make_feed(publisher: Publisher, begin: BeginEpoch) -> ScriptedFeed:
@@ -338,9 +339,8 @@ async def test_two_nodes_of_one_name_are_two_nodes(redis: RedisServer) -> None:
         return feeds[-1]
 
     seen = [Published() for _ in range(3)]
-    prefix, name = BUS.prefix.split(":")
-    nodes = [RedisNode(place, prefix=prefix, name="twin", terms=TERMS, clock=SystemClock()) for _ in seen]
-    sources = [node.source(name, make_feed, one) for node, one in zip(nodes, seen, strict=True)]
+    nodes = [RedisNode(config, prefix="cluster", name="twin", terms=TERMS, clock=SystemClock()) for _ in seen]
+    sources = [node.source(place, make_feed, one) for node, one in zip(nodes, seen, strict=True)]
     runners: list[Runner] = [*sources, *nodes]
     running = asyncio.gather(*(runner.run() for runner in runners))
     for source in sources:

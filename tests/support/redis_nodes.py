@@ -95,7 +95,7 @@ class ScriptedFeed:
         self._say(topic, EventKind.STATUS, msgspec.json.encode(Status(State.LIVE)))
 
     def statistics(self) -> Statistics:
-        return {"scripted": True}
+        return {"published": 0}
 
     def _say(self, topic: Topic, kind: EventKind, payload: bytes = b"{}") -> None:
         epoch, seq = self.positions[topic]
