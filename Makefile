@@ -66,7 +66,7 @@ peers: $(STAMP) $(PEERS_STAMP)
 	@FEEDMUX_PEER_MESSAGES=1000000 $(BIN)/python -m pytest tests/e2e/test_peers.py
 
 partition: $(STAMP)
-	@FEEDMUX_PARTITION_S=60 $(BIN)/python -m pytest tests/e2e/test_rango_losses.py -k partition
+	@FEEDMUX_PARTITION_S=60 $(BIN)/python -m pytest tests/e2e/test_rango_losses.py tests/e2e/test_cluster_partition.py -k partition
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

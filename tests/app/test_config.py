@@ -259,6 +259,8 @@ def test_pairs_are_overrides_and_flags_are_stronger(monkeypatch: pytest.MonkeyPa
         ("Prot=1", "--set Prot is not a setting; did you mean port?"),
         ("drain-grase=1", "--set drain-grase is not a setting; did you mean drain_grace?"),
         ("PORT=eighty", "--set PORT: 'eighty' does not work; expected a whole number from 0 to 65535"),
+        ("NODE_NAME=" + "n" * 51, f"--set NODE_NAME: {'n' * 51!r} does not work; "
+         "expected a name of at most 50 characters"),
         ("=1", "--set: '=1' does not work; expected NAME=VALUE"),
         ("redis_ulr=redis://:hunter2@h", "--set redis_ulr is not a setting; did you mean redis_url?"),
         ("redis_url=hunter2", "--set redis_url: *** does not work; expected a URL that begins with "

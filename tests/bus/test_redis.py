@@ -7,10 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import hiredis
 import pytest
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig
+from feedmux.bus.redis_connection import PING, Call, Listening, RedisConnection, Speech
 from support.redis_ear import SOON, RedisEar, open_link, running_link
 from support.waiting import until
 
@@ -136,8 +138,9 @@ async def test_a_long_burst_is_read_whole_and_in_order() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"feedmux\r\n")
         writer.write(HELLO)
-        await reader.readuntil(b"PING\r\n")
-        await reader.readuntil(b"$1\r\na\r\n")
+        asked = b""
+        while b"PING" not in asked or b"$1\r\na\r\n" not in asked:  # whichever comes first
+            asked += await reader.read(1024)
         writer.write(b"+PONG\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n" + burst)
         await reader.read()
 
@@ -170,3 +173,22 @@ async def test_a_link_that_is_never_opened_drops_and_marks_nothing_twice() -> No
     assert (statistics["dropped"], statistics["missed"], statistics["connected"]) == (3, 1, False)
     link.close()
     await link.run()
+
+
+async def test_who_no_longer_waits_for_an_answer_leaves_no_failure_behind() -> None:
+    """Else the loop says, when the connection has ended, that nobody looked at it."""
+
+    class Keeper:
+        def pushed(self, channel: bytes, body: bytes) -> None: ...
+        def confirmed(self, sent: bytes | Listening, reply: object) -> None: ...
+        def roomy(self) -> None: ...
+
+    speech = Speech(hiredis.Reader, hiredis.PushNotification, lambda _: PING)
+    connection = RedisConnection(Keeper(), RedisConfig(), speech)
+    asking = asyncio.ensure_future(connection.ask("PING", PING))
+    await until(lambda: connection.sent)
+    asking.cancel()
+    await asyncio.wait({asking})
+    (call,) = connection.sent
+    assert isinstance(call, Call)
+    assert call.answer.cancelled()

@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedmux.core.lease import Lease
+from feedmux.core.lease import Lease, Terms
 from feedmux.core.lease_epochs import LeaseEpochs
 from feedmux.core.lease_record import Record, decide
-from feedmux.model.topic import Topic
+from feedmux.model.topic import PUBLIC, Topic
 from support.examples import EXAMPLES
-
-from .test_lease_epochs import TERMS, topics
 
 pytestmark = pytest.mark.law
 
-TOPICS = topics(5)
+TERMS = Terms(ttl_s=3.0, renew_s=1.0, look_s=0.5, margin_s=0.4, drift=0.25)
+TOPICS = [Topic(PUBLIC, "bybit", "linear", "ticker", f"COIN{number}") for number in range(5)]
 STEPS = st.one_of(
     st.sampled_from(TOPICS), st.sampled_from([0.001, 0.5, 1.0, 4.0]), st.sampled_from(["ask", "renounce"])
 )

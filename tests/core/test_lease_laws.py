@@ -89,12 +89,17 @@ class Reader:
 
     def __init__(self) -> None:
         self.life = 0
+        """Of the writer that was heard of last; an earlier one is not listened to."""
+        self.listens = False
+        """Whether that writer was heard of since we last read from a feed of our own."""
         self.fence: Fence[Topic] = Fence()
         self.last: dict[Topic, tuple[int, int]] = {}
         self.told: set[Topic] = set()
         """Topics of which a gap was told since the last value."""
 
-    def gap(self) -> None:
+    def turn(self, life: int, *, listens: bool) -> None:
+        """Read from somewhere else: that is a gap of all topics."""
+        self.life, self.listens = max(self.life, life), listens
         self.told.update(self.last)
 
 
@@ -211,23 +216,24 @@ class Leases(RuleBasedStateMachine):
     def gained(self, number: int) -> None:
         node = self.nodes[number]
         assert not node.is_writing, "lost before it is gained"
-        if node.lease.token != node.tenure:
+        is_new = node.lease.token != node.tenure
+        if is_new:
             self.leave(number)
             assert node.lease.token > self.highest, "a tenure begins above all that was ever begun"
             node.tenure = node.lease.token
-            if number < len(self.readers):
-                self.readers[number].gap()
         life = node.lease.begin(node.now(self.real_ms), node.life)
         assert life is not None
         assert life > self.latest_life, "who writes later has a later life"
         self.latest_life = node.life = life
+        if is_new and number < len(self.readers):
+            self.readers[number].turn(life, listens=False)
         node.is_writing = True
         node.checked.append(Sent(life))
 
     def leave(self, number: int) -> None:
         self.nodes[number].end_feed()
         if number < len(self.readers):
-            self.readers[number].gap()
+            self.readers[number].turn(0, listens=False)
 
     @rule(number=NODES)
     def obtain(self, number: int) -> None:
@@ -235,6 +241,13 @@ class Leases(RuleBasedStateMachine):
         self.reconnect(number)
         for step in (self.ask, self.redis_answers, self.hear):
             step(number)
+
+    @rule(number=NODES)
+    def obtain_when_it_is_free(self, number: int) -> None:
+        """At the first moment at which Redis gives it to another."""
+        over_ms = self.record.until_ms - self.offset_ms
+        self.real_ms = max(self.real_ms, min(over_ms, self.real_ms + TERMS.ttl_ms))
+        self.obtain(number)
 
     @rule(number=NODES, before_ms=WAITS_MS, after_ms=WAITS_MS)
     def ask_with_patience(self, number: int, before_ms: int, after_ms: int) -> None:
@@ -331,10 +344,10 @@ class Leases(RuleBasedStateMachine):
         if node.tenure:
             return  # it reads from its own feed
         node.lease.observe(max(sent.life, sent.epoch))
-        if sent.topic is None and sent.life > reader.life:
-            reader.life = sent.life
-            reader.gap()
-        elif sent.topic is not None and reader.life:
+        if sent.topic is None:
+            if sent.life > reader.life or (sent.life == reader.life and not reader.listens):
+                reader.turn(sent.life, listens=True)
+        elif reader.listens:
             self.accept(reader, sent, is_newest=sent.life == reader.life)
 
     def accept(self, reader: Reader, sent: Sent, *, is_newest: bool) -> None:

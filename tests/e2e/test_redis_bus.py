@@ -284,6 +284,50 @@ class Deaf:
         """Nothing."""
 
 
+async def test_what_is_dropped_while_there_is_no_writer_does_not_keep_later_wants_back(
+    quick: RedisWiring,
+) -> None:
+    """The connection was lost with asks on their way: they are said again before it is known who writes."""
+    sink = Collector()
+    reader = await wanting(quick, sink, TRADES)
+    reader.message(quick.bus.words, Said(Word.BYE, "", 1).encode())
+    assert sink.states(TRADES)[-1] is State.RECONNECTING
+    assert reader.mark(quick.bus.asks, 1)
+    reader.drop(TRADES)
+    await until(lambda: reader.statistics()["connected"])
+    reader.want(TICKER)
+    await until(lambda: sink.of(TICKER, EventKind.SNAPSHOT))
+    await until(lambda: quick.source.demand.wants() == [(TICKER, "a")])
+
+
+async def test_who_may_not_write_says_nothing(redis: RedisServer, quick: RedisWiring) -> None:
+    """Its lease is over, and it has not noticed yet."""
+    sink = Collector()
+    await wanting(quick, sink, TRADES)
+    quick.may_write = False
+    quick.source.advance(TRADES)
+    redis.ask("PUBLISH", quick.bus.asks, Said(Word.LOOK, "b", 1).encode())
+    redis.ask("PUBLISH", quick.bus.asks, Said(Word.BYE, "a", 1).encode())
+    await until(lambda: sink.states(TRADES)[-1] is State.RECONNECTING, "it is silent")
+    assert sink.updates(TRADES) == []
+    assert quick.writer.mark(quick.bus.channel(TRADES), 1) is None
+
+
+async def test_a_writer_that_is_abandoned_says_nothing_more(quick: RedisWiring) -> None:
+    """Not what it has published just now, nor that it ends; what it published before has left."""
+    sink = Collector()
+    await wanting(quick, sink, TRADES)
+    quick.source.advance(TRADES)
+    await until(lambda: sink.updates(TRADES) == [1])
+    quick.source.advance(TRADES)
+    quick.writer.abandon()
+    quick.source.advance(TRADES)
+    await until(lambda: sink.states(TRADES)[-1] is State.RECONNECTING)
+    assert sink.events[-1].payload == b'{"state":"reconnecting","reason":"the writer is silent"}'
+    assert sink.updates(TRADES) == [1]
+    assert quick.source.demand.wants() == []
+
+
 def replaced(client: Resp, name: str) -> bool:
     """Whether the next word of the writer is that a reader's former life is over."""
     push = client.read()

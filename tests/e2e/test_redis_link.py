@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -324,3 +324,18 @@ async def test_who_ends_while_redis_does_not_answer_ends_soon(redis: RedisServer
     with pytest.raises(RequestLost, match="we ended it"):
         await calling
     redis.signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("end", ["close", "abandon"])
+async def test_who_ends_while_it_is_let_in_does_not_open_any_more(redis: RedisServer, end: str) -> None:
+    greeted: list[Callable[[], None]] = []
+
+    class Greeted(RedisConfig, frozen=True):
+        def greeted(self, reply: object, *, is_only_asked: bool = False) -> None:
+            greeted.pop()()
+
+    async with running_link(Greeted(host="127.0.0.1", port=redis.port, backoff=SOON)) as (link, ear):
+        greeted.append(getattr(link, end))
+        link.subscribe(b"a")
+        await until(lambda: not greeted)
+    assert (ear.opens, ear.losses, link.statistics()["opens"]) == (0, [], 0)

@@ -6,15 +6,33 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 
-from feedmux.model.event import State
+from feedmux.bus.redis_node import RedisNode
+from feedmux.client.clock import SystemClock
+from feedmux.model.event import Envelope, State
+from feedmux.model.ports import BeginEpoch, Publisher, Runner
+from feedmux.model.topic import Topic
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import encode
+from feedmux.wire.place import Place
 from support.envelopes import TICKER, TRADES
+from support.peers import open_descriptors
+from support.published import Published
 from support.redis import RedisServer
-from support.redis_nodes import BUS, LAPSES, TERMS, Node, Nodes, ScriptedFeed, nodes_of
+from support.redis_nodes import (
+    BUS,
+    LAPSES,
+    QUICK,
+    TERMS,
+    Node,
+    Nodes,
+    ScriptedFeed,
+    has_run_for_long,
+    nodes_of,
+)
 from support.waiting import until
 
 
@@ -72,7 +90,9 @@ async def test_what_was_wanted_before_anybody_could_have_the_lease_is_served(red
         await node.end()
 
 
-async def test_another_node_takes_over_from_one_that_is_cut_off(nodes: Nodes) -> None:
+async def test_another_node_takes_over_from_one_that_is_cut_off(
+    nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
     owner, other = await nodes.pair(TRADES)
     await reaches(owner.feed, owner, other)
     last = owner.updates(TRADES)[-1]
@@ -92,12 +112,46 @@ async def test_another_node_takes_over_from_one_that_is_cut_off(nodes: Nodes) ->
     await until(lambda: owner.feed.is_closed and not owner.feed.runs, "it has heard that it was taken")
     await owner.sees(TRADES, State.LIVE)
     await reaches(other.feed, owner, other)
+    owner.feed.restart(TRADES)
+    owner.feed.advance(TRADES)
+    assert "no_epochs" not in caplog.text, "a feed that is ending is not missed"
     epochs = [epoch for epoch, _ in owner.updates(TRADES)]
     assert epochs == sorted(epochs), "nothing old after something newer"
     assert feeds_of(owner, other) == 2
     for node in (owner, other):
         assert not node.holes(TRADES)
         assert len(set(node.updates(TRADES))) == len(node.updates(TRADES)), "each value once"
+
+
+async def test_who_turns_to_another_topic_at_a_change_gets_that_one(nodes: Nodes) -> None:
+    """Clients come and go while they are told: that the owner is lost, and that its successor is."""
+    owner, other = await nodes.pair(TRADES)
+    turn_away(other, TRADES, TICKER)
+    owner.proxy.stall()
+    await other.gains()
+    await other.sees(TICKER, State.LIVE)
+    assert other.feed.demand.wants() == [(TICKER, holder) for _, holder in other.feed.demand.wants()]
+    turn_away(other, TICKER, TRADES)
+    other.proxy.stall()
+    owner.proxy.resume()
+    await until(lambda: owner.runs and owner.holds, "the lease comes back")
+    other.proxy.resume()
+    await other.sees(TRADES, State.LIVE)
+    await reaches(owner.feed, owner, other)
+    assert owner.feed.demand.holders(TICKER) == ()
+    assert nodes.server.subscribers(BUS.channel(TICKER).decode()) == [0]
+
+
+def turn_away(node: Node, topic: Topic, to: Topic) -> None:
+    """Let the clients of a node leave a topic for another one, as soon as they hear that it is cut."""
+
+    def publish(envelope: Envelope) -> None:
+        Published.publish(node, envelope)
+        if envelope.topic == topic and node.state(topic) is State.RECONNECTING:
+            node.source.drop(topic, "hub")
+            node.source.want(to, "hub")
+
+    node.react = publish
 
 
 async def test_what_a_former_owner_still_sends_is_seen_by_nobody(nodes: Nodes) -> None:
@@ -128,6 +182,7 @@ async def test_a_tenure_goes_on_if_redis_was_only_away(redis: RedisServer, nodes
     redis.signal(signal.SIGSTOP)
     try:
         await until(lambda: not owner.holds, "its time is over")
+        await until(lambda: len(owner.feed.demand.holders(TRADES)) == 1, "nobody else reads from it")
         for _ in range(5):
             owner.feed.advance(TRADES)
         assert owner.updates(TRADES)[-1] == (epoch, 6)
@@ -185,6 +240,25 @@ async def test_redis_that_forgets_makes_it_a_new_tenure(redis: RedisServer, node
     assert sum(node.runs for node in (owner, other)) == 1
     for node in (owner, other):
         assert not node.holes(TRADES)
+
+
+async def test_a_new_tenure_of_the_same_node_begins_anew(redis: RedisServer, nodes: Nodes) -> None:
+    """Redis does not know whether another one had the lease meanwhile."""
+    owner = await nodes.owner()
+    owner.source.want(TRADES, "hub")
+    await owner.sees(TRADES, State.LIVE)
+    await reaches(owner.feed, owner)
+    first, (epoch, _) = owner.feed, owner.feed.positions[TRADES]
+    redis.kill()
+    await until(lambda: not owner.holds)
+    await redis.restart()
+    await until(lambda: owner.holds)
+    assert first.is_closed
+    await owner.sees(TRADES, State.LIVE)
+    await reaches(owner.feed, owner)
+    assert owner.feed.positions[TRADES][0] > epoch
+    assert feeds_of(owner) == 2
+    assert (len(owner.gaps(TRADES)), owner.holes(TRADES)) == (1, [])
 
 
 async def test_an_owner_that_ends_leaves_no_pause(nodes: Nodes) -> None:
@@ -253,19 +327,69 @@ async def test_a_tenure_without_epochs_is_left_and_another_one_begins(
     await reaches(new.feed, owner, other)
 
 
-async def test_two_nodes_of_one_name_are_two_nodes(nodes: Nodes) -> None:
-    owner = await nodes.owner()
-    twins = [await nodes.node("twin") for _ in range(2)]
-    for node in twins:
-        node.source.want(TRADES, "hub")
-    await until(lambda: all(twin.state(TRADES) is State.LIVE for twin in twins))
-    await reaches(owner.feed, *twins)
+async def test_two_nodes_of_one_name_are_two_nodes(redis: RedisServer) -> None:
+    """Three were given it by mistake: the clients of all of them are served."""
+    place = Place("test", "bybit", "linear", "futures", {})
+    has_run_for_long(redis, f"many:{place.name}:lease")
+    config = msgspec.structs.replace(QUICK, port=redis.port)
+    feeds: list[ScriptedFeed] = []
+
+    def make_feed(publisher: Publisher, begin: BeginEpoch) -> ScriptedFeed:
+        feeds.append(ScriptedFeed(publisher, begin))
+        return feeds[-1]
+
+    seen = [Published() for _ in range(3)]
+    nodes = [RedisNode(config, prefix="cluster", name="twin", terms=TERMS, clock=SystemClock()) for _ in seen]
+    sources = [node.source(place, make_feed, one) for node, one in zip(nodes, seen, strict=True)]
+    runners: list[Runner] = [*sources, *nodes]
+    running = asyncio.gather(*(runner.run() for runner in runners))
+    for source in sources:
+        source.want(TRADES, "hub")
+    await until(lambda: all(one.state(TRADES) is State.LIVE for one in seen))
+    (feed,) = feeds
+    assert len(feed.demand.holders(TRADES)) == 3
+    feed.advance(TRADES)
+    await until(lambda: all(one.values(TRADES)[-1].seq == 1 for one in seen))
+    sources[0].drop(TRADES, "hub")
+    await until(lambda: len(feed.demand.holders(TRADES)) == 2)
+    for runner in runners:
+        runner.close()
+    async with asyncio.timeout(10):
+        await running
+
+
+async def test_a_node_that_takes_over_begins_above_all_that_it_has_heard(nodes: Nodes) -> None:
+    """Whatever Redis has forgotten meanwhile: else readers would not listen to it."""
+    owner, other = await nodes.pair(TRADES)
+    life = owner.feed.positions[TRADES][0] + 1_000_000
+    nodes.server.ask("PUBLISH", BUS.words, Said(Word.HERE, "", life).encode())
+    await other.sees(TRADES, State.RECONNECTING)
     await owner.end()
-    await until(lambda: any(twin.runs for twin in twins))
-    new = next(twin for twin in twins if twin.runs)
-    await until(lambda: all(twin.state(TRADES) is State.LIVE for twin in twins))
-    await reaches(new.feed, *twins)
-    assert [node.state(TRADES) for node in twins] == [State.LIVE] * 2
+    await other.gains()
+    await other.sees(TRADES, State.LIVE)
+    assert other.feed.positions[TRADES][0] > life
+
+
+async def test_nothing_is_left_of_tenures_that_came_and_went(redis: RedisServer, nodes: Nodes) -> None:
+    nodes.terms = msgspec.structs.replace(LAPSES, renew_s=0.1, margin_s=59.1)
+    owner, other = await nodes.pair(TRADES)
+
+    async def lapse() -> None:
+        redis.ask("ACL", "SETUSER", "default", "-eval")
+        await until(lambda: not owner.holds)
+        redis.ask("ACL", "SETUSER", "default", "+eval")
+        await until(lambda: owner.holds)
+        await reaches(owner.feed, owner, other)
+        await until(lambda: redis.subscribers(BUS.asks.decode()) == [1])
+
+    await lapse()
+    tasks, opened = len(asyncio.all_tasks()), open_descriptors()
+    for _ in range(8):
+        await lapse()
+    await until(lambda: len(asyncio.all_tasks()) <= tasks, "no task is left")
+    await until(lambda: open_descriptors() <= opened, "no descriptor is left")
+    assert feeds_of(owner, other) == 1
+    assert not other.holes(TRADES)
 
 
 async def test_no_task_is_left_when_a_node_has_ended(nodes: Nodes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 
 import pytest
@@ -18,6 +19,7 @@ from feedmux.venue.bybit import Bybit
 from support.clocks import StandingClock
 from support.feeds import QUICK, feeding
 from support.peers import TEXT, frame, raw_server, says
+from support.published import Published
 from support.waiting import DEADLINE, until
 
 
@@ -116,6 +118,26 @@ async def test_a_refusal_is_remembered() -> None:
         feed.driver.want(BTC, "you")
         await until(lambda: feed.values(BTC))
         assert feed.requests()["subscribe"] == before["subscribe"] + 1
+
+
+def test_a_refusal_uses_up_no_epoch_and_is_not_older_than_what_was_begun() -> None:
+    """While Redis is away a node of a cluster has a few thousand epochs, and clients ask again and again."""
+    published, begun = Published(), itertools.count(100)
+    driver = Driver(
+        Bybit("linear"),
+        published,
+        make_link=lambda user: Carrier("ws://127.0.0.1:1", user, clock=SystemClock(), dice=random.Random(1)),
+        config=DriverConfig(),
+        clock=SystemClock(),
+        begin=lambda _: next(begun),
+    )
+    nope = topic("ticker", "no instrument")
+    for _ in range(5):
+        driver.want(nope, "me")
+    driver.want(BTC, "me")
+    driver.want(nope, "me")
+    assert [event.epoch for event in published.events if event.topic == nope] == [100] * 5 + [101]
+    assert published.states(nope) == [State.REFUSED] * 6
 
 
 async def test_a_refusal_is_forgotten_in_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ class ScriptedFeed:
         self._say(topic, EventKind.STATUS, msgspec.json.encode(Status(State.LIVE)))
 
     def statistics(self) -> Statistics:
-        return {"scripted": True}
+        return {"published": 0}
 
     def _say(self, topic: Topic, kind: EventKind, payload: bytes = b"{}") -> None:
         epoch, seq = self.positions[topic]
@@ -114,6 +114,7 @@ class Node(Published):
         super().__init__()
         life = time.time_ns()
         self.proxy = proxy
+        self.react: Callable[[Envelope], None] = super().publish
         redis = msgspec.structs.replace(QUICK, port=proxy.port, name=name)
         self.feeds: list[ScriptedFeed] = []
         self.leases = RedisLeases(redis, holder=f"{name}/{life}", terms=terms)
@@ -129,6 +130,9 @@ class Node(Published):
         )
         self.leasing = asyncio.ensure_future(self.leases.run())
         self.sharing = asyncio.ensure_future(self.source.run())
+
+    def publish(self, envelope: Envelope, /) -> None:
+        self.react(envelope)
 
     def _make_feed(self, publisher: Publisher, begin: BeginEpoch) -> ScriptedFeed:
         feed = ScriptedFeed(publisher, begin)

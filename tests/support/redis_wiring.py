@@ -44,9 +44,15 @@ class RedisWiring:
         self.redis = msgspec.structs.replace(where, bound_bytes=bound_bytes)
         self.bus = RedisBusConfig(prefix=where.partition or "feedmux", beat_s=beat_s)
         self.ahead_s = 0.0  # so far has time jumped ahead for both ends
+        self.may_write = True
         who = {"user": user, "password": user} if user else {}
-        redis = msgspec.structs.replace(self.redis, name=WRITER, **who)
-        self.writer = RedisWriter(redis, self.bus, life=life, monotonic=self.monotonic)
+        self.writer = RedisWriter(
+            msgspec.structs.replace(self.redis, name=WRITER, **who),
+            self.bus,
+            life=life,
+            monotonic=self.monotonic,
+            may_write=lambda: self.may_write,
+        )
         self.source = ScriptedSource(self.writer)
         self.writer.serve(self.source)
         self.readers: list[RedisReader] = []

@@ -34,7 +34,7 @@ class RedisWriter(WriterEnd["_Remote"]):
     Args:
         redis: where Redis is.
         bus: which bus.
-        life: above that of every writer of this bus before.
+        life: above that of every writer of this bus before, also of one with the same lease.
         since: the token of its lease: nothing that it says has an older epoch; ``life`` if absent.
         monotonic: seconds on a clock that never goes back.
         may_write: whether the lease is still held; asked before everything that is said. Nothing of a writer

@@ -40,7 +40,7 @@ Invariants:
   only who hears of it can say so.
 - No epoch is begun by two tenures, provided that nobody sets the clock of Redis back by more than the margin
   while Redis loses its memory; and even then not, if the new holder has seen the older epoch.
-- Two asks are at least ``look_s`` (seeking) or ``renew_s`` (held) apart.
+- Two asks over one connection are at least ``look_s`` (seeking) or ``renew_s`` (held) apart.
 
 The driver's clock goes on while the machine sleeps (``CLOCK_BOOTTIME``); Python's ``time.monotonic`` on
 Linux does not.
