@@ -17,7 +17,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from feedmux.core.fence import Fence
 from feedmux.core.lease import Change, Lease, State, Terms
 from feedmux.core.lease_epochs import LeaseEpochs
 from feedmux.core.lease_record import Act, Answer, Ask, Record, decide
@@ -92,7 +91,6 @@ class Reader:
         """Of the writer that was heard of last; an earlier one is not listened to."""
         self.listens = False
         """Whether that writer was heard of since we last read from a feed of our own."""
-        self.fence: Fence[Topic] = Fence()
         self.last: dict[Topic, tuple[int, int]] = {}
         self.told: set[Topic] = set()
         """Topics of which a gap was told since the last value."""
@@ -354,7 +352,7 @@ class Leases(RuleBasedStateMachine):
         """What a reader's end and the hub behind it do."""
         topic, position = sent.topic, (sent.epoch, sent.seq)
         assert topic is not None
-        if not reader.fence.admits(topic, sent.epoch):
+        if topic in reader.last and sent.epoch < reader.last[topic][0]:
             assert not is_newest, "who writes now is not listened to"
             return
         epoch, seq = reader.last.get(topic, (sent.epoch, sent.seq - 1))

@@ -24,8 +24,8 @@ Redis gives the lease to another, however long the answer was on its way, and al
 other's time.
 
 What it does between two looks at the clock it cannot know: a process may be stopped for any time between
-:meth:`Lease.may_write` and the sending. Against that readers have a :class:`feedmux.core.fence.Fence`; and a
-tenure's epochs are its own, because Redis gives every tenure a range of them.
+:meth:`Lease.may_write` and the sending. Against that readers drop what has an older epoch than
+what they have; and a tenure's epochs are its own, because Redis gives every tenure a range of them.
 
 An ask belongs to the connection over which it is sent. When that ends, :meth:`Lease.cut` forgets it,
 and the driver lets nothing of it reach another connection: an ask that is delivered to a Redis that
