@@ -1,10 +1,9 @@
 """Leases against all that may go wrong: drift, pauses, cuts, and a Redis that forgets.
 
 Beside the leases, what depends on them, as the bus over Redis does it: a tenure's feed numbers the values
-of a few topics, serves its own node as long as the tenure may go on, and other nodes while the lease is
-held. Each time it is gained, a writer with a later life begins, over a connection of its own; what an
-earlier one sent may arrive at any time. Readers ignore what is of an older epoch, and writers of an earlier
-life.
+of topics, serves its own node as long as the tenure may go on, and others while the lease is held. Each time
+it is gained, a writer with a later life begins, over a connection of its own; what an earlier one sent may
+arrive at any time. Readers ignore what is of an older epoch, and writers of an earlier life.
 """
 
 from __future__ import annotations
@@ -186,8 +185,7 @@ class Leases(RuleBasedStateMachine):
     @rule(number=NODES)
     def ask(self, number: int) -> None:
         node = self.nodes[number]
-        now = node.now(self.real_ms)
-        held = node.lease.may_write(now)
+        now, held = node.now(self.real_ms), node.lease.may_write(node.now(self.real_ms))
         change = node.lease.check(now)
         assert change is Change.NONE or not held
         self.tell(number, change)
@@ -249,8 +247,10 @@ class Leases(RuleBasedStateMachine):
 
     @rule(number=NODES, before_ms=WAITS_MS, after_ms=WAITS_MS)
     def ask_with_patience(self, number: int, before_ms: int, after_ms: int) -> None:
-        """Its ask, or the answer, takes its time; it goes on to write meanwhile."""
+        """It asks when it is due; ask and answer take their time, and it goes on to write meanwhile."""
         self.reconnect(number)
+        node = self.nodes[number]
+        self.real_ms = max(self.real_ms, int(node.lease.wake_at * 1000 / node.rate) + 1)
         self.ask(number)
         self.real_ms += before_ms
         self.redis_answers(number)
