@@ -15,8 +15,10 @@ from feedmux.core.presence import Presence
 from feedmux.model.event import EventKind
 from support.buses import Collector
 from support.certificates import HOST
+from support.cluster import QUICK, owner_of
 from support.debian import DebianProgram
 from support.envelopes import TRADES
+from support.processes import Stage
 from support.redis import RedisServer
 from support.redis_cluster import redis_cluster
 from support.redis_ear import SOON
@@ -95,3 +97,15 @@ async def story(config: RedisConfig, key: str) -> None:
         await until(lambda: len(said) > 1, "it was said once")
     await saying
     await wiring.close()
+
+
+async def test_a_node_and_who_looks_at_it_need_no_more(stage: Stage, redis: RedisServer) -> None:
+    redis.ask("ACL", "SETUSER", *user("node", PASSWORD, (*PLAIN, "+scan")).split())
+    redis.ask("ACL", "LOG", "RESET")
+    url = redis.url.replace("://", f"://node:{PASSWORD}@")
+    venue = await stage.venue()
+    node = await stage.gateway(venue.url, REDIS_URL=url, **QUICK)
+    await owner_of([node])
+    looking = await stage.run("cluster", "status", "--json", env={"REDIS_URL": url})
+    assert await looking.end() == 0, looking.text
+    assert redis.ask("ACL", "LOG") == []
