@@ -679,7 +679,7 @@ SETTINGS_TRIALS: dict[str, Callable[[Desk], str]] = {
         "bybit_reconnect_delay_max=0.5", words=["BYBIT_RECONNECT_DELAY_INITIAL"]
     ),
     "a URL with another scheme": on_the_command_line("bybit_ws_url=http://h/x", words=["wss://"]),
-    "a setting that does nothing": on_the_command_line("redis_url=redis://h", words=["REDIS_URL"]),
+    "a setting that does nothing": on_the_command_line("log_format=plain", words=["LOG_FORMAT"]),
 }
 
 

@@ -140,6 +140,20 @@ def test_a_refusal_uses_up_no_epoch_and_is_not_older_than_what_was_begun() -> No
     assert published.states(nope) == [State.REFUSED] * 6
 
 
+async def test_who_drops_a_topic_on_hearing_that_it_is_refused_leaves_nothing_behind() -> None:
+    nope = topic("ticker", "NOPEUSDT")
+    async with feeding() as feed:
+
+        def drops_what_is_refused(event: Envelope) -> None:
+            if feed.state(event.topic) is State.REFUSED:
+                feed.driver.drop(event.topic, "me")
+
+        feed.then = drops_what_is_refused
+        feed.driver.want(nope, "me")
+        await until(lambda: feed.state(nope) is State.REFUSED)
+        assert (feed.driver.statistics()["topics"], feed.driver.statistics()["lingering"]) == (0, 0)
+
+
 async def test_a_refusal_is_forgotten_in_time() -> None:
     nope = topic("ticker", "NEWUSDT")
     clock = StandingClock()

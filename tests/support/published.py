@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from feedmux.model.event import Envelope, EventKind, State
@@ -13,9 +15,13 @@ class Published:
 
     def __init__(self) -> None:
         self.events: list[Envelope] = []
+        self.then: Callable[[Envelope], None] | None = None
+        """What a reader does on hearing of an event, before publishing it returns."""
 
     def publish(self, envelope: Envelope, /) -> None:
         self.events.append(envelope)
+        if self.then is not None:
+            self.then(envelope)
 
     def values(self, topic: Topic) -> list[Envelope]:
         """Snapshots and updates, in order."""

@@ -223,8 +223,9 @@ class Driver:
             until = self._clock.monotonic() + self._config.refused_memory_s
             self._refused[topic] = (until, reason)
         self._lingering.pop(topic, None)
-        self._publish(self._writers[topic].status(State.REFUSED, reason, self._clock.time_ns()))
+        refusal = self._writers[topic].status(State.REFUSED, reason, self._clock.time_ns())
         del self._writers[topic], self._homes[topic]
+        self._publish(refusal)  # who hears it drops the topic at once
 
     def doubt(self, topic: Topic, reason: str) -> None:
         """Something of ``topic`` was lost: say so, and make it right again."""
