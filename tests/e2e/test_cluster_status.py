@@ -62,7 +62,10 @@ async def test_it_shows_nodes_leases_and_demand(
         return await told(stage, redis.url)
 
     def all_there(answer: tuple[int, Any]) -> bool:
-        return answer[0] == 0 and [node["clients"] for node in answer[1]["nodes"]] == [1, 2]
+        code, body = answer
+        readers = [node["markets"]["bybit.linear"] for node in body["nodes"]]
+        are_read = [one["lag_s"] is not None for one in readers if not one["holds"]]
+        return code == 0 and [node["clients"] for node in body["nodes"]] == [1, 2] and are_read == [True]
 
     _, body = await eventually(seen, all_there, "both nodes say how many clients they have", 20.0)
     assert [node["name"] for node in body["nodes"]] == ["node-a", "node-b"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -33,7 +34,7 @@ from support.redis_nodes import (
     has_run_for_long,
     nodes_of,
 )
-from support.waiting import until
+from support.waiting import eventually, until
 
 
 @pytest_asyncio.fixture(name="nodes")
@@ -370,6 +371,20 @@ async def test_a_node_that_takes_over_begins_above_all_that_it_has_heard(nodes: 
     assert other.feed.positions[TRADES][0] > life
 
 
+def running() -> Counter[str]:
+    """How many tasks there are of each kind."""
+    return Counter(str(task.get_coro()).split(" at ")[0] for task in asyncio.all_tasks())
+
+
+async def usual() -> Counter[str]:
+    """The most of each kind over many turns: some end and begin again with every turn."""
+    most = running()
+    for _ in range(200):
+        await asyncio.sleep(0)
+        most |= running()
+    return most
+
+
 async def test_nothing_is_left_of_tenures_that_came_and_went(redis: RedisServer, nodes: Nodes) -> None:
     nodes.terms = msgspec.structs.replace(LAPSES, renew_s=0.1, margin_s=59.1)
     owner, other = await nodes.pair(TRADES)
@@ -383,10 +398,10 @@ async def test_nothing_is_left_of_tenures_that_came_and_went(redis: RedisServer,
         await until(lambda: redis.subscribers(BUS.asks.decode()) == [1])
 
     await lapse()
-    tasks, opened = len(asyncio.all_tasks()), open_descriptors()
+    tasks, opened = await usual(), open_descriptors()
     for _ in range(8):
         await lapse()
-    await until(lambda: len(asyncio.all_tasks()) <= tasks, "no task is left")
+    await eventually(usual, lambda left: not left - tasks, "no task is left")
     await until(lambda: open_descriptors() <= opened, "no descriptor is left")
     assert feeds_of(owner, other) == 1
     assert not other.holes(TRADES)

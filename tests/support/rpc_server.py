@@ -77,8 +77,9 @@ class RpcServer:
 
     async def tell(self, message: object) -> None:
         """Send a message to everybody who is connected."""
-        for connection in self.open:
-            await connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
+        for connection in list(self.open):
+            with contextlib.suppress(ConnectionClosed):  # it went, and is not known to be gone yet
+                await connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     async def call(self, *calls: dict[str, Any], as_array: bool = False) -> None:
         """Ask the client; the answers are found in :attr:`answers`."""
