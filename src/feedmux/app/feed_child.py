@@ -73,7 +73,7 @@ class FeedChild:
     def _introduce(self, crowd: Crowd) -> None:
         node, host = self._parts.feeds.node, self._settings.host
         if node is not None:
-            node.introduce(lambda: introduction.facts(host, crowd.port, crowd.clients))
+            introduction.introduce(node, host, crowd.port, lambda: crowd.clients)
 
     async def end(self, *, is_orderly: bool) -> None:
         """Give up the venues and the ring."""

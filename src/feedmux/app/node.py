@@ -92,7 +92,7 @@ async def serve_with_workers(settings: Settings, again: Again | None = None) -> 
 def _introduce(gateway: Gateway, host: str) -> None:
     server, node = gateway.edge.server, gateway.feeds.node
     if node is not None:
-        node.introduce(lambda: introduction.facts(host, server.port, server.clients))
+        introduction.introduce(node, host, server.port, lambda: server.clients)
 
 
 async def _end(gateway: Gateway, settings: Settings) -> None:
