@@ -13,7 +13,7 @@ class Broken:
 async def main():
     task = asyncio.ensure_future(Broken().run())
     task.add_done_callback(feed_child._fail)
-    await asyncio.sleep(30)
+    await asyncio.Event().wait()
 
 asyncio.run(main())
 """
