@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.report import say
 from bench.rivals.catalogue import PYTHON, version_of_distribution
-from bench.system.native import BenchError
+from bench.rivals.choice import choose, named
+
+_KIND = "way through Redis"
 
 
 @dataclass(frozen=True)
@@ -45,23 +46,12 @@ def buses(names: Sequence[str] | None = None) -> list[Bus]:
     Raises:
         BenchError: there is no such rival.
     """
-    chosen = [_find(name) for name in (NAMES if names is None else names)]
-    for bus in chosen:
-        if bus.version is None:
-            say(f"{bus.name} is left out: it is not installed; run `make rivals`")
-    return [OURS, *(bus for bus in chosen if bus.version is not None)]
+    return [OURS, *choose(_RIVALS, names, _KIND)]
 
 
 def missing(names: Sequence[str] | None = None) -> list[str]:
     """Those that are not installed, for the results to say."""
-    return [name for name in (NAMES if names is None else names) if _find(name).version is None]
-
-
-def _find(name: str) -> Bus:
-    for bus in _RIVALS:
-        if bus.name == name:
-            return bus
-    raise BenchError(f"there is no way through Redis {name!r}; there are {', '.join(NAMES)}")
+    return [way.name for way in named(_RIVALS, names, _KIND) if way.version is None]
 
 
 def _hiredis() -> str:

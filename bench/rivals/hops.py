@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from bench.report import say
 from bench.rivals.catalogue import PYTHON, version_of_distribution
-from bench.system.native import BenchError
+from bench.rivals.choice import choose, named
+
+_KIND = "way between processes"
 
 
 @dataclass(frozen=True)
@@ -57,23 +58,12 @@ def hops(names: Sequence[str] | None = None) -> list[Hop]:
     Raises:
         BenchError: there is no such rival.
     """
-    chosen = [_find(name) for name in (NAMES if names is None else names)]
-    for hop in chosen:
-        if hop.version is None:
-            say(f"{hop.name} is left out: it is not installed; run `make rivals`")
-    return [RING, *(hop for hop in chosen if hop.version is not None)]
+    return [RING, *choose(_RIVALS, names, _KIND)]
 
 
 def missing(names: Sequence[str] | None = None) -> list[str]:
     """Those that are not installed, for the results to say."""
-    return [name for name in (NAMES if names is None else names) if _find(name).version is None]
-
-
-def _find(name: str) -> Hop:
-    for hop in _RIVALS:
-        if hop.name == name:
-            return hop
-    raise BenchError(f"there is no way between processes {name!r}; there are {', '.join(NAMES)}")
+    return [way.name for way in named(_RIVALS, names, _KIND) if way.version is None]
 
 
 def _of_feedmux() -> str:

@@ -24,6 +24,7 @@ from bench.rivals.hops import RING, Hop, hops, missing
 from bench.system.hops import cross
 from bench.system.native import BenchError
 from bench.system.rates import highest_that_holds
+from bench.system.rounds import Samples, alternate_parts
 from bench.system.run import Sample, calm, disturbed
 
 BYTES = 420
@@ -44,7 +45,6 @@ _HELD_SHARE = 0.9
 _READINGS = {"read": "poll", "read_many": "many"}
 
 Subjects = dict[str, Callable[[], Sample]]
-Samples = dict[str, list[Sample]]
 
 
 def run(*, seconds: float, quick: bool, rivals: Sequence[str] | None = None) -> dict[str, Any]:
@@ -53,7 +53,9 @@ def run(*, seconds: float, quick: bool, rivals: Sequence[str] | None = None) -> 
     found = {name: _search(name, min(seconds, _TRIAL_S), quick) for name in _READINGS}
     parts = {name: _latency_subjects(name, present, seconds) for name in LATENCIES}
     parts[SPEED] = _speed_subjects(present, seconds) | _held_subjects(found, seconds)
-    samples = _alternate(parts, rounds=1 if quick else 5, attempts=1 if quick else 3)
+    samples = alternate_parts(
+        "p10", parts, rounds=1 if quick else 5, add=partial(_add, attempts=1 if quick else 3)
+    )
     figures = {
         "message_bytes": BYTES,
         "latency_rates": LATENCIES,
@@ -134,23 +136,7 @@ def _held_subjects(found: Mapping[str, Mapping[str, Any]], seconds: float) -> Su
     }
 
 
-def _alternate(parts: Mapping[str, Subjects], *, rounds: int, attempts: int) -> dict[str, Samples]:
-    """Measure each subject of each part once per round; a rival that fails is said to, and left out.
-
-    Raises:
-        BenchError: the ring could not be measured.
-    """
-    samples: dict[str, Samples] = {part: {name: [] for name in subjects} for part, subjects in parts.items()}
-    for number in range(rounds):
-        for part, subjects in parts.items():
-            for name, subject in subjects.items():
-                if name in samples[part]:
-                    _add(samples[part], name, subject, attempts)
-            say(f"p10 round {number + 1}, {part}: measured {', '.join(samples[part])}")
-    return samples
-
-
-def _add(samples: Samples, name: str, subject: Callable[[], Sample], attempts: int) -> None:
+def _add(samples: Samples, name: str, subject: Callable[[], Sample], *, attempts: int) -> None:
     try:
         samples[name].append(calm(subject, attempts))
     except BenchError as error:

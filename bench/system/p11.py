@@ -31,6 +31,7 @@ from bench.system.native import BenchError, every_core, pinned
 from bench.system.nodes import overhear, race
 from bench.system.rates import highest_rate
 from bench.system.redis import Redis, redis, version
+from bench.system.rounds import Samples, alternate_parts
 from bench.system.run import Sample, calm, clean, disturbed, symbols
 
 NODES = "nodes"
@@ -51,7 +52,6 @@ _TICKS_PER_S = 2_000
 _PATIENCE_S = 90.0
 
 Subjects = dict[str, Callable[[], Sample]]
-Samples = dict[str, list[Sample]]
 
 
 def run(*, seconds: float, quick: bool, rivals: Sequence[str] | None = None) -> dict[str, Any]:
@@ -61,7 +61,9 @@ def run(*, seconds: float, quick: bool, rivals: Sequence[str] | None = None) -> 
         found = _search(server, present, seconds, steps=1 if quick else 3)
         parts = {name: _at(server, present, rate, seconds) for name, rate in RATES.items()}
         parts[HELD] = _held(server, present, found, seconds)
-        samples = _alternate(parts, rounds=1 if quick else 5, attempts=1 if quick else 3)
+        samples = alternate_parts(
+            "p11", parts, rounds=1 if quick else 5, add=partial(_add, attempts=1 if quick else 3)
+        )
         redis_version = version(server)
     figures = {
         "message_bytes": MESSAGE_BYTES,
@@ -145,23 +147,7 @@ def cross(server: Redis, bus: Bus, rate: float, *, seconds: float) -> Sample:
     }
 
 
-def _alternate(parts: Mapping[str, Subjects], *, rounds: int, attempts: int) -> dict[str, Samples]:
-    """Measure each subject of each part once per round; a rival that fails is said to, and left out.
-
-    Raises:
-        BenchError: one of ours could not be measured.
-    """
-    samples: dict[str, Samples] = {part: {name: [] for name in subjects} for part, subjects in parts.items()}
-    for number in range(rounds):
-        for part, subjects in parts.items():
-            for name, subject in subjects.items():
-                if name in samples[part]:
-                    _add(samples[part], name, subject, attempts)
-            say(f"p11 round {number + 1}, {part}: measured {', '.join(samples[part])}")
-    return samples
-
-
-def _add(samples: Samples, name: str, subject: Callable[[], Sample], attempts: int) -> None:
+def _add(samples: Samples, name: str, subject: Callable[[], Sample], *, attempts: int) -> None:
     try:
         samples[name].append(calm(subject, attempts))
     except BenchError as error:

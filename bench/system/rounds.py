@@ -10,6 +10,7 @@ from bench.system.run import Sample, calm, clean, disturbed
 
 Subjects = Mapping[str, Callable[[], Sample]]
 Samples = dict[str, list[Sample]]
+Add = Callable[[Samples, str, Callable[[], Sample]], None]
 
 OURS = ("gateway", "relay", "floor", "single", "single relay")
 """What must be measured; a rival that fails is said to have failed, and left out."""
@@ -36,6 +37,27 @@ def alternate(bench: str, subjects: Subjects, rounds: int) -> Samples:
                 continue
             samples[name].append(sample)
             say(f"{bench} round {number + 1} {name}: {_in_short(sample)}")
+    return samples
+
+
+def alternate_parts(
+    bench: str, parts: Mapping[str, Subjects], *, rounds: int, add: Add
+) -> dict[str, Samples]:
+    """Measure each subject of each part once per round.
+
+    Args:
+        bench: as in the results.
+        parts: the subjects of each part, by name.
+        rounds: how many.
+        add: takes the next sample of a subject, or leaves it out by deleting its name.
+    """
+    samples: dict[str, Samples] = {part: {name: [] for name in subjects} for part, subjects in parts.items()}
+    for number in range(rounds):
+        for part, subjects in parts.items():
+            for name, subject in subjects.items():
+                if name in samples[part]:
+                    add(samples[part], name, subject)
+            say(f"{bench} round {number + 1}, {part}: measured {', '.join(samples[part])}")
     return samples
 
 

@@ -16,13 +16,11 @@ from contract import test_bus
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
 from feedmux.bus.redis_slots import slot_of
 from feedmux.core.lease import Terms
-from feedmux.model.event import EventKind
 from feedmux.model.link_errors import RequestLost
-from support.buses import Collector, Wiring, uncovered_holes
+from support.buses import Wiring
 from support.certificates import HOST
 from support.cluster import QUICK
 from support.debian import DebianProgram
-from support.envelopes import TRADES
 from support.family import LIVELY
 from support.processes import Stage
 from support.programs import free_port
@@ -30,7 +28,7 @@ from support.redis import RedisServer
 from support.redis_cluster import RedisCluster, redis_cluster
 from support.redis_ear import SOON, open_link, running_link
 from support.redis_leases import seeking
-from support.redis_story import FAILOVER_S, gateways_follow
+from support.redis_story import FAILOVER_S, bus_follows, gateways_follow
 from support.redis_wiring import RedisWiring
 from support.resp import RespError
 from support.waiting import eventually, until
@@ -210,20 +208,7 @@ async def test_a_cluster_that_is_down_is_waited_for(redis_program: DebianProgram
 
 
 async def test_the_bus_goes_on_when_its_node_is_killed(rough: RedisCluster) -> None:
-    wiring = RedisWiring(rough.config(TAG), beat_s=0.1)
-    sink = Collector()
-    reader = await wiring.reader("a", sink)
-    reader.want(TRADES)
-    await until(lambda: sink.of(TRADES, EventKind.SNAPSHOT))
-    rough.owner(SLOT).kill()
-
-    def is_over() -> bool:
-        wiring.source.advance(TRADES)
-        return bool(sink.of(TRADES, EventKind.GAP)) and sink.events[-1].kind is EventKind.UPDATE
-
-    await until(is_over, "values come again", FAILOVER_S)
-    assert not uncovered_holes(sink.events)
-    await wiring.close()
+    await bus_follows(rough.config(TAG), rough.owner(SLOT).kill)
 
 
 async def test_gateways_follow_a_slot_that_moves(stage: Stage, calm: RedisCluster) -> None:

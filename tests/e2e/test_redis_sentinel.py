@@ -13,19 +13,15 @@ import pytest
 
 from feedmux.bus.redis_config import RedisConfig
 from feedmux.core.lease import Terms
-from feedmux.model.event import EventKind
-from support.buses import Collector, uncovered_holes
 from support.certificates import HOST
 from support.debian import DebianProgram
-from support.envelopes import TRADES
 from support.processes import Stage
 from support.programs import free_port
 from support.redis import RedisServer
 from support.redis_ear import SOON, open_link, running_link
 from support.redis_leases import seeking
 from support.redis_sentinels import MASTER, PASSWORD, SENTINEL_PASSWORD, Sentinel, Watched, watched
-from support.redis_story import FAILOVER_S, gateways_follow
-from support.redis_wiring import RedisWiring
+from support.redis_story import FAILOVER_S, bus_follows, gateways_follow
 from support.resp import RespEnded
 from support.waiting import until
 
@@ -150,20 +146,7 @@ async def test_a_tenure_goes_on_at_the_new_master(scene: Watched) -> None:
 
 
 async def test_the_bus_goes_on_at_the_new_master_and_tells_what_is_missing(scene: Watched) -> None:
-    wiring = RedisWiring(config(scene), beat_s=0.1)
-    sink = Collector()
-    reader = await wiring.reader("a", sink)
-    reader.want(TRADES)
-    await until(lambda: sink.of(TRADES, EventKind.SNAPSHOT))
-    scene.servers[0].kill()
-
-    def is_over() -> bool:
-        wiring.source.advance(TRADES)
-        return bool(sink.of(TRADES, EventKind.GAP)) and sink.events[-1].kind is EventKind.UPDATE
-
-    await until(is_over, "values come again", FAILOVER_S)
-    assert not uncovered_holes(sink.events)
-    await wiring.close()
+    await bus_follows(config(scene), scene.servers[0].kill)
 
 
 async def test_gateways_follow_and_the_venue_is_asked_by_one_of_them(stage: Stage, scene: Watched) -> None:

@@ -1,4 +1,4 @@
-"""A story of two gateways whose Redis changes: what their clients may see of it."""
+"""Stories of a bus, and of two gateways, whose Redis changes: what is seen of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from feedmux.bus.redis_config import RedisConfig
+from feedmux.model.event import EventKind
+from support.buses import Collector, uncovered_holes
 from support.cluster import QUICK, owner_of
+from support.envelopes import TRADES as TOPIC
 from support.family import LIVELY, TICKER, TRADES
 from support.processes import Stage
+from support.redis_wiring import RedisWiring
 from support.streams import VALUES, of
+from support.waiting import until
 
 FAILOVER_S: Final = 20.0
 
@@ -63,3 +69,26 @@ def goes_on(messages: Sequence[dict[str, Any]], stream: str) -> None:
             is_covered = is_told or message["type"] == "snapshot"
             assert is_covered or seq == last + 1, f"a hole after seq {last}: {message}"
             last, is_told = seq, False
+
+
+async def bus_follows(config: RedisConfig, change: Callable[[], object]) -> None:
+    """A bus goes on when the Redis that carries it is another one, and what was missed is told.
+
+    Args:
+        config: how it is found.
+        change: makes another one necessary.
+    """
+    wiring = RedisWiring(config, beat_s=0.1)
+    sink = Collector()
+    reader = await wiring.reader("a", sink)
+    reader.want(TOPIC)
+    await until(lambda: sink.of(TOPIC, EventKind.SNAPSHOT))
+    change()
+
+    def is_over() -> bool:
+        wiring.source.advance(TOPIC)
+        return bool(sink.of(TOPIC, EventKind.GAP)) and sink.events[-1].kind is EventKind.UPDATE
+
+    await until(is_over, "values come again", FAILOVER_S)
+    assert not uncovered_holes(sink.events)
+    await wiring.close()

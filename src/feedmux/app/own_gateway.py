@@ -15,20 +15,18 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 import uvloop
 
 from feedmux.app import log, node
 from feedmux.app.config import Layer, build, parse_pairs
+from feedmux.app.own_process import OwnProcess
 from feedmux.app.settings import Settings
 from feedmux.model.errors import FeedmuxError
 
 START_S = 30.0
 _LISTENS = re.compile(rb"Listening on ws://[^:]+:(\d+)/ws")
 _MOST_SAID = 20
-_END_S = 15.0
 _MOMENT_S = 0.5
 
 
@@ -51,7 +49,7 @@ class GatewayDied(FeedmuxError):
         return f"our own gateway ended {how}; its last words: {self.said or 'none'}"
 
 
-class OwnGateway:
+class OwnGateway(OwnProcess):
     """A gateway that was started to be measured or watched; an async context manager.
 
     Args:
@@ -63,36 +61,22 @@ class OwnGateway:
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
+        super().__init__("stderr of the gateway")
         read(settings)
         self._settings = settings
         self._said: list[str] = []
-        self._process: Process | None = None
-        self._listening: asyncio.Task[None] | None = None
         self.port = 0
 
-    async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
+    async def _start(self) -> Process:
+        return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "feedmux.app.own_gateway",
             *(f"{name}={value}" for name, value in self._settings.items()),
             stdin=PIPE, stdout=DEVNULL, stderr=PIPE, start_new_session=True,
         )  # fmt: skip
-        try:
-            self.port = await self._port()
-        except BaseException:
-            await self._end()
-            raise
-        self._listening = asyncio.create_task(self._listen(), name="stderr of the gateway")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._end()
 
     @property
     def pid(self) -> int:
         """Its process."""
-        assert self._process is not None
         return self._process.pid
 
     @property
@@ -102,7 +86,6 @@ class OwnGateway:
 
     async def wait(self) -> int:
         """Wait until it has ended; its exit status, negative: the signal that killed it."""
-        assert self._process is not None
         return await self._process.wait()
 
     async def check(self) -> None:
@@ -111,14 +94,15 @@ class OwnGateway:
         Raises:
             GatewayDied: it does not.
         """
-        assert self._process is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MOMENT_S):
                 await self._process.wait()
             raise await self._death()
 
+    async def _begun(self) -> None:
+        self.port = await self._port()
+
     async def _port(self) -> int:
-        assert self._process is not None
         assert self._process.stderr is not None
         try:
             async with asyncio.timeout(START_S):
@@ -131,26 +115,11 @@ class OwnGateway:
         raise await self._death()
 
     async def _listen(self) -> None:
-        assert self._process is not None
         assert self._process.stderr is not None
         async for line in self._process.stderr:
             self._said = [*self._said[-_MOST_SAID:], line.decode(errors="replace").rstrip()]
 
-    async def _end(self) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(_END_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-        if self._listening is not None:
-            await self._listening
-
     async def _death(self) -> GatewayDied:
-        assert self._process is not None
         return GatewayDied(await self._process.wait(), "; ".join(self._said[-3:]))
 
 

@@ -14,9 +14,9 @@ import shutil
 import tempfile
 from asyncio.subprocess import PIPE, STDOUT, Process
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from feedmux.app.own_process import OwnProcess
 from feedmux.model.errors import LocalError
 
 PROGRAM: Final = "redis-server"
@@ -24,7 +24,6 @@ _ELSEWHERE: Final = ("/usr/sbin", "/usr/local/sbin")
 """Where it may be besides in the path."""
 _READY: Final = b"eady to accept connections"
 _START_S: Final = 10.0
-_END_S: Final = 10.0
 _MOST_SAID: Final = 3
 
 _SHELL: Final = """\
@@ -68,7 +67,7 @@ class RedisDied(LocalError):
         return f"our {PROGRAM} did not start; its last words: {self.said or 'none'}"
 
 
-class OwnRedis:
+class OwnRedis(OwnProcess):
     """A Redis that was started to look at; an async context manager.
 
     Raises:
@@ -76,30 +75,17 @@ class OwnRedis:
     """
 
     def __init__(self) -> None:
+        super().__init__("output of Redis")
         self._program = program()
         self._folder = Path()
-        self._process: Process | None = None
-        self._listening: asyncio.Task[None] | None = None
         self._said: list[str] = []
 
-    async def __aenter__(self) -> Self:
+    async def _start(self) -> Process:
         self._folder = Path(tempfile.mkdtemp(prefix="feedmux-"))
-        self._process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             "/bin/sh", "-c", _SHELL, "sh", str(self._folder), self._program, *self._options(),
             stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True,
         )  # fmt: skip
-        try:
-            await self._begun()
-        except BaseException:
-            await self._end()
-            raise
-        self._listening = asyncio.create_task(self._listen(), name="output of Redis")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._end()
 
     @property
     def path(self) -> Path:
@@ -119,7 +105,6 @@ class OwnRedis:
         return [word for name, value in said.items() for word in (f"--{name}", value)]
 
     async def _begun(self) -> None:
-        assert self._process is not None
         assert self._process.stdout is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_S):
@@ -130,24 +115,9 @@ class OwnRedis:
         raise RedisDied("; ".join(filter(None, self._said)))
 
     async def _listen(self) -> None:
-        """Read what it says, so that it can go on."""
-        assert self._process is not None
         assert self._process.stdout is not None
         while await self._process.stdout.read(65_536):
             pass
-
-    async def _end(self) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(_END_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-        if self._listening is not None:
-            await self._listening
 
 
 def program() -> str:
