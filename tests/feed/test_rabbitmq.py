@@ -7,6 +7,9 @@ tests/e2e/test_rabbitmq_source.py.
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,9 +20,10 @@ from feedmux.client.clock import SystemClock
 from feedmux.core.reconnect import Backoff
 from feedmux.core.stats import add_up
 from feedmux.feed.broker import BrokerConfig
-from feedmux.feed.rabbitmq import RULES, RabbitMq
+from feedmux.feed.rabbitmq import RULES, RabbitMq, publish
 from feedmux.feed.relay import RelayLimits
 from feedmux.model.event import State
+from feedmux.model.link_errors import ConnectFailed
 from feedmux.wire.rango_topic import route
 from support import rabbit_streams
 from support.published import Published
@@ -122,3 +126,25 @@ async def test_statistics_add_up() -> None:
         both = add_up(rabbit.statistics(), rabbit.statistics(), RULES)
         assert both["venue"] == "rabbitmq"
         assert both["topics"] == 4
+
+
+async def nothing() -> AsyncIterator[tuple[str, bytes]]:
+    return
+    yield
+
+
+def test_a_connection_that_could_not_be_opened_is_not_left_to_the_garbage_collector() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(publish(BrokerConfig(host="127.0.0.1", port=port), nothing()))
+        except ConnectFailed as error:
+            kept: Exception | None = error  # and with it every frame that it passed
+        assert "Connect" in str(kept)
+        asyncio.set_event_loop(None)  # as between two loops, or after the last one
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            kept = None
+            gc.collect()
+    assert [str(warning.message) for warning in heard] == []

@@ -41,6 +41,7 @@ from feedmux.feed import relay
 from feedmux.feed.broker import BrokerConfig, ConsumerLost, ExchangeDiffers
 from feedmux.feed.consumer import Consumer, Owner
 from feedmux.feed.relay import Relay, RelayLimits, Route, Side
+from feedmux.feed.spills import Spills
 from feedmux.feed.stream import ObjectRules
 from feedmux.model.errors import AuthenticationFailed, FeedmuxError, Refused
 from feedmux.model.link_errors import Cause, ConnectFailed, LinkLost
@@ -62,7 +63,6 @@ _PRIVATE: Final = "private"
 _BINDINGS: Final[Mapping[Side, str]] = {Side.PUBLIC: "#", Side.PRIVATE: f"{_PRIVATE}.#"}
 _LIBRARIES: Final = ("aio_pika", "aiormq")
 _OPENING, _SHUTDOWN = "Connection.OpenOk", "CONNECTION_FORCED"
-_SPILL_REST_S: Final = 1.0
 
 # What aio-pika and all below it raise when something is wrong with the other side or the way to it.
 _TROUBLE: Final = (*amqp.CONNECTION_EXCEPTIONS, TimeoutError, EOFError, ValueError)
@@ -163,8 +163,7 @@ class _Session:
         self._over: asyncio.Future[FeedmuxError] = asyncio.get_running_loop().create_future()
         self._is_open = False
         self._delivered = 0
-        self._spill_timer: asyncio.TimerHandle | None = None
-        self._has_spilled = False
+        self._spills = Spills(partial(taker.spilled, side))
 
     async def run(self) -> None:
         """Consume until something ends it.
@@ -182,8 +181,6 @@ class _Session:
             raise self._named(error) from error
         finally:
             self._end(LinkLost("we ended it"))
-            if self._spill_timer is not None:
-                self._spill_timer.cancel()
             if connection is not None:
                 await self._say_goodbye(connection)
 
@@ -240,20 +237,8 @@ class _Session:
             await self._take(message)
 
     async def _take_spilled(self, _: Any) -> None:
-        """RabbitMQ dropped something: the first time it is told at once, then once in a while."""
-        if self._spill_timer is not None:
-            self._has_spilled = True
-        elif not self._over.done():
-            self._spill()
-
-    def _spill(self) -> None:
-        self._relay.spilled(self._side)
-        self._spill_timer = asyncio.get_running_loop().call_later(_SPILL_REST_S, self._spill_again)
-
-    def _spill_again(self) -> None:
-        self._spill_timer, has_spilled, self._has_spilled = None, self._has_spilled, False
-        if has_spilled and not self._over.done():
-            self._spill()
+        """RabbitMQ dropped something."""
+        self._spills.note()
 
     # Watching
 
@@ -296,6 +281,7 @@ class _Session:
         """The session is over; only the first reason counts."""
         if not self._over.done():
             self._over.set_result(error)
+            self._spills.close()
 
     def _ended(self, what: str) -> Callable[..., None]:
         """What aio-pika calls when that has closed."""
@@ -348,6 +334,20 @@ async def publish(broker: BrokerConfig, messages: AsyncIterable[tuple[str, bytes
             raise LinkLost(_words(error)) from error
 
 
+class _Connection(aio_pika.Connection):
+    """One that is closed if it cannot be opened.
+
+    aio-pika leaves that to the garbage collector; when no event loop runs any more it complains then.
+    """
+
+    async def connect(self, timeout: Any = None) -> None:
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()
+            raise
+
+
 async def _connect(broker: BrokerConfig, name: str) -> AbstractConnection:
     for library in _LIBRARIES:
         # They tell every loss with a traceback of their own; we tell it in a sentence.
@@ -362,6 +362,7 @@ async def _connect(broker: BrokerConfig, name: str) -> AbstractConnection:
         ssl_context=broker.tls,
         client_properties={"connection_name": f"feedmux {name}"},
         heartbeat=broker.heartbeat_s,
+        connection_class=_Connection,
     )
 
 
