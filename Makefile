@@ -60,7 +60,7 @@ $(PEERS_STAMP): $(PEERS)/package.json $(PEERS)/package-lock.json
 	@touch $@
 
 e2e: $(STAMP) $(PEERS_STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m e2e
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m e2e
 
 peers: $(STAMP) $(PEERS_STAMP)
 	@FEEDMUX_PEER_MESSAGES=1000000 $(BIN)/python -m pytest tests/e2e/test_peers.py

@@ -12,7 +12,7 @@ import pytest
 
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_config import RedisConfig
-from feedmux.bus.redis_connection import PING, Call, Listening, RedisConnection, Speech
+from feedmux.bus.redis_connection import PING, Call, Listening, Published, RedisConnection, Speech
 from support.redis_ear import SOON, RedisEar, open_link, running_link
 from support.waiting import until
 
@@ -180,7 +180,7 @@ async def test_who_no_longer_waits_for_an_answer_leaves_no_failure_behind() -> N
 
     class Keeper:
         def pushed(self, channel: bytes, body: bytes) -> None: ...
-        def confirmed(self, sent: bytes | Listening, reply: object) -> None: ...
+        def confirmed(self, sent: Published | Listening, reply: object) -> None: ...
         def roomy(self) -> None: ...
 
     speech = Speech(hiredis.Reader, hiredis.PushNotification, lambda _: PING)

@@ -15,6 +15,7 @@ from feedmux.bus.redis_finder import (
     Unfound,
     finder_of,
     moved_to,
+    why_left,
 )
 from feedmux.bus.redis_slots import SLOTS, slot_of
 from feedmux.model.errors import FeedmuxError
@@ -216,3 +217,18 @@ def test_where_redis_sends_us_is_read(reason: str, place: tuple[str, int] | None
 def test_errors_can_be_copied_and_pickled(error: FeedmuxError) -> None:
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert (type(twin), str(twin), twin.args) == (type(error), str(error), error.args)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("READONLY You can't write against a read only replica.", "another Redis took over: READONLY You"),
+        ("MOVED 1 10.0.0.9:7009", "another Redis took over: MOVED 1 10.0.0.9:7009"),
+        ("CLUSTERDOWN The cluster is down", "CLUSTERDOWN The cluster is down"),
+        ("NOPERM this user has no permissions", None),
+        ("ERR unknown command", None),
+    ],
+)
+def test_which_answers_say_that_another_redis_is_the_right_one(said: str, why: str | None) -> None:
+    found = why_left(RedisRefused("PUBLISH", said))
+    assert found is None if why is None else str(found).startswith(why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -163,6 +164,7 @@ async def test_garbage_on_its_channels_disturbs_nobody(
         *(b"", b"garbage", b"fm" + bytes(60), bytes(2 << 20), encode_record(Lost(1)) + b"garbage"),
         *(Said(word, "a", 2**63, b"garbage").encode() for word in Word if word is not Word.REPLACED),
         *(encode(update(TICKER, 1, epoch=9)), encode(update(TRADES, 1, epoch=2**63)), encode(status)),
+        *(encode(update(TRADES, 1, epoch=9)) + after for after in (b"f", encode(update(TICKER, 1)))),
     ]
     for channel in channels:
         for body in bodies:
@@ -175,6 +177,18 @@ async def test_garbage_on_its_channels_disturbs_nobody(
         lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         assert len([line for line in lines if f" channel={channel.decode()} " in line]) == 1, lines
     assert quick.source.calls == [("want", TRADES, "a")]
+
+
+async def test_values_of_one_turn_share_messages_and_arrive_all(quick: RedisWiring) -> None:
+    sink = Collector()
+    await wanting(quick, sink, TRADES, TICKER)
+    before = received(quick)
+    for _ in range(500):
+        quick.source.advance(TRADES, b"x" * 100)
+        quick.source.advance(TICKER)
+    await until(lambda: len(sink.updates(TRADES)) == len(sink.updates(TICKER)) == 500)
+    assert sink.updates(TRADES) == sink.updates(TICKER) == list(range(1, 501))
+    assert received(quick) - before < 10
 
 
 async def test_what_was_wanted_while_the_writer_was_away_is_wanted(
@@ -310,7 +324,6 @@ async def test_who_may_not_write_says_nothing(redis: RedisServer, quick: RedisWi
     redis.ask("PUBLISH", quick.bus.asks, Said(Word.BYE, "a", 1).encode())
     await until(lambda: sink.states(TRADES)[-1] is State.RECONNECTING, "it is silent")
     assert sink.updates(TRADES) == []
-    assert quick.writer.mark(quick.bus.channel(TRADES), 1) is None
 
 
 async def test_a_writer_that_is_abandoned_says_nothing_more(quick: RedisWiring) -> None:
@@ -335,6 +348,13 @@ def replaced(client: Resp, name: str) -> bool:
     assert isinstance(push[2], bytes)
     said = read(push[2])
     return (said.word, said.name) == (Word.REPLACED, name)
+
+
+def received(wiring: RedisWiring) -> int:
+    """How many messages came to the first reader."""
+    link: Any = wiring.readers[0].statistics()["link"]
+    count: int = link["received"]
+    return count
 
 
 async def wanting(wiring: RedisWiring, sink: Collector, *topics: Topic) -> RedisReader:

@@ -53,6 +53,59 @@ async def test_what_one_turn_publishes_leaves_in_one_write_and_arrives_in_order(
         assert (writer.counts["dropped"], writer.counts["marks"]) == (0, 0)
 
 
+async def test_events_of_a_turn_share_a_message_with_those_of_their_channel(redis: RedisServer) -> None:
+    async with open_link(config(redis)) as (link, ear):
+        for channel in (b"a", b"b", b"c"):
+            link.subscribe(channel)
+        for number in range(3):
+            link.join(b"a", b"%d " % number)
+            link.join(b"b", b"%d " % number)
+        link.publish(b"c", b"a message by itself")
+        link.join(b"a", b"3 ")
+        link.join(b"a", b"4 ")
+        await until(lambda: len(ear.messages) == 4)
+        assert ear.messages == [
+            (b"a", b"0 1 2 "),
+            (b"b", b"0 1 2 "),
+            (b"c", b"a message by itself"),
+            (b"a", b"3 4 "),
+        ]
+        assert link.counts["published"] == 9
+
+
+async def test_what_may_not_leave_any_more_is_forgotten(redis: RedisServer) -> None:
+    """It may be published when that is asked, but not when the turn ends."""
+    may = True
+    async with open_link(config(redis), may_publish=lambda: may) as (link, ear):
+        link.subscribe(b"a")
+        for number in range(3):
+            link.join(b"a", b"%d " % number)
+            link.publish(b"a", b"%d" % number)
+        may = False
+        assert await link.call("ECHO", b"hello") == b"hello"
+        link.join(b"a", b"3 ")
+        await link.call("PING")
+        may = True
+        link.join(b"a", b"4 ")
+        await until(lambda: ear.messages)
+        assert ear.messages == [(b"a", b"4 ")]
+        assert (link.counts["published"], link.counts["dropped"], link.counts["marks"]) == (1, 0, 0)
+
+
+async def test_an_event_does_not_overtake_the_mark_of_its_channel(redis: RedisServer) -> None:
+    """More channels have a mark to come than there is room for at once."""
+    channels = [b"channel-%d" % number for number in range(2000)]
+    async with open_link(config(redis, bound_bytes=20_000)) as (link, ear):
+        for channel in channels:
+            link.subscribe(channel)
+        await until(lambda: redis.subscribers("channel-1999") == [1])
+        link.join(b"full", b"x" * 20_000)
+        while not ear.heard(channels[-1]):
+            link.join(channels[-1], b"event")
+            await asyncio.sleep(0)
+        assert ear.heard(channels[-1])[0].startswith(b"mark ")
+
+
 async def test_who_subscribes_hears_what_it_publishes_in_the_same_turn(redis: RedisServer) -> None:
     async with open_link(config(redis)) as (link, ear):
         link.publish(b"a", b"1")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from feedmux.model.event import Envelope
-from feedmux.wire.envelope import MAGIC, decode
+from feedmux.wire.envelope import MAGIC, decode_all
 from support.redis import RedisServer
 from support.resp import Resp
 
@@ -47,4 +47,5 @@ class Overhearing:
 
     def envelopes(self) -> Iterator[Envelope]:
         """The events among it."""
-        return (decode(body) for channel, body in self.said if DATA in channel and body.startswith(MAGIC))
+        messages = (body for channel, body in self.said if DATA in channel and body.startswith(MAGIC))
+        return (envelope for body in messages for envelope in decode_all(body))

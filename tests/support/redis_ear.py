@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from feedmux.bus.redis import RedisLink
@@ -45,10 +45,12 @@ class RedisEar:
 
 
 @asynccontextmanager
-async def running_link(config: RedisConfig) -> AsyncIterator[tuple[RedisLink, RedisEar]]:
+async def running_link(
+    config: RedisConfig, may_publish: Callable[[], bool] = lambda: True
+) -> AsyncIterator[tuple[RedisLink, RedisEar]]:
     """A link that runs, open or not; it is closed with the block."""
     ear = RedisEar()
-    link = RedisLink(config, ear)
+    link = RedisLink(config, ear, may_publish=may_publish)
     running = asyncio.ensure_future(link.run())
     try:
         yield link, ear
@@ -59,8 +61,10 @@ async def running_link(config: RedisConfig) -> AsyncIterator[tuple[RedisLink, Re
 
 
 @asynccontextmanager
-async def open_link(config: RedisConfig) -> AsyncIterator[tuple[RedisLink, RedisEar]]:
+async def open_link(
+    config: RedisConfig, may_publish: Callable[[], bool] = lambda: True
+) -> AsyncIterator[tuple[RedisLink, RedisEar]]:
     """A link that is open."""
-    async with running_link(config) as (link, ear):
+    async with running_link(config, may_publish) as (link, ear):
         await until(lambda: link.is_open, "the link is open")
         yield link, ear

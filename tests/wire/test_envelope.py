@@ -15,6 +15,7 @@ from feedmux.wire.envelope import (
     MAX_PAYLOAD_BYTES,
     MAX_TOPIC_BYTES,
     decode,
+    decode_all,
     encode,
 )
 from support.envelopes import TICKER, update
@@ -119,3 +120,24 @@ def test_the_largest_envelope_fits() -> None:
 
 def test_equal_topic_texts_give_one_topic() -> None:
     assert decode(VALID).topic is decode(bytearray(VALID)).topic
+
+
+def test_envelopes_that_stand_one_after_the_other_are_told_apart() -> None:
+    envelopes = [update(TICKER, seq, b"x" * size) for seq, size in enumerate((0, 1, 5000, 0, 2))]
+    assert decode_all(b"".join(map(encode, envelopes))) == envelopes
+    assert decode_all(VALID) == [EXAMPLE]
+
+
+@pytest.mark.parametrize(
+    ("joined", "reason"),
+    [
+        (b"", "0 bytes are shorter than the header of 48"),
+        (VALID + VALID[:47], "47 bytes are shorter than the header of 48"),
+        (VALID + VALID[:-1], "it has 85 bytes; its header says 86"),
+        (VALID[:-1], "it has 85 bytes; its header says 86"),
+        (VALID + patched(12, b"x"), "expected version 1 after b'fm'"),
+    ],
+)
+def test_one_that_is_cut_off_or_damaged_spoils_all(joined: bytes, reason: str) -> None:
+    with pytest.raises(MalformedMessage, match=reason):
+        decode_all(joined)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from feedmux.bus.inproc import InprocBus
+from typing import Final
+
+from feedmux.bus.inproc import InprocBus, Receive
 from feedmux.bus.reader_end import ReaderEnd, WriterRoad
-from feedmux.model.event import Envelope
 from feedmux.wire.record import Drop, Hello, RecordDecoder, Want, encode
 
 
@@ -19,6 +20,8 @@ class LocalRoad(WriterRoad):
 
     def __init__(self, reader: ReaderEnd, bus: InprocBus, holder: str) -> None:
         super().__init__(reader)
+        self.receive: Final[Receive] = reader.received
+        """An event came: straight to the reader, which ignores what it no longer holds."""
         self._decoder = RecordDecoder(Want, Drop)
         self._decoder.feed(encode(Hello()))
         self._bus = bus.reader(holder, self)
@@ -33,11 +36,6 @@ class LocalRoad(WriterRoad):
                 self._bus.want(record.topic, record.asker)
             elif isinstance(record, Drop):
                 self._bus.drop(record.topic)
-
-    def receive(self, envelope: Envelope, /) -> None:
-        """An event came."""
-        if not self.is_over:
-            self._reader.received(envelope)
 
     def on_end(self, reason: str) -> None:
         """Give back what was wanted there."""

@@ -6,8 +6,8 @@ Theory of operation
 A :class:`RedisLink` keeps one connection in RESP3, on which commands are answered and messages of
 channels come in between. What one turn of the loop publishes, subscribes and asks leaves in one write,
 subscriptions first; so what is asked for by a message is heard, if its channel was subscribed to in the
-same turn. Redis answers in the order of the commands: a queue of what was sent says what an answer
-belongs to.
+same turn. Events of a channel leave in one message (:mod:`feedmux.bus.redis_batch`). Redis answers in the
+order of the commands: a queue of what was sent says what an answer belongs to.
 
 A message that is published reaches who is subscribed then, or nobody: Redis keeps none. So the link never
 keeps one for later, and says of each channel that something is missing::
@@ -49,6 +49,7 @@ from typing import Any, Final, cast
 
 import hiredis
 
+from feedmux.bus.redis_batch import Batch
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
 from feedmux.bus.redis_connection import (
     NO_MORE,
@@ -56,13 +57,13 @@ from feedmux.bus.redis_connection import (
     Garbled,
     Listening,
     Parser,
+    Published,
     RedisConnection,
-    Sent,
     Speech,
     ask_once,
     name_of,
 )
-from feedmux.bus.redis_finder import finder_of, moved_to
+from feedmux.bus.redis_finder import finder_of, moved_to, why_left
 from feedmux.bus.redis_listening import Channels, Owner
 from feedmux.bus.redis_refusal import News
 from feedmux.bus.redis_slots import Place
@@ -76,7 +77,6 @@ OPENED: Final = "bus.redis_connected address=%s"
 LOST: Final = "bus.redis_lost address=%s wait_s=%.2f error=%s"
 REFUSED: Final = "bus.redis_refused error=%s"
 
-_ELSEWHERE: Final = ("READONLY", "MASTERDOWN", "MOVED", "CLUSTERDOWN")
 _pack: Final = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
 
 
@@ -93,21 +93,28 @@ class RedisLink:
     Args:
         config: where it is.
         owner: is told what comes and how it goes.
+        may_publish: asked right before messages leave; if not, they are forgotten, and not marked either.
         dice: for the jitter of the waits; the machine's by default.
     """
 
-    def __init__(self, config: RedisConfig, owner: Owner, *, dice: Dice | None = None) -> None:
+    def __init__(
+        self,
+        config: RedisConfig,
+        owner: Owner,
+        *,
+        may_publish: Callable[[], bool] = lambda: True,
+        dice: Dice | None = None,
+    ) -> None:
         self._config, self.owner = config, owner
         self._machine = Reconnect(config.backoff, dice or random.SystemRandom())
+        self._may_publish = may_publish
         self._finder = finder_of(config)
         self._address = config.address
         self._closing = asyncio.Event()
         self._connection: RedisConnection | None = None  # set while messages may pass
         self._channels = Channels(is_sharded=config.is_cluster)
         self._missed: dict[bytes, int] = {}
-        self._batch: list[bytes] = []
-        self._batch_sent: list[Sent] = []
-        self._batch_bytes = 0
+        self._batch = Batch(_pack, self._channels.publish)
         self._is_flushing = False
         self._complaint = ""
         self._news = News()
@@ -161,7 +168,7 @@ class RedisLink:
             "connected": self.is_open,
             "address": self._address,
             "channels": len(self._channels),
-            "waiting_bytes": waiting + self._batch_bytes,
+            "waiting_bytes": waiting + self._batch.size,
             "missed": len(self._missed),
             "trouble": self._complaint,
             **self.counts,
@@ -171,11 +178,19 @@ class RedisLink:
 
     def publish(self, channel: bytes, body: bytes) -> None:
         """Send a message to all who are subscribed; what cannot be sent is dropped and marked."""
-        if not self._has_room:
+        self._look_for_room()
+        if self._batch.publish(channel, body):
+            self._flush_soon()
+        else:
             self._miss(channel)
-            return
-        self.counts["published"] += 1
-        self._send(_pack((self._channels.publish, channel, body)), channel)
+
+    def join(self, channel: bytes, event: bytes) -> None:
+        """The same of an event, which leaves in one message with others of this turn and channel."""
+        if not self._is_flushing:
+            self._flush_soon()
+        # While a mark is due, what follows it has to wait for it.
+        if (self._missed and channel in self._missed) or not self._batch.join(channel, event):
+            self._miss(channel)
 
     def subscribe(self, channel: bytes) -> None:
         """Listen to a channel, over all connections to come; twice is once."""
@@ -201,7 +216,8 @@ class RedisLink:
         if connection is None:
             raise RequestLost(name, "there is no connection to Redis", maybe_executed=False)
         call = Call(name)
-        self._send(_pack(command), call)
+        self._batch.add(_pack(command), call)
+        self._flush_soon()
         reply = await call.answer
         if isinstance(reply, hiredis.ReplyError):
             error = RedisRefused(name, self._config.hide(str(reply)))
@@ -213,25 +229,14 @@ class RedisLink:
 
     async def _follow(self, place: Place, command: tuple[str | bytes, ...], sent_by: RedisRefused) -> Any:
         """Ask who is about to have our slot, and has the key already."""
-        try:
+        with suppress(LinkError):
             return await ask_once(self._config.at(place), _SPEECH, ("ASKING",), command)
-        except LinkError:
-            raise sent_by from None
+        raise sent_by
 
     # Sending
 
-    @property
-    def _has_room(self) -> bool:
-        connection = self._connection
-        if connection is None or connection.is_full:
-            return False
-        return self._batch_bytes + connection.buffered_bytes < self._config.bound_bytes
-
-    def _send(self, data: bytes, sent: Sent) -> None:
-        self._batch.append(data)
-        self._batch_sent.append(sent)
-        self._batch_bytes += len(data)
-        self._flush_soon()
+    def _look_for_room(self) -> None:
+        self._batch.room = 0 if self._connection is None else self._connection.room
 
     def _flush_if_open(self) -> None:
         if self._connection is not None:
@@ -240,6 +245,7 @@ class RedisLink:
     def _flush_soon(self) -> None:
         if not self._is_flushing:
             self._is_flushing = True
+            self._look_for_room()
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
@@ -249,31 +255,33 @@ class RedisLink:
         if connection is None:
             return
         listening = self._channels.commands()
+        if self._batch and not self._may_publish():
+            self._batch.retract()
         if listening or self._batch:
+            commands, sent = self._batch.take()
+            self.counts["published"] += sum(one.events for one in sent if isinstance(one, Published))
             connection.sent.extend(listening)
-            connection.sent.extend(self._batch_sent)
-            commands = [_pack((one.command, *one.channels)) for one in listening]
-            connection.write(b"".join(commands + self._batch))
+            connection.sent.extend(sent)
+            subscribing = [_pack((one.command, *one.channels)) for one in listening]
+            connection.write(b"".join(subscribing + commands))
             self.counts["writes"] += 1
-            self._empty_batch()
         self.roomy()
 
-    def _empty_batch(self) -> None:
-        self._batch, self._batch_sent, self._batch_bytes = [], [], 0
-
-    def _miss(self, channel: bytes) -> None:
-        self.counts["dropped"] += 1
-        self._missed[channel] = self._missed.get(channel, 0) + 1
+    def _miss(self, channel: bytes, count: int = 1) -> None:
+        self.counts["dropped"] += count
+        self._missed[channel] = self._missed.get(channel, 0) + count
         self._flush_if_open()
 
     def roomy(self) -> None:
         """Mark where something was dropped, as far as there is room."""
-        while self._missed and self._has_room:
+        self._look_for_room()
+        while self._missed and self._batch.has_room:
             channel = next(iter(self._missed))
             body = self.owner.mark(channel, self._missed.pop(channel))
             if body is not None:
                 self.counts["marks"] += 1
-                self._send(_pack((self._channels.publish, channel, body)), channel)
+                self._batch.publish(channel, body)
+                self._flush_soon()
 
     # What the connection tells
 
@@ -282,20 +290,18 @@ class RedisLink:
         self.counts["received"] += 1
         self.owner.message(channel, body)
 
-    def confirmed(self, sent: bytes | Listening, reply: object) -> None:
+    def confirmed(self, sent: Published | Listening, reply: object) -> None:
         """Redis answered to what was published, or refused what was to be listened to."""
-        if isinstance(reply, hiredis.ReplyError):
-            self._refused(sent, str(reply))
-
-    def _refused(self, sent: bytes | Listening, reason: str) -> None:
-        if isinstance(sent, bytes):
-            what, channels = self._channels.publish.decode(), [sent]
+        if not isinstance(reply, hiredis.ReplyError):
+            return
+        if isinstance(sent, Published):
+            what, channels = self._channels.publish.decode(), [sent.channel]
         else:
             what, channels = sent.command.decode(), list(sent.channels)
-        error = RedisRefused(what, self._config.hide(reason))
+        error = RedisRefused(what, self._config.hide(str(reply)))
         if self._connection is not None and self._leave_if_elsewhere(self._connection, error):
-            if isinstance(sent, bytes):
-                self._miss(sent)
+            if isinstance(sent, Published):
+                self._miss(*sent)
             return
         self.counts["refused"] += len(channels)
         self._complaint = str(error)
@@ -311,12 +317,11 @@ class RedisLink:
 
     def _leave_if_elsewhere(self, connection: RedisConnection, error: RedisRefused) -> bool:
         """Whether another Redis is the right one now; then this one is left."""
-        if error.word not in _ELSEWHERE:
-            return False
-        self._finder.refused(error)
-        is_down = error.word == "CLUSTERDOWN"
-        connection.cut(LinkLost(error.reason if is_down else f"another Redis took over: {error.reason}"))
-        return True
+        reason = why_left(error)
+        if reason is not None:
+            self._finder.refused(error)
+            connection.cut(LinkLost(reason))
+        return reason is not None
 
     # Connections
 
@@ -367,8 +372,8 @@ class RedisLink:
         self._complaint = ""
         LOG.info(OPENED, self._address)
         self._channels.forget()
-        self.roomy()
         self._flush_soon()
+        self.roomy()
         self.owner.opened()
 
     def _lose(self, error: FeedmuxError) -> None:
@@ -384,11 +389,12 @@ class RedisLink:
         connection, self._connection = self._connection, None
         if connection is None:
             return False
-        for is_sent, waiting in ((True, connection.sent), (False, self._batch_sent)):
+        self._batch.room = 0
+        _, unsent = self._batch.take()
+        for is_sent, waiting in ((True, connection.sent), (False, unsent)):
             for sent in waiting:
-                if isinstance(sent, bytes):
-                    self._miss(sent)
+                if isinstance(sent, Published):
+                    self._miss(*sent)
                 elif isinstance(sent, Call) and not sent.answer.done():
                     sent.answer.set_exception(RequestLost(sent.name, str(error), maybe_executed=is_sent))
-        self._empty_batch()
         return True

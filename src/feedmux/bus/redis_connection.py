@@ -45,8 +45,20 @@ class Call:
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
-Sent = bytes | Listening | Call
-"""What was sent; bytes are the channel of something published."""
+class Published(NamedTuple):
+    """A command that publishes on a channel.
+
+    Args:
+        channel: which.
+        events: how many of them are in the message.
+    """
+
+    channel: bytes
+    events: int
+
+
+Sent = Published | Listening | Call
+"""What was sent."""
 
 
 class Garbled(Exception):
@@ -86,7 +98,7 @@ class Keeper(Protocol):
     def pushed(self, channel: bytes, body: bytes) -> None:
         """A message came."""
 
-    def confirmed(self, sent: bytes | Listening, reply: object) -> None:
+    def confirmed(self, sent: Published | Listening, reply: object) -> None:
         """Redis answered to something that nobody waits for."""
 
     def roomy(self) -> None:
@@ -205,6 +217,11 @@ class RedisConnection(asyncio.Protocol):
         """How much waits in the transport."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
+    @property
+    def room(self) -> int:
+        """How much more may wait; 0 while Redis does not take what waits already."""
+        return 0 if self.is_full else self._config.bound_bytes - self.buffered_bytes
+
     def cut(self, error: FeedmuxError) -> None:
         """End now; what waits is discarded."""
         self._end(error)
@@ -317,7 +334,7 @@ class _Nobody:
     def pushed(self, channel: bytes, body: bytes) -> None:
         pass
 
-    def confirmed(self, sent: bytes | Listening, reply: object) -> None:
+    def confirmed(self, sent: Published | Listening, reply: object) -> None:
         pass
 
     def roomy(self) -> None:

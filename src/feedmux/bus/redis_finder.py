@@ -38,6 +38,8 @@ _WHERE: Final = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME")
 _SLOTS: Final = ("CLUSTER", "SLOTS")
 _HIDDEN: Final = "and others"
 _MOST_SHOWN: Final = 3
+_DOWN: Final = "CLUSTERDOWN"
+_ELSEWHERE: Final = ("READONLY", "MASTERDOWN", "MOVED", _DOWN)
 
 
 class Unfound(LinkError):
@@ -241,6 +243,13 @@ class ClusterFinder:
         masters = [found.master for found in ranges]
         replicas = [replica for found in ranges for replica in found.replicas]
         self._known[:] = dict.fromkeys([asked, *masters, *replicas])
+
+
+def why_left(error: RedisRefused) -> str | None:
+    """Why a Redis that answers with this has to be left; None: it need not."""
+    if error.word not in _ELSEWHERE:
+        return None
+    return error.reason if error.word == _DOWN else f"another Redis took over: {error.reason}"
 
 
 def moved_to(error: RedisRefused) -> Place | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from feedmux._native.envelope import decode_all
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.local_road import LocalRoad
 from feedmux.bus.reader_end import ReaderEnd, WriterRoad
@@ -24,7 +25,7 @@ from feedmux.model.ports import Sink, Statistics
 from feedmux.model.topic import Topic
 from feedmux.wire import cluster
 from feedmux.wire.cluster import Said, Word
-from feedmux.wire.envelope import MAGIC, decode, read_topic
+from feedmux.wire.envelope import MAGIC, read_topic
 
 LOG: Final = logging.getLogger(__name__)
 MALFORMED: Final = "bus.redis_malformed channel=%s error=%s"
@@ -224,8 +225,13 @@ class RedisReader(ReaderEnd):
             self._counts["lost"] += 1
             self.heal_topic(topic, GapReason.LINK)
             return
-        envelope = decode(body)
-        _check(envelope, topic)
+        envelopes = decode_all(body)
+        for envelope in envelopes:
+            _check(envelope, topic)
+        for envelope in envelopes:
+            self._take_event(topic, envelope)
+
+    def _take_event(self, topic: Topic, envelope: Envelope) -> None:
         held = self._held.get(topic)
         if envelope.epoch < (self._since if held is None else max(self._since, held.epoch)):
             self._counts["ignored"] += 1  # of a writer that is none any more

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
+from feedmux._native.envelope import encode
 from feedmux.bus.redis import RedisLink
 from feedmux.bus.redis_channels import RedisBusConfig
 from feedmux.bus.redis_config import RedisConfig, RedisRefused
@@ -18,7 +19,7 @@ from feedmux.model.event import Envelope
 from feedmux.model.ports import Statistics
 from feedmux.wire import cluster
 from feedmux.wire.cluster import Said, Word
-from feedmux.wire.envelope import encode, read_topic
+from feedmux.wire.envelope import read_topic
 from feedmux.wire.record import Drop, Lost, Record, Want
 from feedmux.wire.record import encode as encode_record
 
@@ -37,7 +38,7 @@ class RedisWriter(WriterEnd["_Remote"]):
         life: above that of every writer of this bus before, also of one with the same lease.
         since: the token of its lease: nothing that it says has an older epoch; ``life`` if absent.
         monotonic: seconds on a clock that never goes back.
-        may_write: whether the lease is still held; asked before everything that is said. Nothing of a writer
+        may_write: whether the lease is still held; asked before everything that leaves. Nothing of a writer
             that may not write is believed any more, so that nothing is marked as missing either.
     """
 
@@ -55,8 +56,7 @@ class RedisWriter(WriterEnd["_Remote"]):
         self._bus, self._life, self._monotonic = bus, life, monotonic
         self._since = life if since is None else since
         self._channel = lru_cache(_CACHED_CHANNELS)(bus.channel)
-        self._may_write = may_write
-        self._link = RedisLink(redis, self)
+        self._link = RedisLink(redis, self, may_publish=may_write)
         self._refusals = Refusals(monotonic, bus.silence_s)
         self._heard_at: dict[str, float] = {}
         self._malformed = 0
@@ -71,11 +71,12 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def publish(self, envelope: Envelope, /) -> None:
         """Carry one event to every holder of its topic; it leaves when this loop turn ends."""
-        if self._demand.holders(envelope.topic) and self._may_write():
+        topic = envelope.topic
+        if topic in self._demand:
             self._published += 1
             data = self._fit(envelope, encode)
             if data is not None:
-                self._link.publish(self._channel(envelope.topic), data)
+                self._link.join(self._channel(topic), data)
 
     def close(self) -> None:
         """Say goodbye to all readers; what was published still leaves."""
@@ -123,8 +124,6 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def mark(self, channel: bytes, count: int) -> bytes | None:
         """Events of a topic are missing, or what we said of ourselves."""
-        if not self._may_write():
-            return None
         if channel == self._bus.words:
             return Said(Word.HERE, "", self._life, since=self._since).encode()
         return encode_record(Lost(count))
@@ -202,7 +201,7 @@ class RedisWriter(WriterEnd["_Remote"]):
         return channel.startswith(data) and bool(self._demand.holders(read_topic(channel[len(data) :])))
 
     def _say(self, word: Word, name: str = "", life: int = 0) -> None:
-        if self._link.is_open and self._may_write():
+        if self._link.is_open:
             said = Said(word, name, life) if life else Said(word, "", self._life, since=self._since)
             self._link.publish(self._bus.words, said.encode())
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
+from feedmux._native.envelope import decode
 from feedmux._native.ring import RingReader, Seat
 from feedmux.bus.reader_end import UNHEARD, ReaderEnd, WriterRoad
 from feedmux.client.segment import open_page, open_ring, silence_bell
@@ -18,7 +19,7 @@ from feedmux.model.event import EventKind, GapReason
 from feedmux.model.ports import Sink, Statistics
 from feedmux.model.ring_errors import InvalidRing, Lapped
 from feedmux.model.topic import Topic
-from feedmux.wire.envelope import decode, topic_bytes, topic_of
+from feedmux.wire.envelope import topic_bytes, topic_of
 
 _MOST: Final = 256
 """Events in one turn of the loop; then everybody else has a turn."""

@@ -8,12 +8,12 @@ import socket
 from contextlib import ExitStack
 from typing import Final
 
+from feedmux._native.envelope import encode
 from feedmux._native.ring import RingWriter, Seat
 from feedmux.bus.writer_end import ReaderRoad, WriterEnd
 from feedmux.client.segment import make_ring, open_page
 from feedmux.model.event import Envelope
 from feedmux.model.ports import Statistics
-from feedmux.wire.envelope import encode
 
 CAPACITY_BYTES: Final = 64 * 1024 * 1024
 _ASKS_HIGH_BYTES: Final = 64 * 1024

@@ -3,6 +3,8 @@
 One layout for every bus that leaves the process, little-endian, 48 bytes of header and then the
 topic's text, the key and the payload. docs/reference/envelope.md has it field by field, because
 programs in other languages read it too; a change there is a new :data:`VERSION`.
+
+This is the specification of ``feedmux._native.envelope``, which is what buses use.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ MAX_KEY_BYTES: Final = 1024
 MAX_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
 MAX_ENVELOPE_BYTES: Final = HEADER.size + MAX_TOPIC_BYTES + MAX_KEY_BYTES + MAX_PAYLOAD_BYTES
 
+_SIZES: Final = struct.Struct("<4xHHI")  # the lengths in a header
 _CACHED_TOPICS: Final = 16_384  # parsing a topic costs more than all the rest of an envelope
 _KINDS: Final = {kind.value: kind for kind in EventKind}
 
@@ -85,6 +88,23 @@ def decode(buffer: Buffer) -> Envelope:
     key = _key(buffer, key_at, payload_at) if key_size else ""
     payload = bytes(buffer[payload_at:])
     return Envelope(topic, epoch, seq, _kind(kind), venue_ns, receive_ns, key, payload)
+
+
+def decode_all(joined: bytes) -> list[Envelope]:
+    """Read envelopes that stand one after the other, at least one.
+
+    Raises:
+        MalformedMessage: one of them is none of this version, or the last one is cut off.
+    """
+    found: list[Envelope] = []
+    start, end = 0, len(joined)
+    while not found or start < end:
+        if end - start < HEADER.size:
+            _reject(f"{end - start} bytes are shorter than the header of {HEADER.size}")
+        stop = start + HEADER.size + sum(_SIZES.unpack_from(joined, start))
+        found.append(decode(joined[start:stop]))
+        start = stop
+    return found
 
 
 @lru_cache(_CACHED_TOPICS)
