@@ -7,7 +7,7 @@ from feedmux.model.errors import MalformedMessage
 
 TTL_MS = 3000
 RUN = "run"
-HELD = Record("a", epoch=1000, until_ms=4000, top=4000, guard=0, longest_ms=TTL_MS, run=RUN)
+HELD = Record("a", epoch=1000, until_ms=4000, top=4000, guard=0, longest_ms=TTL_MS, run=RUN, granted=RUN)
 FREE = Record("", epoch=1000, until_ms=2000, top=1500, guard=0, longest_ms=TTL_MS, run=RUN)
 
 
@@ -87,10 +87,19 @@ def test_who_holds_it_goes_on_when_redis_forgot(known: Record) -> None:
     assert (answer.granted, answer.token) == (True, 13_500)
 
 
-def test_a_tenure_that_lapsed_waits_for_the_guard_as_others_do() -> None:
+def test_a_tenure_that_lapsed_does_not_go_on_at_a_redis_that_may_have_forgotten_who_followed() -> None:
     record, answer = decide(HELD, resume("a", 1000), 9000, "another run")
     assert not answer.granted
-    assert decide(record, resume("a", 1000), 9000 + TTL_MS, "another run")[1].granted
+    _, answer = decide(record, resume("a", 1000), 9000 + TTL_MS, "another run")
+    assert (answer.granted, answer.token) == (True, 12_000), "another tenure"
+
+
+def test_a_tenure_that_was_renewed_there_goes_on_after_the_guard() -> None:
+    record, _ = decide(HELD, renew("a", 1000), 3000, "another run")
+    record, answer = decide(record, resume("a", 1000), 5999, "another run")
+    assert not answer.granted
+    _, answer = decide(record, resume("a", 1000), 6000, "another run")
+    assert (answer.granted, answer.token) == (True, 1000)
 
 
 def test_what_once_was_does_not_end_the_guard_by_being_given_back() -> None:

@@ -29,13 +29,13 @@ def ask_redis(client: Resp, ask: Ask) -> Answer:
 
 def stored(client: Resp) -> Record:
     """What Redis keeps, as the specification has it."""
-    names = ("holder", "epoch", "until", "top", "guard", "ttl", "run")
+    names = ("holder", "epoch", "until", "top", "guard", "ttl", "run", "granted")
     values = client.ask("HMGET", KEY, *names)
     assert isinstance(values, list)
     texts = [value.decode() if isinstance(value, bytes) else "" for value in values]
     assert all(text.isdecimal() or not text for text in texts[1:6]), texts
     epoch, until, top, guard, ttl = (int(text or 0) for text in texts[1:6])
-    return Record(texts[0], epoch, until, top, guard, ttl, texts[6])
+    return Record(texts[0], epoch, until, top, guard, ttl, texts[6], texts[7])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -68,6 +68,8 @@ def test_redis_decides_as_the_specification(redis: RedisServer, seed: int) -> No
                     client.ask("HINCRBY", KEY, "until", "1000000")
                 case 3:
                     client.ask("HINCRBY", KEY, "top", "40")
+                case 4:
+                    client.ask("HSET", KEY, "granted", "another")
     assert granted == {(act, fate) for act in Act for fate in (True, False)}
 
 

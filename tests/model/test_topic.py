@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from feedmux.model.errors import InvalidTopic
@@ -39,3 +42,15 @@ def test_mode_follows_the_kind(kind: str, mode: Mode) -> None:
 
 def test_a_market_is_named_behind_its_venue_unless_it_is_the_only_one() -> None:
     assert (place_name("bybit", "linear"), place_name("deribit", "")) == ("bybit.linear", "deribit")
+
+
+def test_all_that_equal_are_one_as_long_as_one_is_kept() -> None:
+    said = [Topic.parse("public:bybit:linear:kline:ONLYHERE:60") for _ in range(3)]
+    made = Topic("public", "bybit", "linear", "kline", "ONLYHERE", "60")
+    assert made == said[0] is said[1] is said[2] is made.one() is not made
+    assert Topic.parse("public:bybit:linear:kline:ONLYHERE:30") is not said[0]
+    gone = weakref.ref(said[0])
+    said.clear()
+    gc.collect()
+    assert gone() is None
+    assert made.one() is made

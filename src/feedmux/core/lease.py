@@ -13,9 +13,9 @@ Theory of operation
       close leads from every state to closed; a lease that was held is released.
 
 A tenure whose time is over has *lapsed*. It goes on with its own token if nobody else had the lease
-meanwhile, which Redis knows; until then nobody may write, but its epochs are still nobody else's, so that
-what does not need the lease (the holder's own clients) can go on. It is over for good when Redis names
-another holder.
+meanwhile, which Redis knows unless it was started again; until then nobody may write, but its epochs are
+still nobody else's, so that what does not need the lease (the holder's own clients) can go on. It is over
+for good when Redis names another holder.
 
 Redis gives the lease for ``ttl_s`` (:mod:`feedmux.core.lease_record` says to whom and when). The holder
 counts from the moment at which it *asked*, on its own clock, and only ``valid_s`` of it: less by how much

@@ -15,7 +15,8 @@ hence no two tenures have an epoch in common::
     ask       when                                     result
     acquire   nobody holds it, no guard                token = max(time, top, last + 1); until = time + ttl
     acquire   no guard; with the token of the last     it goes on: until = time + ttl; top rises with it
-              tenure, which was the asker's
+              tenure, which was the asker's and
+              was granted or renewed by this run
     acquire   somebody does, or the guard stands       refused
     renew     of the holder, with its token            until = time + ttl; top rises with it
     renew     with a token above the one known         the same: Redis forgot this tenure, and has it again
@@ -26,6 +27,7 @@ hence no two tenures have an epoch in common::
 A Redis that was started again may know nothing, or what once was. It knows itself by its ``run_id``: where
 that is not the one in the record, a *guard* of one time to live begins, in which nobody acquires; whoever
 held the lease renews it within that time, or has stopped. The first start of a cluster waits for it, too.
+A tenure that had lapsed does not go on there: of one that followed it, the record may know nothing.
 
 The clock of Redis should not be set. If it is set forward, a lease ends early and two may believe that
 they hold it, with different epochs; if it is set back, ``until`` and the guard are shortened to what they
@@ -57,9 +59,11 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local act, asker = ARGV[1], ARGV[2]
 local token, last, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local known = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'until', 'top', 'guard', 'ttl', 'run')
+local known = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'until', 'top', 'guard', 'ttl', 'run',
+  'granted')
 local holder, epoch, over = known[1] or '', tonumber(known[2]) or 0, tonumber(known[3]) or 0
 local top, guard, longest = tonumber(known[4]) or 0, tonumber(known[5]) or 0, tonumber(known[6]) or 0
+local given = known[8] or ''
 if known[7] ~= run then
   longest = math.max(longest, ttl)
   guard = now + longest
@@ -67,7 +71,7 @@ end
 over, guard = math.min(over, now + longest), math.min(guard, now + longest)
 local granted = 0
 if act == 'acquire' then
-  if guard <= now and token == epoch and asker == holder then
+  if guard <= now and token == epoch and asker == holder and given == run then
     granted, over, longest = 1, now + ttl, ttl
     top = math.max(top, over, last + 1)
   elseif guard <= now and over <= now then
@@ -85,9 +89,11 @@ elseif token == epoch and asker == holder then
   granted, holder, over = 1, '', now
   top = math.max(epoch, last) + 1
 end
+if granted == 1 then given = run end
 local function text(number) return string.format('%.0f', number) end
 redis.call('HSET', KEYS[1], 'holder', holder, 'epoch', text(epoch), 'until', text(over),
-  'top', text(top), 'guard', text(guard), 'ttl', text(longest), 'run', run)
+  'top', text(top), 'guard', text(guard), 'ttl', text(longest), 'run', run,
+  'granted', given)
 return {granted, holder, epoch, top, math.max(over, guard), now}
 """
 """Lua; ``KEYS[1]`` is the lease, ``ARGV`` :meth:`Ask.arguments`; :meth:`Answer.read` reads the reply."""
@@ -166,6 +172,7 @@ class Record(msgspec.Struct, frozen=True):
         guard: nobody acquires before.
         longest_ms: ``until_ms`` and ``guard`` are never farther away than this.
         run: which run of which Redis wrote this.
+        granted: which one granted, renewed or took back the lease last.
     """
 
     holder: str = ""
@@ -175,6 +182,7 @@ class Record(msgspec.Struct, frozen=True):
     guard: int = 0
     longest_ms: int = 0
     run: str = ""
+    granted: str = ""
 
 
 def decide(record: Record, ask: Ask, now_ms: int, run: str) -> tuple[Record, Answer]:
@@ -193,7 +201,7 @@ def decide(record: Record, ask: Ask, now_ms: int, run: str) -> tuple[Record, Ans
         after = _renew(known, ask, now_ms)
     else:
         after = _release(known, ask, now_ms)
-    new = known if after is None else after
+    new = known if after is None else msgspec.structs.replace(after, granted=run)
     until_ms = max(new.until_ms, new.guard)
     return new, Answer(after is not None, new.holder, new.epoch, new.top, until_ms, now_ms)
 
@@ -218,7 +226,7 @@ def _acquire(known: Record, ask: Ask, now_ms: int) -> Record | None:
     if known.guard > now_ms:
         return None
     until_ms = now_ms + ask.ttl_ms
-    if ask.token == known.epoch and ask.holder == known.holder:
+    if ask.token == known.epoch and ask.holder == known.holder and known.granted == known.run:
         top = max(known.top, until_ms, ask.last + 1)
         return msgspec.structs.replace(known, until_ms=until_ms, top=top, longest_ms=ask.ttl_ms)
     if known.until_ms > now_ms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from urllib.parse import quote, unquote
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -42,7 +43,7 @@ _MODES = {
 }
 
 
-class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True):
+class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True, weakref=True):
     """One stream of one source.
 
     Args:
@@ -87,7 +88,19 @@ class Topic(msgspec.Struct, frozen=True, cache_hash=True, order=True):
         topic = cls(*(unquote(field) for field in fields))
         if topic.text != text:
             raise InvalidTopic(text)
-        return topic
+        return topic.one()
+
+    def one(self) -> Topic:
+        """The one that stands for all that equal it, wherever they are kept.
+
+        A dictionary finds a key that is the very object without comparing six fields, and every message is
+        looked up in several. Whoever makes topics of what others say hands this one on; one that did
+        not would be found all the same.
+        """
+        return _ONES.setdefault(msgspec.structs.astuple(self), self)
+
+
+_ONES: WeakValueDictionary[tuple[object, ...], Topic] = WeakValueDictionary()
 
 
 def place_name(venue: str, market: str) -> str:

@@ -60,7 +60,7 @@ def topic_of(market: str, arg: str) -> Topic | None:
     param, _, symbol = rest.rpartition(".")
     topic = Topic(PUBLIC, NAME, market, kind, symbol, param)
     # A trailing dot or an empty part must not come back as another spelling of the same topic.
-    return topic if problem_of(market, topic) is None and arg_of(topic) == arg else None
+    return topic.one() if problem_of(market, topic) is None and arg_of(topic) == arg else None
 
 
 def problem_of(market: str, topic: Topic) -> str | None:

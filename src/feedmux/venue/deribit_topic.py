@@ -66,7 +66,7 @@ def topic_of(channel: str) -> Topic | None:
     if kind != "kline" and found[3] != _PACE:
         return None
     topic = Topic(PUBLIC, NAME, MARKET, kind, found[2], found[3] if kind == "kline" else "")
-    return topic if problem_of(topic) is None else None
+    return topic.one() if problem_of(topic) is None else None
 
 
 def problem_of(topic: Topic) -> str | None:

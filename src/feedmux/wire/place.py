@@ -115,7 +115,8 @@ class Places:
         kind, param, instrument = _split(name, self._kinds)
         if not instrument.strip():
             raise Rejected(WILDCARDS)
-        return Topic(PUBLIC, home.venue, home.market, kind, instrument, _interval(home, kind, param))
+        param = _interval(home, kind, param)
+        return Topic(PUBLIC, home.venue, home.market, kind, instrument, param).one()
 
     def stream(self, topic: Topic) -> str:
         """The name of ``topic``'s stream, e.g. ``mudrex.futures.kline.60.BTCUSDT``."""

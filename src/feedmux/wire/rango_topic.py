@@ -141,4 +141,4 @@ def _topic(scope: str, name: str) -> Topic | None:
         fits = len(topic.text) <= MAX_TOPIC_BYTES
     except UnicodeEncodeError:
         return None
-    return topic if fits else None
+    return topic.one() if fits else None
