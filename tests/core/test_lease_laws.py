@@ -227,9 +227,11 @@ class Leases(RuleBasedStateMachine):
         node.checked.append(Sent(life))
 
     def leave(self, number: int) -> None:
+        """Its feed ends; what its writer said may still be on its way to its own reader, too."""
+        former = self.nodes[number].life if self.nodes[number].tenure else -1
         self.nodes[number].end_feed()
         if number < len(self.readers):
-            self.readers[number].turn(0, listens=False)
+            self.readers[number].turn(former + 1, listens=False)
 
     @rule(number=NODES)
     def obtain(self, number: int) -> None:

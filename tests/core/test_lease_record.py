@@ -35,14 +35,20 @@ def release(holder: str, token: int, last: int = 0) -> Ask:
         (FREE, acquire("b", last=7000), 2000, True, 7001, 10_001, 5000),
         # somebody does, or did: who asks anew waits for its end
         (HELD, acquire("b"), 3999, False, 1000, 4000, 4000),
-        (HELD, acquire("a"), 3999, False, 1000, 4000, 4000),
         (HELD, acquire("b"), 4000, True, 4000, 7000, 7000),
         # his own tenure goes on, over or not, if nobody else had it
         (HELD, resume("a", 1000), 3999, True, 1000, 6999, 6999),
         (HELD, resume("a", 1000, last=20_000), 9000, True, 1000, 20_001, 12_000),
-        (HELD, resume("a", 999), 3999, False, 1000, 4000, 4000),
-        (HELD, resume("a", 999), 9000, True, 9000, 12_000, 12_000),
         (HELD, resume("b", 1000), 9000, True, 9000, 12_000, 12_000),
+        # it was granted, and he does not know: he has seen nothing of it
+        (HELD, acquire("a"), 2000, True, 1000, 5000, 5000),
+        (HELD, acquire("a", last=999), 3999, True, 1000, 6999, 6999),
+        (HELD, resume("a", 900, last=999), 9000, True, 1000, 12_000, 12_000),
+        # he has used all its epochs up
+        (HELD, acquire("a", last=3999), 3999, False, 1000, 4000, 4000),
+        (HELD, acquire("a", last=1000), 3999, False, 1000, 4000, 4000),
+        (HELD, acquire("a", last=3999), 4000, True, 4000, 7000, 7000),
+        (HELD, resume("a", 900, last=1000), 3999, False, 1000, 4000, 4000),
         # renewing
         (HELD, renew("a", 1000), 2000, True, 1000, 5000, 5000),
         (HELD, renew("a", 1000, last=8000), 2000, True, 1000, 8001, 5000),

@@ -14,9 +14,10 @@ hence no two tenures have an epoch in common::
 
     ask       when                                     result
     acquire   nobody holds it, no guard                token = max(time, top, last + 1); until = time + ttl
-    acquire   no guard; with the token of the last     it goes on: until = time + ttl; top rises with it
-              tenure, which was the asker's and
-              was granted or renewed by this run
+    acquire   no guard; the last tenure was the        it goes on: until = time + ttl; top rises with it
+              asker's, granted or renewed by this
+              run, and it is its token that is said,
+              or nothing of it was used or seen
     acquire   somebody does, or the guard stands       refused
     renew     of the holder, with its token            until = time + ttl; top rises with it
     renew     with a token above the one known         the same: Redis forgot this tenure, and has it again
@@ -28,6 +29,9 @@ A Redis that was started again may know nothing, or what once was. It knows itse
 that is not the one in the record, a *guard* of one time to live begins, in which nobody acquires; whoever
 held the lease renews it within that time, or has stopped. The first start of a cluster waits for it, too.
 A tenure that had lapsed does not go on there: of one that followed it, the record may know nothing.
+
+An answer may be lost, and with it that a tenure was granted. Who asks anew has seen no epoch of it, and is
+given the same one, at once; one that asks anew because it has used all its epochs up waits for the end.
 
 The clock of Redis should not be set. If it is set forward, a lease ends early and two may believe that
 they hold it, with different epochs; if it is set back, ``until`` and the guard are shortened to what they
@@ -71,7 +75,7 @@ end
 over, guard = math.min(over, now + longest), math.min(guard, now + longest)
 local granted = 0
 if act == 'acquire' then
-  if guard <= now and token == epoch and asker == holder and given == run then
+  if guard <= now and asker == holder and given == run and (token == epoch or last < epoch) then
     granted, over, longest = 1, now + ttl, ttl
     top = math.max(top, over, last + 1)
   elseif guard <= now and over <= now then
@@ -226,7 +230,8 @@ def _acquire(known: Record, ask: Ask, now_ms: int) -> Record | None:
     if known.guard > now_ms:
         return None
     until_ms = now_ms + ask.ttl_ms
-    if ask.token == known.epoch and ask.holder == known.holder and known.granted == known.run:
+    is_its_own = ask.holder == known.holder and known.granted == known.run
+    if is_its_own and (ask.token == known.epoch or ask.last < known.epoch):
         top = max(known.top, until_ms, ask.last + 1)
         return msgspec.structs.replace(known, until_ms=until_ms, top=top, longest_ms=ask.ttl_ms)
     if known.until_ms > now_ms:
