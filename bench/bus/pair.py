@@ -144,6 +144,7 @@ async def _write_works(way: Way, redis: int, control: Connection, ticks: socket.
                     await sender.send([message(one) for one in range(number, due)])
                     number = due
             assert last is not None, "there is a work before its end"
+            await asyncio.sleep(0)  # not in one turn with messages of other topics, which it may overtake
             await sender.send([message(last.end)])
             control.send("written")
 

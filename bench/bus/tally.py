@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from bench.bus.port import Work
+from bench.bus.port import TOPICS, Work
 
 MARKS = {"p10_ns": 0.1, "p50_ns": 0.5, "p90_ns": 0.9, "p99_ns": 0.99, "max_ns": 1.0}
 
@@ -59,21 +59,22 @@ def figures(work: Work, start_ns: int, numbers: Sequence[int], seen_ns: Sequence
         seen_ns: when each of them came.
 
     Returns:
-        ``lost`` never came, ``duplicates`` came again, ``disorder`` came after a later one; latencies
-        (``p50_ns``, ...) are from when a message was due.
+        ``lost`` never came, ``duplicates`` came again, ``disorder`` came after a later one of its topic;
+        latencies (``p50_ns``, ...) are from when a message was due.
     """
     late: list[int] = []
     known: set[int] = set()
     disorder = duplicates = 0
-    highest, ended_ns = -1, start_ns
+    highest, ended_ns = [-1] * TOPICS, start_ns
     for number, at_ns in zip(numbers, seen_ns, strict=True):
         place = number - work.first
         if not 0 <= place < work.messages:
             continue
         duplicates += place in known
-        disorder += place < highest
+        topic = number % TOPICS
+        disorder += place < highest[topic]
         known.add(place)
-        highest, ended_ns = max(highest, place), at_ns
+        highest[topic], ended_ns = max(highest[topic], place), at_ns
         late.append(at_ns - work.due_ns(start_ns, place // work.burst))
     took_s = max(work.seconds, (ended_ns - start_ns) / 1e9)
     return {

@@ -41,6 +41,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSProtocolError,
 
 from feedmux.client.attempt import Attempt
 from feedmux.client.endpoint import Endpoint
+from feedmux.client.intake import Intake
 from feedmux.client.mask import refresh
 from feedmux.client.settings import LinkConfig
 from feedmux.model.errors import Overflow
@@ -198,8 +199,9 @@ class Connection(WSListener):
             return
         refresh()
         self._transport = transport
-        high = self._config.max_write_buffer_bytes
-        transport.underlying_transport.set_write_buffer_limits(high=high)
+        underlying, high = transport.underlying_transport, self._config.max_write_buffer_bytes
+        underlying.set_write_buffer_limits(high=high)
+        underlying.set_protocol(Intake(underlying.get_protocol()))
         self._on_opened()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
