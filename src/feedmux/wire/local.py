@@ -3,14 +3,13 @@
 Theory of operation
 ===================
 
-Both speak in records over a Unix stream socket: a header of 5 bytes (u32 length of the body, u8 type,
-little-endian) and a body, which is the fields of the type one after the other
-(:mod:`feedmux.wire.local_records`). What comes from the WebSockets is not in them but in a ring in shared
-memory (docs/reference/ring.md), as entries: a header of 24 bytes and a payload.
+Both speak in records over a Unix stream socket, framed as :mod:`feedmux.wire.cutter` says; a body is the
+fields of the type one after the other (:mod:`feedmux.wire.local_records`). What comes from the WebSockets is
+not in them but in a ring in shared memory (docs/reference/ring.md), as entries: a header of 24 bytes and a
+payload.
 
 :class:`LocalDecoder` is fed whatever the socket gave and hands out the records that are whole. The first one
-has to be the hello, or the welcome; a length is checked against the bound of its type before the body is
-waited for. Fed byte by byte it gives what it gives fed whole.
+has to be the hello, or the welcome. Fed byte by byte it gives what it gives fed whole.
 
 Deliberately absent: descriptors, which travel beside ``Opened``, and who may say what when.
 """
@@ -19,11 +18,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
 from feedmux.model.errors import MalformedMessage
+from feedmux.wire.cutter import Cutter, join
 from feedmux.wire.local_records import (
     MAX_ITEMS,
     MAX_MESSAGE_BYTES,
@@ -38,7 +38,6 @@ from feedmux.wire.local_records import (
 MAX_BODY_BYTES: Final = MAX_MESSAGE_BYTES + 256 * 1024
 
 _MAGIC: Final = 0x6F6C6D66  # the letters fmlo
-_HEADER: Final = struct.Struct("<IB")
 _HEAD: Final = struct.Struct("<IH")
 _LONG: Final = frozenset("bM")
 _SHORT_BYTES: Final = 3 * MAX_ITEMS * (MAX_TEXT_BYTES + 2)  # of a body without long fields
@@ -57,7 +56,7 @@ def encode(record: Record) -> bytes:
     size = sum(map(len, parts))
     if size > MAX_BODY_BYTES:
         raise MalformedMessage("record", f"its body has {size} bytes; the bound is {MAX_BODY_BYTES}")
-    return b"".join((_HEADER.pack(size, record.number), *parts))
+    return join(record.number, b"".join(parts))
 
 
 def _write(parts: list[bytes], letter: str, value: Any) -> None:
@@ -169,18 +168,17 @@ class LocalDecoder:
         accepts: the types of record that this end may be sent, the first one first.
     """
 
-    __slots__ = ("_accepts", "_buffer", "_expected", "_failure")
+    __slots__ = ("_accepts", "_cutter", "_first")
 
     def __init__(self, accepts: tuple[type[Record], ...]) -> None:
-        self._accepts = {kind.number: kind for kind in accepts[1:]}
-        self._expected = {accepts[0].number: accepts[0]}
-        self._buffer = bytearray()
-        self._failure: MalformedMessage | None = None
+        self._accepts = {kind.number: kind for kind in accepts}
+        bounds = {kind.number: _most_bytes(kind) for kind in accepts}
+        self._first = accepts[0].number
+        self._cutter = Cutter(self._first, bounds)
 
     def feed(self, data: bytes) -> None:
         """Take what the socket gave; ask :meth:`records` afterwards."""
-        if self._failure is None:
-            self._buffer += data
+        self._cutter.feed(data)
 
     def records(self) -> Iterator[Record]:
         """Hand out the records that are whole; who stops early goes on with the next call.
@@ -188,44 +186,17 @@ class LocalDecoder:
         Raises:
             MalformedMessage: the peer broke the protocol; there is no way back.
         """
-        start = 0
-        try:
-            while (stop := self._end_of_record(start)) is not None:
-                record = self._read(start, stop)
-                start = stop
-                yield record
-        finally:
-            del self._buffer[:start]
+        for number, found in self._cutter.bodies():
+            kind, body = self._accepts[number], _Body(found)
+            try:
+                if number == self._first:
+                    body.head()
+                record = kind(*(body.read(letter) for letter in kind.layout))
+                body.end()
+            except MalformedMessage as error:
+                self._cutter.fail(error)
+            yield record
 
-    def _end_of_record(self, start: int) -> int | None:
-        if self._failure is not None:
-            raise self._failure
-        if len(self._buffer) - start < _HEADER.size:
-            return None
-        size, number = _HEADER.unpack_from(self._buffer, start)
-        kind = self._expected.get(number)
-        if kind is None:
-            self._break(f"type {number} was not expected; expected {sorted(self._expected)}")
-        most = MAX_BODY_BYTES if set(kind.layout) & _LONG else _SHORT_BYTES
-        if size > most:
-            self._break(f"a body of {size} bytes; the bound of type {number} is {most}")
-        stop: int = start + _HEADER.size + size
-        return stop if stop <= len(self._buffer) else None
 
-    def _read(self, start: int, stop: int) -> Record:
-        kind = self._expected[self._buffer[start + 4]]
-        body = _Body(bytes(memoryview(self._buffer)[start + _HEADER.size : stop]))
-        try:
-            if self._expected is not self._accepts:
-                body.head()
-            record = kind(*(body.read(letter) for letter in kind.layout))
-            body.end()
-        except MalformedMessage as error:
-            self._failure = error
-            raise
-        self._expected = self._accepts
-        return record
-
-    def _break(self, reason: str) -> NoReturn:
-        self._failure = MalformedMessage("record", reason)
-        raise self._failure
+def _most_bytes(kind: type[Record]) -> int:
+    return MAX_BODY_BYTES if set(kind.layout) & _LONG else _SHORT_BYTES

@@ -3,9 +3,8 @@
 Theory of operation
 ===================
 
-A record is a header of 5 bytes (u32 length of the body, u8 type, little-endian) and a body;
-docs/reference/envelope.md lists the types. :class:`RecordDecoder` is fed whatever the socket gave
-and hands out the records that are whole::
+Records are framed as :mod:`feedmux.wire.cutter` says; docs/reference/envelope.md lists the types.
+:class:`RecordDecoder` is fed whatever the socket gave and hands out the records that are whole::
 
     state      record                    result
     expecting  Hello of our VERSION      open
@@ -15,8 +14,7 @@ and hands out the records that are whole::
     broken     (whatever is fed)         MalformedMessage again
 
 Invariants: fed byte by byte gives what fed whole gives; the records before a fault are handed out
-before the fault is raised; a length is checked against the bound of its type before the body is
-waited for, so that garbage cannot make the buffer grow beyond one largest record and one feed.
+before the fault is raised.
 
 Deliberately absent: a checksum (a Unix socket does not corrupt) and a keepalive (its end tells).
 """
@@ -33,10 +31,11 @@ from feedmux.model.errors import MalformedMessage
 from feedmux.model.event import Envelope
 from feedmux.model.topic import Topic
 from feedmux.wire import envelope as envelopes
+from feedmux.wire.cutter import Cutter, join
 
 VERSION: Final = 1
 
-_HEADER: Final = struct.Struct("<IB")
+_FIRST: Final = 1
 _HELLO: Final = struct.Struct("<4sH")
 _LOST: Final = struct.Struct("<Q")
 _ASKER: Final = struct.Struct("<q")
@@ -78,7 +77,7 @@ def encode(record: Record) -> bytes:
         MalformedMessage: a field does not fit; see :func:`feedmux.wire.envelope.encode`.
     """
     kind, body = _body(record)
-    return _HEADER.pack(len(body), kind) + body
+    return join(kind, body)
 
 
 def _body(record: Record) -> tuple[int, bytes]:
@@ -148,23 +147,24 @@ class RecordDecoder:
         accepts: the types of record that this end may be sent after the hello.
     """
 
-    __slots__ = ("_accepts", "_buffer", "_expected", "_failure")
+    __slots__ = ("_cutter",)
 
     def __init__(self, *accepts: type[Record]) -> None:
-        self._accepts = {number: kind for number, kind in _TYPES.items() if kind.record in accepts}
-        self._expected = {1: _TYPES[1]}
-        self._buffer = bytearray()
-        self._failure: MalformedMessage | None = None
+        bounds = {
+            number: kind.max_bytes
+            for number, kind in _TYPES.items()
+            if number == _FIRST or kind.record in accepts
+        }
+        self._cutter = Cutter(_FIRST, bounds)
 
     @property
     def is_open(self) -> bool:
         """True once the peer's hello was read and nothing was wrong since."""
-        return self._expected is self._accepts and self._failure is None
+        return self._cutter.is_open
 
     def feed(self, data: bytes) -> None:
         """Take what the socket gave; ask :meth:`records` afterwards."""
-        if self._failure is None:
-            self._buffer += data
+        self._cutter.feed(data)
 
     def records(self) -> Iterator[Record]:
         """Hand out the records that are whole; who stops early goes on with the next call.
@@ -174,43 +174,10 @@ class RecordDecoder:
         Raises:
             MalformedMessage: the peer broke the protocol; there is no way back.
         """
-        start = 0
-        try:
-            while (stop := self._end_of_record(start)) is not None:
-                record = self._read(start, stop)
-                start = stop
-                if type(record) is not Hello:
-                    yield record
-        finally:
-            del self._buffer[:start]
-
-    def _end_of_record(self, start: int) -> int | None:
-        """Where the record at ``start`` ends, or None while it is not whole."""
-        if self._failure is not None:
-            raise self._failure
-        if len(self._buffer) - start < _HEADER.size:
-            return None
-        size, number = _HEADER.unpack_from(self._buffer, start)
-        kind = self._expected.get(number)
-        if kind is None:
-            self._break("record", f"type {number} was not expected; expected {sorted(self._expected)}")
-        elif size > kind.max_bytes:
-            self._break("record", f"a body of {size} bytes; the bound of type {number} is {kind.max_bytes}")
-        stop: int = start + _HEADER.size + size
-        return stop if stop <= len(self._buffer) else None
-
-    def _read(self, start: int, stop: int) -> Record:
-        number = self._buffer[start + 4]
-        body = bytes(memoryview(self._buffer)[start + _HEADER.size : stop])
-        try:
-            record = self._expected[number].read(body)
-        except MalformedMessage as error:
-            self._failure = error
-            raise
-        if number == 1:
-            self._expected = self._accepts
-        return record
-
-    def _break(self, what: str, reason: str) -> None:
-        self._failure = MalformedMessage(what, reason)
-        raise self._failure
+        for number, body in self._cutter.bodies():
+            try:
+                record = _TYPES[number].read(body)
+            except MalformedMessage as error:
+                self._cutter.fail(error)
+            if type(record) is not Hello:
+                yield record
