@@ -1,4 +1,4 @@
-"""A venue that speaks first, lets one connection in and numbers no answers: a small Alpaca over real sockets."""
+"""A venue that speaks first, lets one connection in and numbers no answers: a small Alpaca, real sockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from feedmux.feed.driver import DriverConfig
-from feedmux.feed.greeting import FIRST_WAIT_S
+from feedmux.feed.greeting import FIRST_WAIT_S, LONGEST_WAIT_S
 from feedmux.feed.shard import ShardConfig
 from feedmux.model.event import EventKind, State
 from support.alpaca_feed import AlpacaFeed, alpaca, bar, quote, topic, trade
@@ -49,6 +49,7 @@ async def test_nothing_is_asked_for_before_the_venue_has_let_us_in() -> None:
         feed.driver.drop(TRADES, "me")
         assert feed.link()["connected"] is False
         assert feed.link()["down_for"] > 0
+        feed.server.guests[0].is_in = True
         await feed.server.push({"T": "success", "msg": "authenticated"})
         await until(lambda: "subscribe" in actions(feed))
         assert feed.link()["connected"] is True
@@ -129,7 +130,8 @@ async def test_a_wrong_secret_is_told_and_tried_again_with_longer_waits(
         feed.driver.want(TICKER, "me")
         await until(lambda: feed.server.opened >= 3)
         assert feed.link()["trouble"] == (
-            "auth failed (402): it does not know this key and secret; see APCA_API_KEY_ID and APCA_API_SECRET_KEY"
+            "auth failed (402): it does not know this key and secret; "
+            "see APCA_API_KEY_ID and APCA_API_SECRET_KEY"
         )
         assert feed.link()["connected"] is False
         assert feed.link()["link"]["failures_in_a_row"] >= 2
@@ -157,7 +159,9 @@ async def test_already_in_is_in(caplog: pytest.LogCaptureFixture) -> None:
         feed.server.answers.append(error(403, "already authenticated"))
         feed.driver.want(TICKER, "me")
         await until(lambda: "subscribe" in actions(feed))
-    assert "alpaca says: already authenticated (403): it had let us in before, and was asked again" in warned(caplog)
+    assert "alpaca says: already authenticated (403): it had let us in before, and was asked again" in warned(
+        caplog
+    )
 
 
 async def test_who_is_thrown_out_begins_anew() -> None:
@@ -166,6 +170,27 @@ async def test_who_is_thrown_out_begins_anew() -> None:
         await feed.server.push(CONNECTION_LIMIT)
         await until(lambda: feed.states(TICKER)[-2:] == [State.RECONNECTING, State.LIVE])
         assert feed.server.opened == 2
+
+
+async def test_who_is_let_in_and_thrown_out_again_and_again_comes_back_ever_later() -> None:
+    async with alpaca() as feed:
+        feed.server.welcomes_none = True
+        feed.driver.want(TICKER, "me")
+        await until(lambda: feed.server.opened >= 4)
+        assert feed.link()["link"]["failures_in_a_row"] >= 3
+        assert feed.link()["down_for"] > 0
+        feed.server.welcomes_none = False
+        await until(lambda: feed.state(TICKER) is State.LIVE)
+        await until(lambda: feed.link()["link"]["failures_in_a_row"] == 0)
+
+
+async def test_a_connection_that_nothing_is_asked_of_is_good_when_it_has_stood_for_a_while() -> None:
+    clock = StandingClock()
+    async with alpaca(clock=clock) as feed:
+        await until(lambda: feed.link()["connected"])
+        assert feed.link()["link"]["state"] == "open"
+        clock.now += LONGEST_WAIT_S
+        await until(lambda: feed.link()["link"]["state"] == "proven")
 
 
 @pytest.mark.parametrize("code", [401, 404, 407, 500])

@@ -13,7 +13,7 @@ from support.waiting import until
 
 Message = dict[str, Any]
 
-KEY, SECRET = "AKFEEDMUXTESTS", "s3cret-of-the-tests"  # noqa: S105 - nobody's
+KEY, SECRET = "AKFEEDMUXTESTS", "s3cret-of-the-tests"
 CHANNELS = ("trades", "quotes", "bars", "updatedBars")
 
 
@@ -51,6 +51,7 @@ class AlpacaServer:
 
     Attributes:
         greets: whether it says that a connection is there.
+        welcomes_none: whether it says 406 and closes right after it has let somebody in.
         answers: errors that the next logins are answered with instead; the connection stays.
         refusals: errors that the next requests are answered with instead.
         denied: symbols that it leaves out of its answers.
@@ -62,6 +63,7 @@ class AlpacaServer:
 
     def __init__(self) -> None:
         self.greets = True
+        self.welcomes_none = False
         self.answers: deque[Message] = deque()
         self.refusals: deque[Message] = deque()
         self.denied: set[str] = set()
@@ -130,6 +132,9 @@ class AlpacaServer:
     async def _answer(self, guest: Guest, request: Message) -> None:
         if request["action"] == "auth":
             await guest.tell(self._login(guest, request))
+            if self.welcomes_none:
+                await guest.tell(CONNECTION_LIMIT)
+                await guest.connection.close()
         elif not guest.is_in:
             await guest.tell(error(401, "not authenticated"))
         elif self.refusals:

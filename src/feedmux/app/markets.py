@@ -49,7 +49,8 @@ class Upstream(Section):
         about="The markets that are served, separated by commas; plain arguments mean the first one. `none`:"
         " RabbitMQ alone.",
         default_factory=lambda data: (f"bybit.{data.get('bybit_category', 'linear')}",),
-        expected="names out of bybit.linear, bybit.spot, bybit.inverse, deribit and alpaca, separated by commas",
+        expected="names out of bybit.linear, bybit.spot, bybit.inverse, deribit and alpaca, "
+        "separated by commas",
     )
     bybit_ws_url: Url = key(
         "wss://stream.bybit.com/v5/public/linear",
@@ -156,7 +157,9 @@ class Alpaca(Section):
     """Alpaca"""
 
     apca_api_key_id: Credential = key(
-        Secret(""), "The id of the API key that Alpaca is given.", expected="a text of printable ASCII characters"
+        Secret(""),
+        "The id of the API key that Alpaca is given.",
+        expected="a text of printable ASCII characters",
     )
     apca_api_secret_key: Credential = key(
         Secret(""), "Its secret.", expected="a text of printable ASCII characters"

@@ -8,7 +8,8 @@ that speaks first (:class:`feedmux.model.venue.Manners`) is a door with a guard:
     state    event                         what follows
     away     opened                        outside; at most venues: greeted, and in
     outside  welcome                       greeted; asked
-    asked    let in                        in: the connection is good, requests go
+    asked    let in                        in: requests go
+    in       stood for a while             the connection is good, though nothing was asked for
     asked    refused, but later            resting: greeted again after a wait that grows, at most to a bound
     asked    refused                       the connection is replaced; the link's own waits grow
     resting  the wait is over              greeted; asked
@@ -18,8 +19,9 @@ that speaks first (:class:`feedmux.model.venue.Manners`) is a door with a guard:
     any      lost                          away
 
 What the guard said last is the *trouble* until it lets us in, over all connections; so is how often we were
-told to wait. An account that may have one connection gets it as soon as the other one is gone, and a venue
+told to wait. An account that may have one connection gets it soon after the other one is gone, and a venue
 that closes a connection on which nobody was let in for long (Alpaca: ten seconds) is not called more often.
+Being let in proves nothing yet: Alpaca may say so and then show us the door, again and again.
 
 Source for the bounds of the waits: alpacahq/alpaca-trade-api-go, which repeats its login after 0.5 to 5 s.
 """
@@ -53,13 +55,15 @@ class Doorstep(NamedTuple):
 
     Args:
         say: sends a message; whether it was sent.
-        entered: told that requests may go, and that the connection is good.
+        entered: told that requests may go.
+        prove: told that the connection is good; often.
         replace: cuts the connection and makes another one, for this reason.
         complain: logs what the venue said, under a heading.
     """
 
     say: Callable[[bytes], bool]
     entered: Callable[[], None]
+    prove: Callable[[], None]
     replace: Callable[[str], None]
     complain: Callable[[str, str], None]
 
@@ -75,8 +79,16 @@ class Greeting:
     """
 
     __slots__ = (
-        "_asked_at", "_clock", "_doorstep", "_patience_s", "_rests", "_speaks_first", "_timer", "_venue",
-        "stage", "trouble",
+        "_clock",
+        "_doorstep",
+        "_patience_s",
+        "_rests",
+        "_since",
+        "_speaks_first",
+        "_timer",
+        "_venue",
+        "stage",
+        "trouble",
     )  # fmt: skip
 
     def __init__(self, venue: Venue, doorstep: Doorstep, *, clock: Clock, patience_s: float) -> None:
@@ -86,7 +98,7 @@ class Greeting:
         self._clock = clock
         self._patience_s = patience_s
         self._rests = 0
-        self._asked_at = 0.0
+        self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.stage = Stage.AWAY
         self.trouble = ""
@@ -100,7 +112,7 @@ class Greeting:
     def opened(self) -> None:
         """A new connection is open."""
         if self._speaks_first:
-            self.stage, self._asked_at = Stage.OUTSIDE, self._clock.monotonic()
+            self.stage, self._since = Stage.OUTSIDE, self._clock.monotonic()
             return
         self.stage = Stage.IN
         self._greet()
@@ -117,6 +129,7 @@ class Greeting:
         elif self.stage in (Stage.ASKED, Stage.RESTING):
             self._rest_no_more()
             self.stage, self._rests, self.trouble = Stage.IN, 0, ""
+            self._since = self._clock.monotonic()
             self._doorstep.entered()
 
     def parted(self, reason: str) -> None:
@@ -130,10 +143,12 @@ class Greeting:
         self.stage = Stage.AWAY
 
     def check(self, now: float) -> None:
-        """Judge how long an answer takes; called a few times a second."""
-        if self.stage in (Stage.OUTSIDE, Stage.ASKED) and now - self._asked_at >= self._patience_s:
+        """Judge how long an answer takes, or how long we are in; called a few times a second."""
+        if self.stage in (Stage.OUTSIDE, Stage.ASKED) and now - self._since >= self._patience_s:
             awaited = "welcome" if self.stage is Stage.OUTSIDE else "answer to the greeting"
             self._doorstep.replace(f"no {awaited} within {self._patience_s:g} s")
+        elif self._speaks_first and self.is_in and now - self._since >= LONGEST_WAIT_S:
+            self._doorstep.prove()
 
     def _refused(self, answer: Greeted) -> None:
         self._doorstep.complain("refused a greeting", answer.refused)
@@ -158,7 +173,7 @@ class Greeting:
 
     def _ask(self) -> None:
         self._timer = None
-        self.stage, self._asked_at = Stage.ASKED, self._clock.monotonic()
+        self.stage, self._since = Stage.ASKED, self._clock.monotonic()
         self._greet()
 
     def _greet(self) -> None:

@@ -1,9 +1,9 @@
 """One connection to a venue: its link, its greeting, its subscriptions, its budget, its silence.
 
-Where a venue has to let us in first (:mod:`feedmux.feed.greeting`), a connection counts as one from then on: before,
-nothing is asked for, and statistics say what keeps us out. Where answers carry no id, one that does not come
-in time costs the connection: all later ones would be taken for those of other requests. Where a venue
-rests as a whole, its silence makes topics stale and leaves the connection to the pings.
+Where a venue has to let us in first (:mod:`feedmux.feed.greeting`), a connection counts as one from then on:
+before, nothing is asked for, and statistics say what keeps us out. Where answers carry no id, one that does
+not come in time costs the connection: all later ones would be taken for those of other requests. Where a
+venue rests as a whole, its silence makes topics stale and leaves the connection to the pings.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Shard:
         self._counts = dict.fromkeys(_COUNTED, 0)
         self._greeting = Greeting(
             venue,
-            Doorstep(self._say, self._entered, self._replace, self._complain),
+            Doorstep(self._say, self._entered, self._prove, self._replace, self._complain),
             clock=clock,
             patience_s=config.answer_timeout_s,
         )
@@ -228,7 +228,7 @@ class Shard:
         """The link's connection ended."""
         self._open = False
         self._speaking.clear()
-        if self._greeting.is_in:
+        if self._proven or not self._venue.manners.speaks_first:
             self._down_since = self._clock.monotonic()
         self._greeting.lost()
         self._counts["cuts"] += 1
@@ -287,16 +287,14 @@ class Shard:
             self._desk.confirm(topic)
         elif phase is not Phase.CONFIRMED:
             return False
-        if not self._proven:
-            self._prove()
+        self._prove()
         if self._silence.heard(topic, now):
             self._desk.revive(topic)
         self._speaking[topic] = now
         return True
 
     def _entered(self) -> None:
-        """The venue let us in: that proves the connection, where a market at rest may send nothing for hours."""
-        self._prove()
+        """The venue let us in: what is wanted is asked for, and silence counts from now on."""
         self._silence.restart(self._clock.monotonic())
         self._pump_now()
 
@@ -316,6 +314,8 @@ class Shard:
             self._complain("refuses a request", answer.reason)
         if answer.later:
             self._complain("has no time for a request", answer.reason)
+        elif answer.accepted and self._venue.manners.speaks_first:
+            self._prove()  # a market at rest may send nothing for hours
         for topic, denied in self._wishes.answered(answer):
             if denied is None:
                 self._desk.confirm(topic)
@@ -344,14 +344,17 @@ class Shard:
 
     def _complain(self, what: str, words: str) -> None:
         """Log what the venue does not want of us; loudly once, because it may come often."""
-        kind = what if self._venue.manners.numbers or len(self._complaints) >= _MOST_KINDS else f"{what} {words}"
+        kind = (
+            what if self._venue.manners.numbers or len(self._complaints) >= _MOST_KINDS else f"{what} {words}"
+        )
         level = logging.DEBUG if kind in self._complaints else logging.WARNING
         self._complaints.add(kind)
         log.log(level, "%s %s: %s", self._place, what, words)
 
     def _prove(self) -> None:
-        self._proven = True
-        self.link.prove()
+        if not self._proven:
+            self._proven = True
+            self.link.prove()
 
     def _release(self, topic: Topic) -> None:
         self._speaking.pop(topic, None)

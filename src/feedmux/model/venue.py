@@ -138,7 +138,7 @@ class Remark(msgspec.Struct, frozen=True):
 
 
 class Parting(msgspec.Struct, frozen=True):
-    """The venue gives this connection up, or it is of no more use: whatever it carried may have lost something.
+    """The venue gives this connection up, or it is of no more use: all that it carries may lose something.
 
     Args:
         reason: why, as a sentence for people.

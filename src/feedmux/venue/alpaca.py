@@ -26,8 +26,8 @@ greeting where that is not answered. Each is told as a sentence with Alpaca's wo
 
 *Order.* Alpaca promises none of its times: exchanges' clocks differ. What comes last is the latest.
 
-*Two paths.* A frame is read as a whole, with all its types at once. If that fails, one object at a time, so that
-one that cannot be read, or is of a type that did not exist yet, takes nothing else with it.
+*Two paths.* A frame is read as a whole, with all its types at once. If that fails, one object at a time, so
+that one that cannot be read, or is of a type that did not exist yet, takes nothing else with it.
 
 *Secrets.* Key and secret are in the greeting and nowhere else: they are cut out of whatever Alpaca says.
 
@@ -160,7 +160,7 @@ class Alpaca:
         """Who we are: the answer to Alpaca's welcome."""
         return self._greetings
 
-    def subscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:  # noqa: ARG002 - it takes none
+    def subscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
         """The request that adds ``topics`` to what this connection has.
 
         Raises:
@@ -168,7 +168,7 @@ class Alpaca:
         """
         return _encode({"action": "subscribe", **channels_of(topics)})
 
-    def unsubscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:  # noqa: ARG002 - as above
+    def unsubscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
         """The request that takes ``topics`` from it.
 
         Raises:
