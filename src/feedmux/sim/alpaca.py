@@ -182,7 +182,8 @@ class AlpacaSim:
                 connects is let in and not greeted.
         """
         names = None if topics is None else list(topics)
-        self.trading.mute(on=names is None or "trade_updates" in names)
+        if names is None or "trade_updates" in names:
+            self.trading.mute(on=True)
         for floor in self.floors.values():
             floor.mute(names)
             if not pongs:

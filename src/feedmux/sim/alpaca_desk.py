@@ -78,6 +78,7 @@ class Desk:
         self._stamped = 0
         self._bars = Bars(symbol, Random(f"{seed}:{feed}:{symbol}:bars"))
         self._quoting = Random(f"{seed}:{feed}:{symbol}:quotes")
+        self._timing = Random(f"{seed}:{feed}:{symbol}:times")
 
     # -- by itself -------------------------------------------------------------------------
 
@@ -226,5 +227,5 @@ class Desk:
 
     def _stamp(self, ns: int) -> Stamp:
         """A time a little before now, after every other one of this symbol."""
-        self._stamped = max(self._stamped + 1, ns - self._dice.randrange(_NANOS_BACK))
+        self._stamped = max(self._stamped + 1, ns - self._timing.randrange(_NANOS_BACK))
         return Stamp(self._stamped)

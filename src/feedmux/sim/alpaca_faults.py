@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from feedmux.model.errors import InvalidSetting
-from feedmux.sim.alpaca_codec import Codec
+from feedmux.sim.alpaca_codec import Codec, Stamp
 from feedmux.sim.misbehaviour import Garbage, spoilt
 
 ERRORS = {
@@ -109,7 +109,11 @@ def spoil(kind: Garbage, of: Spoilage) -> bytes:
 
 def wrong_typed(item: dict[str, object]) -> dict[str, object]:
     """``item`` with everything but its type as something else."""
-    wrong = dict(item)
-    for place, key in enumerate(key for key in item if key != "T"):
-        wrong[key] = (None, 17, {"value": item[key]}, [item[key]])[place % 4]
-    return wrong
+    return {key: value if key == "T" else _other(value) for key, value in item.items()}
+
+
+def _other(value: object) -> object:
+    """A value of another type: texts and times become a number, numbers an object, lists nothing."""
+    if isinstance(value, str | Stamp):
+        return 17
+    return None if isinstance(value, list) else {"value": value}

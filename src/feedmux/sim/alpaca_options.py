@@ -97,9 +97,8 @@ class AlpacaOptions(msgspec.Struct, frozen=True, kw_only=True):
             self._require(name, getattr(self, name) > 0, "a number above 0")
         for name in ("rate", "quote_rate", "status_rate", "linger_s", "late_s"):
             self._require(name, getattr(self, name) >= 0, "0 or more")
-        self._require(
-            "symbol_limit", self.symbol_limit is None or self.symbol_limit >= 0, "0 or more, or none"
-        )
+        most = self.symbol_limit
+        self._require("symbol_limit", most is None or most > 0, "a number above 0, or none")
         for symbol in self.symbols:
             if not is_symbol(symbol):
                 raise InvalidSetting("symbols", symbol, "upper-case letters, digits and '.'")
