@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
+from feedmux.model.ports import Clock
 from feedmux.sim.alpaca import AlpacaSim
 from feedmux.sim.alpaca_options import DEMO, AlpacaOptions
+from support.clocks import StandingClock
 
 DEADLINE_S = 5
 FAST = AlpacaOptions(rate=200, quote_rate=200)
@@ -77,8 +79,8 @@ class Client:
 
 
 @asynccontextmanager
-async def running(options: AlpacaOptions = FAST) -> AsyncIterator[AlpacaSim]:
-    sim = AlpacaSim(options)
+async def running(options: AlpacaOptions = FAST, *, clock: Clock | None = None) -> AsyncIterator[AlpacaSim]:
+    sim = AlpacaSim(options, clock=clock)
     await sim.start()
     try:
         yield sim
@@ -98,6 +100,13 @@ async def client(
     extra = dict(headers or {}) | ({"Content-Type": "application/msgpack"} if packed else {})
     async with connect(sim.url(path), additional_headers=extra, ping_interval=None, max_queue=None) as socket:
         yield Client(socket, packed=packed)
+
+
+def pass_time(sim: AlpacaSim, clock: StandingClock, seconds: float) -> None:
+    """Let time pass that nobody waits for."""
+    clock.now += seconds
+    for floor in sim.floors.values():
+        floor.tick()
 
 
 async def until(condition: Callable[[], bool]) -> None:
