@@ -34,6 +34,7 @@ from feedmux.edge.login import Objection
 from feedmux.model.access_errors import TokenCode
 from feedmux.model.event import EventKind
 from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
+from feedmux.sim.alpaca_options import DEMO
 from feedmux.wire import envelope, op, rango
 from support.census import SHARED, elsewhere, whole_figures
 from support.certificates import Authority
@@ -485,6 +486,8 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.ask({"op": "unsubscribe", "args": ["ticker:BTCUSDT"]})
     async for message in real_messages_of_deribit(set_up):
         yield message
+    async for message in real_messages_of_alpaca(set_up):
+        yield message
     async for message in real_messages_about_tokens(set_up):
         yield message
     async for message in real_messages_of_rango(set_up):
@@ -512,6 +515,20 @@ async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
     await client.subscribe("ticker:BTC-28DEC29-80000-C", "trade:BTC-PERPETUAL")
     for kind in ("ticker", "trade"):
         yield await client.wait(partial(is_update_of, kind))
+
+
+async def real_messages_of_alpaca(set_up: Stage) -> AsyncIterator[Any]:
+    """What is not like the others'."""
+    venue = await set_up.alpaca("--candle-speed", "600")
+    account = {"APCA_API_KEY_ID": DEMO.key, "APCA_API_SECRET_KEY": DEMO.secret}
+    gateway = await set_up.gateway(venue.url, VENUES="alpaca", ALPACA_WS_URL=venue.url, **account)
+    client = await set_up.client(gateway)
+    await client.subscribe("ticker:AAPL", "kline:1m:AAPL", "trade:AAPL")
+    for kind in ("ticker", "kline", "trade"):
+        yield await client.wait(partial(is_update_of, kind))
+    for verb, name in (("correct", "corrected"), ("cancel", "cancelled")):
+        await venue.do(verb, symbol="AAPL", **({"price": 230.5} if verb == "correct" else {}))
+        yield await client.wait(lambda m: is_update_of("trade", m) and name in m["data"][0])  # noqa: B023
 
 
 async def real_messages_of_rango(set_up: Stage) -> AsyncIterator[Any]:
@@ -697,7 +714,7 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     """It listens, and ends when it is told to."""
     venue = await set_up.venue()
     nowhere = "ws://127.0.0.1:9/ws/api/v2"
-    urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere}
+    urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere, "ALPACA_WS_URL": nowhere}
     if "REDIS_URL" in command.environment:
         urls["REDIS_URL"] = "redis://127.0.0.1:9"  # that of nobody: a node serves without it, too
     env = command.environment | {"HOST": "127.0.0.1", "PORT": "0"} | urls

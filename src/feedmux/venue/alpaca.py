@@ -31,7 +31,7 @@ that one that cannot be read, or is of a type that did not exist yet, takes noth
 
 *Secrets.* Key and secret are in the greeting and nowhere else: they are cut out of whatever Alpaca says.
 
-Source: Alpaca documentation, "WebSocket Stream", "Real-time Stock Data", "Real-time Crypto Data", 2026-10.
+Source: Alpaca documentation, "WebSocket Stream", "Real-time Stock Data", "Real-time Crypto Data", 2026-07.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ A trade that is corrected or cancelled is no trade: what says so comes in the sa
 has neither ``id`` nor ``price`` nor ``quantity`` of its own, so that nobody takes it for one more trade.
 
 Source: Alpaca documentation, "Real-time Stock Data" (trades, quotes, bars, corrections, cancels/errors) and
-"Real-time Crypto Data", 2026-10.
+"Real-time Crypto Data", 2026-07.
 """
 
 from __future__ import annotations

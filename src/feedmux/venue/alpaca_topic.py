@@ -2,7 +2,7 @@
 
 A topic is a symbol in one or two of Alpaca's channels: a candle is its minute bar and what corrects it.
 
-Source: Alpaca documentation, "Real-time Stock Data" and "Real-time Crypto Data", 2026-10.
+Source: Alpaca documentation, "Real-time Stock Data" and "Real-time Crypto Data", 2026-07.
 """
 
 from __future__ import annotations
