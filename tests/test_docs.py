@@ -699,7 +699,8 @@ def simulator_commands() -> list[set[str]]:
     """The options of each simulator."""
     group = load_command("sim")
     return [
-        {name for option in command.params for name in option.opts} for command in group.commands.values()
+        {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        for command in group.commands.values()
     ]
 
 
@@ -753,7 +754,7 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
 async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
     """It says where it is."""
     running = await set_up.run(*replaced(command.args, "--port", "0"), cwd=cwd)
-    await running.line(r"ws://127\.0\.0\.1:\d+/(v5/public/linear|ws/api/v2)")
+    await running.line(r"ws://127\.0\.0\.1:\d+/(v5/public/linear|ws/api/v2|v2/iex)")
 
 
 async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
