@@ -194,7 +194,7 @@ async def test_a_mute_venue_answers_and_sends_no_data() -> None:
 
 
 async def test_a_stalled_venue_reads_and_writes_nothing_and_goes_on_where_it_was() -> None:
-    async with running() as sim, client(sim) as peer:
+    async with running(AlpacaOptions(rate=200, connection_limit=2)) as sim, client(sim) as peer:
         await peer.log_in()
         sim.mute(pongs=False)
         pong = asyncio.ensure_future(await peer.socket.ping())
@@ -202,6 +202,7 @@ async def test_a_stalled_venue_reads_and_writes_nothing_and_goes_on_where_it_was
         async with client(sim, "/v2/sip") as late:
             assert sim.say(500) == 2
             assert not pong.done()
+            assert sim.publish("AAPL", 1) == 0
             assert sim.statistics()["sessions"] == [
                 {"feed": "iex", "key": DEMO.key, "codec": "json", "subscriptions": {}},
                 {"feed": "sip", "key": None, "codec": "json", "subscriptions": {}},
@@ -302,7 +303,9 @@ async def test_stopping_closes_connections_even_stalled_ones_and_frees_the_port(
         await peer.log_in()
         port = sim.port
         sim.mute(pongs=False)
+        sim.say(500)
         await sim.stop()
+        assert await peer.receive() == error(500, "internal error")
         with pytest.raises(ConnectionClosedOK):
             await peer.receive()
     async with running(AlpacaOptions(port=port)) as again:

@@ -41,7 +41,7 @@ class Member(Protocol):
     def symbols(self) -> Iterable[str]:
         """Every symbol that it named."""
 
-    def wants(self, event: Event, now: float, /) -> bool:
+    def wants(self, event: Event, /) -> bool:
         """Whether it is to be told."""
 
     def tell(self, items: Sequence[bytes], /) -> None:
@@ -154,7 +154,7 @@ class AlpacaFloor:
         chosen = [pair for name, pair in self._sent.items() if topic is None or name == topic]
         told = 0
         for before, last in chosen:
-            readers = [member for member in self.members if member.wants(last, self.now())]
+            readers = [member for member in self.members if member.wants(last)]
             for member in readers:
                 member.post(spoil(kind, Spoilage(member.codec, last.item, before.item)))
             told += bool(readers)
@@ -255,12 +255,12 @@ class AlpacaFloor:
         heard = [event for event in events if self._is_heard(event.topic)]
         for event in heard:
             self._sent[event.topic] = (self._sent.get(event.topic, (event, event))[1], event)
-        now, told = self.now(), 0
+        told = 0
         encoded: dict[tuple[str, int], bytes] = {}
         for member in list(self.members):
             items: list[bytes] = []
             for place, event in enumerate(heard):
-                if member.wants(event, now):
+                if member.wants(event):
                     key = (member.codec.name, place)
                     if key not in encoded:
                         encoded[key] = member.codec.item(event.item)

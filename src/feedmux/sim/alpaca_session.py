@@ -24,7 +24,7 @@ from feedmux.sim.alpaca_codec import JSON, MSGPACK, Codec, Request, Unreadable
 from feedmux.sim.alpaca_desk import Event
 from feedmux.sim.alpaca_faults import ACTIONS, ERRORS, Verdicts
 from feedmux.sim.alpaca_floor import AlpacaFloor
-from feedmux.sim.alpaca_subscriptions import Subscriptions
+from feedmux.sim.alpaca_subscriptions import ALL, Subscriptions
 from feedmux.sim.frames import reset
 
 KEY_HEADER = "APCA-API-KEY-ID"
@@ -73,12 +73,11 @@ class AlpacaSession:
         yield from self.subscriptions.symbols()
         yield from (symbol for _, symbol in self._fading)
 
-    def wants(self, event: Event, now: float) -> bool:
+    def wants(self, event: Event) -> bool:
         """Whether it subscribed to that, or did until a moment ago."""
         if self.subscriptions.covers(event.channel, event.symbol):
             return True
-        until = self._fading.get((event.channel, event.symbol)) or self._fading.get((event.channel, "*"))
-        return until is not None and now < until
+        return (event.channel, event.symbol) in self._fading or (event.channel, ALL) in self._fading
 
     def tell(self, items: Sequence[bytes]) -> None:
         """Send members, as many in one message as the batch allows."""
