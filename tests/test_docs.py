@@ -69,6 +69,7 @@ from support.tokens import claims, ed25519
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
 DERIBIT_URL = "ws://127.0.0.1:9001/ws/api/v2"
 ALPACA_URL = "ws://127.0.0.1:9002/v2/iex"
+ALPACA_LOGIN = {"APCA_API_KEY_ID": DEMO.key, "APCA_API_SECRET_KEY": DEMO.secret}
 SIMULATORS = ROOT / "docs" / "simulators.md"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
 METRICS = ("Every metric", "RabbitMQ", "Redis", "Tokens", "Scrapes and processes")
@@ -530,8 +531,7 @@ async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
 async def real_messages_of_alpaca(set_up: Stage) -> AsyncIterator[Any]:
     """What is not like the others'."""
     venue = await set_up.alpaca("--candle-speed", "600")
-    account = {"APCA_API_KEY_ID": DEMO.key, "APCA_API_SECRET_KEY": DEMO.secret}
-    gateway = await set_up.gateway(venue.url, VENUES="alpaca", ALPACA_WS_URL=venue.url, **account)
+    gateway = await set_up.gateway(venue.url, VENUES="alpaca", ALPACA_WS_URL=venue.url, **ALPACA_LOGIN)
     client = await set_up.client(gateway)
     await client.subscribe("ticker:AAPL", "kline:1m:AAPL", "trade:AAPL")
     for kind in ("ticker", "kline", "trade"):
@@ -776,8 +776,14 @@ async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
 
 async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
     """It writes as many messages as it was asked for."""
-    deribit = await set_up.deribit() if any("@deribit" in word for word in command.args) else None
-    others = {"VENUES": "bybit.linear,deribit", "DERIBIT_WS_URL": deribit.url} if deribit else {}
+    others = {}
+    if any("@deribit" in word for word in command.args):
+        others = {"VENUES": "bybit.linear,deribit", "DERIBIT_WS_URL": (await set_up.deribit()).url}
+    if any("@alpaca" in word for word in command.args):
+        others = {
+            "VENUES": "bybit.linear,alpaca",
+            "ALPACA_WS_URL": (await set_up.alpaca()).url,
+        } | ALPACA_LOGIN
     tls = (
         {"TLS_CERT": f"{cwd}/fullchain.pem", "TLS_KEY": f"{cwd}/privkey.pem"}
         if "--ca" in command.args

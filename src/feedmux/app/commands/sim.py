@@ -259,6 +259,10 @@ def _announce_alpaca(running: alpaca_sim.AlpacaSim) -> None:
     login = f"{ALPACA_DEMO.key} {ALPACA_DEMO.secret}" if accounts == (ALPACA_DEMO,) else "as you said"
     others = ", ".join(path for path in alpaca_sim.DATA_PATHS if path != "/v2/iex")
     sys.stdout.write(f"simulated Alpaca: {running.url()} (log in {login}; {others} beside it)\n")
+    sys.stdout.write(
+        f"to point a gateway at it: ALPACA_WS_URL={running.url()} feedmux serve --venue alpaca "
+        "(with APCA_API_KEY_ID and APCA_API_SECRET_KEY)\n"
+    )
     sys.stdout.write(f"orders are told at {running.url(alpaca_sim.TRADING_PATH)}\n")
     sys.stdout.write(f"to drive it from outside: {running.url(alpaca_sim.CONTROL_PATH)}\n")
     sys.stdout.flush()
