@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from itertools import pairwise
 
 import msgspec
 import pytest
 
+from feedmux.feed import greeting
 from feedmux.feed.driver import DriverConfig
 from feedmux.feed.greeting import FIRST_WAIT_S, LONGEST_WAIT_S
 from feedmux.feed.shard import ShardConfig
 from feedmux.model.event import EventKind, State
+from feedmux.model.venue import Greeted
+from feedmux.venue.alpaca import Alpaca
 from support.alpaca_feed import AlpacaFeed, alpaca, bar, quote, topic, trade
 from support.alpaca_server import CONNECTION_LIMIT, KEY, SECRET, SYMBOL_LIMIT, error
 from support.clocks import StandingClock
@@ -122,6 +126,36 @@ async def test_a_connection_that_ends_while_we_wait_is_made_anew_and_greeted_onc
         assert actions(feed, 2) == ["auth", "subscribe"]
 
 
+async def test_who_waits_on_a_connection_that_ended_does_not_greet_the_next_one_before_its_welcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(greeting, "FIRST_WAIT_S", 0.0)
+    said: list[bytes] = []
+
+    def say(payload: bytes) -> bool:
+        said.append(payload)
+        return True
+
+    doorstep = greeting.Doorstep(
+        say=say,
+        entered=lambda: None,
+        prove=lambda: None,
+        replace=lambda _: None,
+        complain=lambda _, __: None,
+    )
+    ours = greeting.Greeting(Alpaca(KEY, SECRET), doorstep, clock=StandingClock(), patience_s=10.0)
+    ours.opened()
+    ours.welcome()
+    ours.answered(Greeted("no room", later=True))
+    ours.lost()
+    ours.opened()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(said) == 1
+    ours.welcome()
+    assert len(said) == 2
+
+
 async def test_a_wrong_secret_is_told_and_tried_again_with_longer_waits(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -173,12 +207,15 @@ async def test_who_is_thrown_out_begins_anew() -> None:
 
 
 async def test_who_is_let_in_and_thrown_out_again_and_again_comes_back_ever_later() -> None:
-    async with alpaca() as feed:
+    clock = StandingClock()
+    async with alpaca(clock=clock) as feed:
         feed.server.welcomes_none = True
         feed.driver.want(TICKER, "me")
+        await until(lambda: feed.server.opened >= 2)
+        clock.now += 7
         await until(lambda: feed.server.opened >= 4)
         assert feed.link()["link"]["failures_in_a_row"] >= 3
-        assert feed.link()["down_for"] > 0
+        await until(lambda: feed.link()["down_for"] == 7)
         feed.server.welcomes_none = False
         await until(lambda: feed.state(TICKER) is State.LIVE)
         await until(lambda: feed.link()["link"]["failures_in_a_row"] == 0)
