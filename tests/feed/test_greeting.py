@@ -11,7 +11,7 @@ import pytest
 
 from feedmux.feed import greeting
 from feedmux.feed.driver import DriverConfig
-from feedmux.feed.greeting import FIRST_WAIT_S, LONGEST_WAIT_S
+from feedmux.feed.greeting import LONGEST_WAIT_S
 from feedmux.feed.shard import ShardConfig
 from feedmux.model.event import EventKind, State
 from feedmux.model.venue import Greeted
@@ -26,6 +26,15 @@ TICKER, TRADES, CANDLES = topic("ticker"), topic("trade"), topic("kline")
 ALL = (TICKER, TRADES, CANDLES)
 WHOLE = {"quotes": ["AAPL"], "trades": ["AAPL"], "bars": ["AAPL"], "updatedBars": ["AAPL"]}
 IMPATIENT = DriverConfig(shard=ShardConfig(answer_timeout_s=0.3))
+
+
+FIRST_WAIT_S = 0.05
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first wait is a tenth of the real one; how the others grow from it is not touched."""
+    monkeypatch.setattr(greeting, "FIRST_WAIT_S", FIRST_WAIT_S)
 
 
 def actions(feed: AlpacaFeed, connection: int = 1) -> list[str]:
