@@ -33,7 +33,17 @@ from feedmux.core.ring import HEADER_BYTES, RingWriter, segment_bytes
 from feedmux.edge.login import Objection
 from feedmux.model.access_errors import TokenCode
 from feedmux.model.event import EventKind
-from feedmux.sim import bybit, control, deribit, deribit_control, deribit_session, options
+from feedmux.sim import (
+    alpaca,
+    alpaca_control,
+    bybit,
+    control,
+    deribit,
+    deribit_control,
+    deribit_session,
+    options,
+)
+from feedmux.sim.alpaca_options import DEMO
 from feedmux.wire import envelope, op, rango
 from support.census import SHARED, elsewhere, whole_figures
 from support.certificates import Authority
@@ -57,7 +67,9 @@ from support.processes import Gateway, Running, Stage, Venue, stage
 from support.tokens import claims, ed25519
 
 SHOWN_URL = "ws://127.0.0.1:8000/ws"
-SIMULATOR_URL = "ws://127.0.0.1:9001/ws/api/v2"
+DERIBIT_URL = "ws://127.0.0.1:9001/ws/api/v2"
+ALPACA_URL = "ws://127.0.0.1:9002/v2/iex"
+ALPACA_LOGIN = {"APCA_API_KEY_ID": DEMO.key, "APCA_API_SECRET_KEY": DEMO.secret}
 SIMULATORS = ROOT / "docs" / "simulators.md"
 PATHS = ("/", "/ready", "/health", "/stats", "/metrics")
 METRICS = ("Every metric", "RabbitMQ", "Redis", "Tokens", "Scrapes and processes")
@@ -485,6 +497,8 @@ async def real_messages(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.ask({"op": "unsubscribe", "args": ["ticker:BTCUSDT"]})
     async for message in real_messages_of_deribit(set_up):
         yield message
+    async for message in real_messages_of_alpaca(set_up):
+        yield message
     async for message in real_messages_about_tokens(set_up):
         yield message
     async for message in real_messages_of_rango(set_up):
@@ -514,6 +528,19 @@ async def real_messages_of_deribit(set_up: Stage) -> AsyncIterator[Any]:
         yield await client.wait(partial(is_update_of, kind))
 
 
+async def real_messages_of_alpaca(set_up: Stage) -> AsyncIterator[Any]:
+    """What is not like the others'."""
+    venue = await set_up.alpaca("--candle-speed", "600")
+    gateway = await set_up.gateway(venue.url, VENUES="alpaca", ALPACA_WS_URL=venue.url, **ALPACA_LOGIN)
+    client = await set_up.client(gateway)
+    await client.subscribe("ticker:AAPL", "kline:1m:AAPL", "trade:AAPL")
+    for kind in ("ticker", "kline", "trade"):
+        yield await client.wait(partial(is_update_of, kind))
+    for verb, name in (("correct", "corrected"), ("cancel", "cancelled")):
+        await venue.do(verb, symbol="AAPL", **({"price": 230.5} if verb == "correct" else {}))
+        yield await client.wait(lambda m: is_update_of("trade", m) and name in m["data"][0])  # noqa: B023
+
+
 async def real_messages_of_rango(set_up: Stage) -> AsyncIterator[Any]:
     """What Rango does not have, said by a gateway whose RabbitMQ is away."""
     signer = ed25519()
@@ -537,7 +564,11 @@ def is_update_of(kind: str, message: Any) -> bool:
 def test_examples_have_the_keys_of_real_messages(block: Block, real: list[Any]) -> None:
     example = json.loads(block.text)
     if "do" in example:
-        assert b'"ok":true' in deribit_control.obey(deribit.DeribitSim(), block.text)
+        answers = (
+            deribit_control.obey(deribit.DeribitSim(), block.text),
+            alpaca_control.obey(alpaca.AlpacaSim(), block.text),
+        )
+        assert any(b'"ok":true' in answer for answer in answers), answers
         return
     if "event" in example:
         assert isinstance(rango.decode(block.text.encode()), rango.Auth)
@@ -611,19 +642,44 @@ async def test_programs_run_against_a_live_gateway(block: Block) -> None:
         assert "Traceback" not in program.text
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize("block", [p for p in of("python") if p.values[0].path == SIMULATORS])
-async def test_programs_run_against_a_simulated_deribit(block: Block) -> None:
+def simulated(url: str) -> list[Any]:
+    """The Python blocks that speak to a simulator at that address, as parameters."""
+    shown = [each for each in of("python") if each.values[0].path == SIMULATORS]
+    return [each for each in shown if url in each.values[0].text]
+
+
+def test_every_program_on_the_page_of_simulators_speaks_to_one() -> None:
+    shown = [each for each in of("python") if each.values[0].path == SIMULATORS]
+    assert len(shown) == len(simulated(DERIBIT_URL)) + len(simulated(ALPACA_URL)) == 2
+
+
+async def ran_against(block: Block, shown: str, venue: str, announced: str) -> Running:
+    """Run a program to its end beside the simulator that it speaks to."""
     async with stage() as set_up:
-        running = await set_up.run("sim", "deribit", "--port", "0")
-        found = await running.line(r"simulated Deribit: (ws://\S+)")
-        program = await started(block, SIMULATOR_URL, found[1])
+        running = await set_up.run("sim", venue, "--port", "0")
+        found = await running.line(rf"simulated {announced}: (ws://\S+)")
+        program = await started(block, shown, found[1])
         try:
             assert await program.end() == 0, program.text
         finally:
             await program.dispose()
+    return program
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", simulated(DERIBIT_URL))
+async def test_programs_run_against_a_simulated_deribit(block: Block) -> None:
+    program = await ran_against(block, DERIBIT_URL, "deribit", "Deribit")
     assert "filled" in program.text
     assert "BTC-PERPETUAL 100.0" in program.output
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("block", simulated(ALPACA_URL))
+async def test_programs_run_against_a_simulated_alpaca(block: Block) -> None:
+    program = await ran_against(block, ALPACA_URL, "alpaca", "Alpaca")
+    assert program.text.count('"success"') == 2
+    assert len(re.findall(r"^AAPL [0-9.]+ [0-9]+ \S+Z$", program.text, re.MULTILINE)) >= 5
 
 
 def test_the_simulators_know_what_their_page_says() -> None:
@@ -634,9 +690,12 @@ def test_the_simulators_know_what_their_page_says() -> None:
         assert named == {name for name in deribit_session.METHODS if name.startswith(scope)}
     verbs = [row[0] for row in tables(SIMULATORS, "| verb | fields | what it does |")]
     assert {name for cell in verbs for name in re.findall(r"`(\w+)`", cell)} == set(deribit_control.VERBS)
-    assert set(control.VERBS) - {"state"} <= set(deribit_control.VERBS)
+    verbs = [row[0] for row in tables(SIMULATORS, "| verb | fields | what the simulated Alpaca does |")]
+    assert {name for cell in verbs for name in re.findall(r"`(\w+)`", cell)} == set(alpaca_control.VERBS)
+    assert set(control.VERBS) - {"state"} <= set(deribit_control.VERBS) & set(alpaca_control.VERBS)
     paths = {span for span in code_spans(SIMULATORS) if span.startswith("/")}
-    assert paths == {bybit.CONTROL_PATH, deribit.PATH} | {f"/v5/public/{name}" for name in options.MARKETS}
+    served = {bybit.CONTROL_PATH, deribit.PATH, *alpaca.PATHS}
+    assert paths == served | {f"/v5/public/{name}" for name in options.MARKETS}
     named = {name for text in code_spans(SIMULATORS) for name in re.findall(r"--[a-z-]+", text)}
     assert named - {"--help"} <= {name for command in simulator_commands() for name in command}
 
@@ -657,7 +716,8 @@ def simulator_commands() -> list[set[str]]:
     """The options of each simulator."""
     group = load_command("sim")
     return [
-        {name for option in command.params for name in option.opts} for command in group.commands.values()
+        {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        for command in group.commands.values()
     ]
 
 
@@ -697,7 +757,7 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
     """It listens, and ends when it is told to."""
     venue = await set_up.venue()
     nowhere = "ws://127.0.0.1:9/ws/api/v2"
-    urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere}
+    urls = {"BYBIT_WS_URL": venue.url, "DERIBIT_WS_URL": nowhere, "ALPACA_WS_URL": nowhere}
     if "REDIS_URL" in command.environment:
         urls["REDIS_URL"] = "redis://127.0.0.1:9"  # that of nobody: a node serves without it, too
     env = command.environment | {"HOST": "127.0.0.1", "PORT": "0"} | urls
@@ -711,13 +771,19 @@ async def try_serve(set_up: Stage, command: Command, cwd: str) -> None:
 async def try_sim(set_up: Stage, command: Command, cwd: str) -> None:
     """It says where it is."""
     running = await set_up.run(*replaced(command.args, "--port", "0"), cwd=cwd)
-    await running.line(r"ws://127\.0\.0\.1:\d+/(v5/public/linear|ws/api/v2)")
+    await running.line(r"ws://127\.0\.0\.1:\d+/(v5/public/linear|ws/api/v2|v2/iex)")
 
 
 async def try_tail(set_up: Stage, command: Command, cwd: str) -> None:
     """It writes as many messages as it was asked for."""
-    deribit = await set_up.deribit() if any("@deribit" in word for word in command.args) else None
-    others = {"VENUES": "bybit.linear,deribit", "DERIBIT_WS_URL": deribit.url} if deribit else {}
+    others = {}
+    if any("@deribit" in word for word in command.args):
+        others = {"VENUES": "bybit.linear,deribit", "DERIBIT_WS_URL": (await set_up.deribit()).url}
+    if any("@alpaca" in word for word in command.args):
+        others = {
+            "VENUES": "bybit.linear,alpaca",
+            "ALPACA_WS_URL": (await set_up.alpaca()).url,
+        } | ALPACA_LOGIN
     tls = (
         {"TLS_CERT": f"{cwd}/fullchain.pem", "TLS_KEY": f"{cwd}/privkey.pem"}
         if "--ca" in command.args

@@ -151,7 +151,7 @@ def test_all_problems_are_named_at_once_where_they_stand(
         "PORT: 'eighty' does not work; expected a whole number from 0 to 65535",
         ".env: DEBUG: 'perhaps' does not work; expected true or false",
         "--venue: ['kraken'] does not work; expected names out of bybit.linear, bybit.spot, "
-        "bybit.inverse and deribit, separated by commas",
+        "bybit.inverse, deribit and alpaca, separated by commas",
         "feedmux.toml: log_level: 'LOUD' does not work; expected one of "
         "DEBUG, INFO, WARNING, ERROR, CRITICAL",
     ]
@@ -179,6 +179,9 @@ def test_all_problems_are_named_at_once_where_they_stand(
         ("dialect", "ranger", "one of op, rango"),
         ("deribit_request_rate", "3.4", "a number from 0.1 to 3.3"),
         ("deribit_reconnect_delay_max", "0.5", "a number not below DERIBIT_RECONNECT_DELAY_INITIAL"),
+        ("alpaca_reconnect_delay_max", "0.5", "a number not below ALPACA_RECONNECT_DELAY_INITIAL"),
+        ("alpaca_feed", "otc", "one of iex, sip, delayed_sip, test"),
+        ("alpaca_ws_url", "https://alpaca.markets/{feed}", "a URL that begins with ws:// or wss://"),
         ("redis_compat", "rango", "one of off, mudrex"),
         ("bybit_reconnect_delay_max", "0.5", "a number not below BYBIT_RECONNECT_DELAY_INITIAL"),
     ],
@@ -186,6 +189,25 @@ def test_all_problems_are_named_at_once_where_they_stand(
 def test_wrong_values_say_what_was_expected(name: str, value: str, expected: str) -> None:
     (problem,) = problems({name: value})
     assert problem.endswith(f": {value!r} does not work; expected {expected}")
+
+
+def test_alpaca_is_not_served_by_nobody_and_no_part_of_a_key_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (problem,) = problems({"venues": "alpaca"})
+    assert "APCA_API_KEY_ID" in problem
+    assert problem.endswith("expected the id of an API key, because VENUES has alpaca")
+    monkeypatch.setenv("APCA_API_KEY_ID", "AKSOMEBODY")
+    (problem,) = problems({"venues": "alpaca"})
+    assert problem.endswith("expected the secret of APCA_API_KEY_ID, because VENUES has alpaca")
+    monkeypatch.setenv("APCA_API_SECRET_KEY", "tö\np-secret")
+    (problem,) = problems({"venues": "alpaca"})
+    assert problem == "APCA_API_SECRET_KEY: *** does not work; expected a text of printable ASCII characters"
+    monkeypatch.setenv("APCA_API_SECRET_KEY", "top-secret")
+    settings = load({"venues": "alpaca"})
+    assert settings.apca_api_secret_key.reveal() == "top-secret"
+    assert "top-secret" not in repr(settings)
+    assert "AKSOMEBODY" not in repr(settings)
 
 
 def test_what_needs_redis_says_that_there_is_none() -> None:

@@ -177,6 +177,12 @@ def test_a_venue_with_one_market_goes_by_its_own_name() -> None:
     }  # fmt: skip
 
 
+def test_a_venue_that_does_not_let_us_in_says_why() -> None:
+    link = LINK | {"connected": False, "down_for": 3.0, "trouble": "auth failed (402)"}
+    now = snapshot(FEED, FEED | {"venue": "alpaca", "market": "", "links": [link]})
+    assert health(now)[1]["reasons"] == ["alpaca: no connection for 3 s: auth failed (402)"]
+
+
 @pytest.mark.parametrize(("down_for", "status"), [(59.0, 200), (60.0, 503)])
 def test_health_calls_for_help_when_no_venue_was_there_for_a_minute(down_for: float, status: int) -> None:
     now = snapshot(FEED | {"links": [LINK | {"connected": False, "down_for": down_for}]})

@@ -54,6 +54,27 @@ async def test_each_feed_goes_where_its_settings_say(venue: VenueName, url: str)
     assert [link["link"]["url"] for link in moved] == [elsewhere]
 
 
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "wss://stream.data.alpaca.markets/v2/iex"),
+        ({"alpaca_feed": "delayed_sip"}, "wss://stream.data.alpaca.markets/v2/delayed_sip"),
+        (
+            {"alpaca_ws_url": "ws://127.0.0.1:9/there/{feed}", "alpaca_feed": "test"},
+            "ws://127.0.0.1:9/there/test",
+        ),
+        ({"alpaca_ws_url": "wss://a.example/crypto/us", "alpaca_feed": "sip"}, "wss://a.example/crypto/us"),
+    ],
+)
+async def test_alpaca_is_one_of_its_feeds_or_where_it_is_said_to_be(
+    settings: dict[str, Any], url: str
+) -> None:
+    account = {"apca_api_key_id": Secret("AKSOMEBODY"), "apca_api_secret_key": Secret("top-secret")}
+    (link,) = await links("alpaca", **account, **settings)
+    assert link["link"]["url"] == url
+    assert "top-secret" not in str(link)
+
+
 async def links(venue: VenueName, **settings: Any) -> list[Any]:
     gateway = await built(venue, **settings)
     found: Any = next(iter(gateway.feeds.drivers.values())).statistics()["links"]

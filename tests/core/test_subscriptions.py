@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from feedmux.core.subscriptions import Outcome, Phase, Request, Subscriptions
@@ -453,3 +455,16 @@ def test_dropping_after_a_new_connection_opened_tells_the_venue_nothing(wishes: 
     wishes.opened()
     wishes.drop(A)
     assert send_all(wishes) == []
+
+
+def test_how_long_the_oldest_request_has_waited_is_known(wishes: Subscriptions) -> None:
+    assert wishes.waits_since == inf
+    first, second = ask(wishes, A), ask(wishes, B)
+    assert wishes.waits_since == 0.0
+    wishes.want(C, 0)
+    (third,) = send_all(wishes, 5.0)
+    accept(wishes, first)
+    accept(wishes, second)
+    assert wishes.waits_since == 5.0
+    accept(wishes, third)
+    assert wishes.waits_since == inf

@@ -91,6 +91,12 @@ def test_a_repeated_trade_message_is_not_published_twice() -> None:
     assert later.seq == 2
 
 
+def test_where_times_are_no_order_what_came_last_is_the_latest() -> None:
+    ticker = writer(TICKER)
+    outcomes = [ticker.take(Value(TICKER, at, TICKER.text, b"%d" % at, ordered=False), 9) for at in (3, 2, 1)]
+    assert [one.payload for one in outcomes if isinstance(one, Envelope)] == [b"3", b"2", b"1"]
+
+
 def test_an_older_candle_is_not_published_after_a_newer_one() -> None:
     candles = writer(KLINE)
     assert candles.take(Value(KLINE, 20, "k", b"{}"), 9) is not None

@@ -18,16 +18,20 @@ from feedmux.feed.driver import Driver, DriverConfig
 from feedmux.model.event import Envelope, EventKind, State
 from feedmux.model.topic import PUBLIC, Topic
 from feedmux.model.venue import Venue
+from feedmux.sim.alpaca import AlpacaSim
+from feedmux.sim.alpaca_options import DEMO, AlpacaOptions
 from feedmux.sim.bybit import BybitSim
 from feedmux.sim.deribit import DeribitSim
 from feedmux.sim.deribit_options import DeribitOptions
 from feedmux.sim.options import SimOptions
+from feedmux.venue.alpaca import Alpaca
 from feedmux.venue.bybit import Bybit
 from feedmux.venue.deribit import Deribit
 from support.published import Published
 from support.waiting import DEADLINE, until
 
 LIVE_BYBIT, LIVE_DERIBIT = "FEEDMUX_LIVE_BYBIT", "FEEDMUX_LIVE_DERIBIT"
+LIVE_ALPACA = "FEEDMUX_LIVE_ALPACA"
 """Environment variables: where the venues themselves are, e.g. ``wss://stream-testnet.bybit.com/v5/public``."""
 _LIVE_DEADLINE = 60.0
 _SIMULATED = LinkConfig(retry_delay_s=0.02, max_backoff_s=0.1, ping_interval_s=0.05, ping_timeout_s=5.0)
@@ -40,7 +44,7 @@ class Dialect(NamedTuple):
     Args:
         codec: makes the codec.
         instrument: what is traded there at any time.
-        stranger: what looks right, and is not traded there.
+        stranger: what looks right, and is not traded there; empty where the venue takes whatever looks right.
         simulator: serves it in this process; the URL.
         live: the environment variable that says where the venue itself is.
         path: what follows that.
@@ -74,6 +78,21 @@ async def _deribit() -> AsyncIterator[str]:
         await sim.stop()
 
 
+@asynccontextmanager
+async def _alpaca() -> AsyncIterator[str]:
+    sim = AlpacaSim(AlpacaOptions(rate=50, quote_rate=50, candle_speed=600))
+    await sim.start()
+    try:
+        yield sim.url("/v2/test")
+    finally:
+        await sim.stop()
+
+
+def _alpaca_codec() -> Alpaca:
+    key, secret = (os.environ.get(name) for name in ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))
+    return Alpaca(key or DEMO.key, secret or DEMO.secret)
+
+
 def _market(name: str, instrument: str, stranger: str) -> Dialect:
     return Dialect(
         partial(Bybit, name), instrument, stranger, partial(_bybit, name), LIVE_BYBIT, path=f"/{name}"
@@ -85,6 +104,7 @@ DIALECTS = {
     "bybit.spot": _market("spot", "BTCUSDT", "NOSUCHUSDT"),
     "bybit.inverse": _market("inverse", "BTCUSD", "NOSUCHUSD"),
     "deribit": Dialect(Deribit, "BTC-PERPETUAL", "NOSUCH-PERPETUAL", _deribit, LIVE_DERIBIT),
+    "alpaca": Dialect(_alpaca_codec, "FAKEPACA", "", _alpaca, LIVE_ALPACA),
 }
 
 
@@ -106,9 +126,9 @@ class DialectFeed(Published):
         return Topic(PUBLIC, codec.name, codec.market, kind, instrument or self._dialect.instrument, param)
 
     @property
-    def stranger(self) -> Topic:
-        """A topic that the venue does not have."""
-        return self.topic("ticker", self._dialect.stranger)
+    def stranger(self) -> Topic | None:
+        """A topic that the venue does not have; None where it takes whatever looks right."""
+        return self.topic("ticker", self._dialect.stranger) if self._dialect.stranger else None
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for something; a venue far away is given more time."""

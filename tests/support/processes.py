@@ -73,6 +73,36 @@ class DeribitVenue(Venue):
         await eventually(subscribed, expected.__eq__, f"the venue has {sorted(channels)}")
 
 
+class AlpacaVenue(Venue):
+    """A simulated Alpaca in a process of its own, and its control endpoint."""
+
+    async def do(self, verb: str, **fields: object) -> Message:
+        """Turn one of the simulator's switches; its answer."""
+        return await ask(f"{self.url.partition('/v2/')[0]}/control", {"do": verb, **fields})
+
+    async def sessions(self) -> list[Message]:
+        """Every connection: its feed, whose key it has, and what it is subscribed to."""
+        found: list[Message] = (await self.report())["sessions"]
+        return found
+
+    async def has(self, **channels: list[str]) -> None:
+        """Wait until one connection is subscribed to exactly this; what follows trades is not counted."""
+
+        async def subscribed() -> list[Message]:
+            following = {"corrections", "cancelErrors"}
+            return [
+                {
+                    name: sorted(symbols)
+                    for name, symbols in one["subscriptions"].items()
+                    if name not in following
+                }
+                for one in await self.sessions()
+            ]
+
+        expected = [{name: sorted(symbols) for name, symbols in channels.items()}]
+        await eventually(subscribed, expected.__eq__, f"the venue has {channels}")
+
+
 async def ask(control: str, message: Message) -> Message:
     """Say something to a simulator's control endpoint; its answer."""
     async with connect(control, compression=None) as socket:
@@ -171,6 +201,12 @@ class Stage:
         running = await self.run("sim", "deribit", "--port", "0", *options)
         match = await running.line(r"simulated Deribit: (ws://\S+)")
         return DeribitVenue(running, match[1])
+
+    async def alpaca(self, *options: str) -> AlpacaVenue:
+        """Start a simulated Alpaca."""
+        running = await self.run("sim", "alpaca", "--port", "0", *options)
+        match = await running.line(r"simulated Alpaca: (ws://\S+)")
+        return AlpacaVenue(running, match[1])
 
     async def tap(self, venue: Venue) -> Tap:
         """Put a proxy before the venue, to break connections and to know what passed."""

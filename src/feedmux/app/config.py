@@ -37,6 +37,9 @@ _USER: Final = re.compile(r"//[^/\s]*@")
 TOGETHER: Final = {
     "bybit_reconnect_delay_max": "a number not below BYBIT_RECONNECT_DELAY_INITIAL",
     "deribit_reconnect_delay_max": "a number not below DERIBIT_RECONNECT_DELAY_INITIAL",
+    "alpaca_reconnect_delay_max": "a number not below ALPACA_RECONNECT_DELAY_INITIAL",
+    "apca_api_key_id": "the id of an API key, because VENUES has alpaca",
+    "apca_api_secret_key": "the secret of APCA_API_KEY_ID, because VENUES has alpaca",
     "venues": "at least one market, or RABBITMQ_HOST beside it",
     "tls_cert": "the path of the certificate, because TLS_KEY is set",
     "tls_key": "the path of its private key, because TLS_CERT is set",

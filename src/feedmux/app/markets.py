@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
+from feedmux.app.secret import Secret
 from feedmux.app.section import Section, Url, key, lower, split
 
 Category = Literal["linear", "spot", "inverse"]
-VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse", "deribit"]
+VenueName = Literal["bybit.linear", "bybit.spot", "bybit.inverse", "deribit", "alpaca"]
+Feed = Literal["iex", "sip", "delayed_sip", "test"]
 
 
 def _venues(value: object) -> object:
@@ -23,6 +25,15 @@ def _without_repeats(names: tuple[VenueName, ...]) -> tuple[VenueName, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _credential(secret: Secret) -> Secret:
+    """Refuse what no key is; it is not shown."""
+    text = secret.reveal()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("no credential")
+    return secret
+
+
+Credential = Annotated[Secret, AfterValidator(_credential)]
 Venues = Annotated[
     tuple[VenueName, ...], NoDecode, BeforeValidator(_venues), AfterValidator(_without_repeats)
 ]
@@ -38,7 +49,8 @@ class Upstream(Section):
         about="The markets that are served, separated by commas; plain arguments mean the first one. `none`:"
         " RabbitMQ alone.",
         default_factory=lambda data: (f"bybit.{data.get('bybit_category', 'linear')}",),
-        expected="names out of bybit.linear, bybit.spot, bybit.inverse and deribit, separated by commas",
+        expected="names out of bybit.linear, bybit.spot, bybit.inverse, deribit and alpaca, "
+        "separated by commas",
     )
     bybit_ws_url: Url = key(
         "wss://stream.bybit.com/v5/public/linear",
@@ -138,4 +150,50 @@ class Deribit(Section):
     )
     deribit_ping_timeout: float = key(
         10.0, "How long Deribit may take to answer that.", between=(0.1, 300), unit="s"
+    )
+
+
+class Alpaca(Section):
+    """Alpaca"""
+
+    apca_api_key_id: Credential = key(
+        Secret(""),
+        "The id of the API key that Alpaca is given.",
+        expected="a text of printable ASCII characters",
+    )
+    apca_api_secret_key: Credential = key(
+        Secret(""), "Its secret.", expected="a text of printable ASCII characters"
+    )
+    alpaca_feed: Annotated[Feed, BeforeValidator(lower)] = key(
+        "iex", "Which of its feeds; `test` has FAKEPACA alone, at any hour."
+    )
+    alpaca_ws_url: Url = key(
+        "wss://stream.data.alpaca.markets/v2/{feed}",
+        "Where Alpaca is; `{feed}` stands for ALPACA_FEED. "
+        "`wss://stream.data.alpaca.markets/v1beta3/crypto/us` has its crypto pairs.",
+        expected="a URL that begins with ws:// or wss://",
+    )
+    alpaca_connect_timeout: float = key(
+        10.0, "How long connecting to Alpaca may take.", between=(0.1, 300), unit="s"
+    )
+    alpaca_max_symbols_per_subscription: int = key(
+        300, "How many topics one request to Alpaca names at most.", between=(1, 300)
+    )
+    alpaca_reconnect_delay_initial: float = key(
+        1.0, "How long the first wait before a new connection may last.", between=(0.01, 3600), unit="s"
+    )
+    alpaca_reconnect_delay_max: float = key(
+        60.0,
+        "How long a wait before a new connection may last at most; not below the initial one.",
+        between=(0.01, 3600),
+        unit="s",
+    )
+    alpaca_reconnect_delay_multiplier: float = key(
+        2.0, "By how much the wait grows with every failure.", between=(1, 10)
+    )
+    alpaca_ping_interval: float = key(
+        10.0, "How often Alpaca is asked for a sign of life, by a PING frame.", between=(0.1, 300), unit="s"
+    )
+    alpaca_ping_timeout: float = key(
+        10.0, "How long Alpaca may take to answer that.", between=(0.1, 300), unit="s"
     )

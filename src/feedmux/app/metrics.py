@@ -171,12 +171,17 @@ def _reasons(now: Snapshot) -> Iterable[str]:
     for feed in now.feeds:
         down = down_for(feed)
         if down and not cluster_health.is_elsewhere(feed):
-            yield f"{venue_name(feed)}: no connection for {down:.0f} s"
+            yield f"{venue_name(feed)}: no connection for {down:.0f} s{_trouble(feed)}"
     for broker in now.brokers:
         yield from _broker_reasons(broker)
     stale = now.states.get("stale", 0)
     if stale:
         yield f"{stale} topics are stale"
+
+
+def _trouble(feed: Mapping[str, Any]) -> str:
+    """What a venue that does not let us in says, behind a colon."""
+    return next((f": {link['trouble']}" for link in feed["links"] if link.get("trouble")), "")
 
 
 def _broker_reasons(broker: Mapping[str, Any]) -> Iterable[str]:

@@ -18,7 +18,7 @@ from pydantic_settings import NoDecode
 from feedmux.app.authentication import Authentication
 from feedmux.app.broker import Broker
 from feedmux.app.cluster import Cluster
-from feedmux.app.markets import Deribit, Upstream
+from feedmux.app.markets import Alpaca, Deribit, Upstream
 from feedmux.app.secret import Secret
 from feedmux.app.section import Origin, PowerOfTwo, Section, auto, key, level, lower, split
 from feedmux.core import origin
@@ -234,6 +234,7 @@ SECTIONS: tuple[type[Section], ...] = (
     Processes,
     Upstream,
     Deribit,
+    Alpaca,
     Broker,
     Logging,
     Cluster,
@@ -244,6 +245,7 @@ class Settings(
     Cluster,
     Logging,
     Broker,
+    Alpaca,
     Deribit,
     Upstream,
     Processes,
@@ -261,6 +263,16 @@ class Settings(
             raise ValueError("bybit_reconnect_delay_max")
         if self.deribit_reconnect_delay_max < self.deribit_reconnect_delay_initial:
             raise ValueError("deribit_reconnect_delay_max")
+        if self.alpaca_reconnect_delay_max < self.alpaca_reconnect_delay_initial:
+            raise ValueError("alpaca_reconnect_delay_max")
+        return self
+
+    @model_validator(mode="after")
+    def _alpaca_knows_who_we_are(self) -> Self:
+        if "alpaca" in self.venues:
+            for name in ("apca_api_key_id", "apca_api_secret_key"):
+                if not getattr(self, name):
+                    raise ValueError(name)
         return self
 
     @model_validator(mode="after")

@@ -34,6 +34,7 @@ STATE_STYLES: Final = {
     "offline": "yellow",
 }
 UP, DOWN, STILL = "green", "red", ""
+_KINDS: Final = frozenset({"ticker", "kline", "trade"})
 
 
 class Facts(NamedTuple):
@@ -204,7 +205,9 @@ def _list(rows: Sequence[tuple[Text, str]]) -> Table:
 def facts_of(data: object) -> Facts | None:
     """Read what a data message says; None when it is neither ticker, candle nor trades."""
     if isinstance(data, Sequence) and data and isinstance(data[-1], Mapping):
-        return _trade(data[-1])
+        # what corrects a trade, or cancels it, has no price of its own
+        trades = [one for one in data if isinstance(one, Mapping) and "price" in one]
+        return _trade(trades[-1]) if trades else None
     if not isinstance(data, Mapping):
         return None
     return _candle(data) if "close" in data else _ticker(data)
@@ -216,6 +219,9 @@ def label_of_stream(stream: str) -> str:
     if len(words) < 4:
         return stream
     _, market, kind, *more = words
+    if kind in _KINDS:
+        at = 1 if kind == "kline" and len(more) > 1 else 0
+        more[at:] = [".".join(more[at:])]  # a symbol may have dots, as BRK.B
     if kind == "kline" and len(more) > 1:
         more[0] = interval(more[0])
     return " ".join([kind, *more] if market == "futures" else [market, kind, *more])

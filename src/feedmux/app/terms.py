@@ -35,9 +35,17 @@ class ShardTerms(TypedDict):
     """Of :class:`feedmux.feed.shard.ShardConfig`."""
 
     batch: int
-    request_rate: float
+    request_rate: NotRequired[float]
     request_burst: NotRequired[float]
     silence_s: dict[str, float]
+
+
+class AlpacaTerms(TypedDict):
+    """Of :func:`feedmux.feed.market.alpaca`; what it holds is never shown."""
+
+    key: str
+    secret: str
+    url: str
 
 
 class DriverTerms(TypedDict):
@@ -153,6 +161,19 @@ def deribit_link(settings: Settings) -> LinkTerms:
     }
 
 
+def alpaca_link(settings: Settings) -> LinkTerms:
+    """How connections to Alpaca behave."""
+    return {
+        "connect_timeout_s": settings.alpaca_connect_timeout,
+        "retry_delay_s": settings.alpaca_reconnect_delay_initial,
+        "retry_multiplier": settings.alpaca_reconnect_delay_multiplier,
+        "max_backoff_s": settings.alpaca_reconnect_delay_max,
+        "ping_interval_s": settings.alpaca_ping_interval,
+        "ping_timeout_s": settings.alpaca_ping_timeout,
+        "breaker_failures": 0,  # the backoff is enough: everybody waits for this feed
+    }
+
+
 def bybit_shard(settings: Settings) -> ShardTerms:
     """What is expected of a connection to Bybit."""
     return {
@@ -169,6 +190,30 @@ def deribit_shard(settings: Settings) -> ShardTerms:
         "batch": settings.deribit_max_channels_per_subscription,
         "request_rate": settings.deribit_request_rate,
         "silence_s": _silence(settings),
+    }
+
+
+def alpaca_shard(settings: Settings) -> ShardTerms:
+    """What is expected of the connection to Alpaca."""
+    return {"batch": settings.alpaca_max_symbols_per_subscription, "silence_s": _silence(settings)}
+
+
+def link(settings: Settings, venue: str) -> LinkTerms:
+    """How connections to a venue behave."""
+    return {"bybit": bybit_link, "deribit": deribit_link, "alpaca": alpaca_link}[venue](settings)
+
+
+def shard(settings: Settings, venue: str) -> ShardTerms:
+    """What is expected of a connection to a venue."""
+    return {"bybit": bybit_shard, "deribit": deribit_shard, "alpaca": alpaca_shard}[venue](settings)
+
+
+def alpaca(settings: Settings) -> AlpacaTerms:
+    """Where Alpaca is, and who we are there."""
+    return {
+        "key": settings.apca_api_key_id.reveal(),
+        "secret": settings.apca_api_secret_key.reveal(),
+        "url": settings.alpaca_ws_url.replace("{feed}", settings.alpaca_feed),
     }
 
 

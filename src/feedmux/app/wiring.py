@@ -383,10 +383,11 @@ def authenticator(settings: Settings) -> Authenticator:
 def _market(settings: Settings, name: str) -> Market:
     """What a name of ``VENUES`` stands for."""
     venue, _, market = name.partition(".")
+    link, shard = LinkConfig(**terms.link(settings, venue)), ShardConfig(**terms.shard(settings, venue))
     if venue == "bybit":
-        link, shard = LinkConfig(**terms.bybit_link(settings)), ShardConfig(**terms.bybit_shard(settings))
         return markets.bybit(market, venue_url(settings, market), link, shard)
-    link, shard = LinkConfig(**terms.deribit_link(settings)), ShardConfig(**terms.deribit_shard(settings))
+    if venue == "alpaca":
+        return markets.alpaca(link, shard, **terms.alpaca(settings))
     return markets.deribit(settings.deribit_ws_url, link, shard)
 
 

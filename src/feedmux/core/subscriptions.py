@@ -37,6 +37,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import count
+from math import inf
 from typing import Literal, NamedTuple
 
 from feedmux.core.limits import FairQueue
@@ -159,6 +160,11 @@ class Subscriptions:
             wish.request_id = ""
             self._alone.discard(topic)
             self._batch.push(wish.asker, topic)
+
+    @property
+    def waits_since(self) -> float:
+        """When the oldest request was sent that is not answered; infinite when all are."""
+        return next((flight.sent for flight in self._flying.values()), inf)
 
     @property
     def has_requests(self) -> bool:

@@ -14,6 +14,7 @@ from feedmux.feed.shard import ShardConfig
 from feedmux.feed.writer import MakeMerge
 from feedmux.model.ports import BeginEpoch, Clock, Publisher
 from feedmux.model.venue import Venue
+from feedmux.venue import alpaca as alpaca_venue
 from feedmux.venue import deribit as deribit_venue
 from feedmux.venue.bybit import INTERVALS, Bybit
 from feedmux.venue.bybit_data import TICKER_PLAN
@@ -36,6 +37,7 @@ class Market(NamedTuple):
         link: how its connections behave.
         shard: what is expected of them.
         merging: what merges and writes a ticker that comes in parts; the codec writes it if absent.
+        secrets: what nothing that is said of its connections may show.
     """
 
     venue: Venue
@@ -44,6 +46,7 @@ class Market(NamedTuple):
     link: LinkConfig
     shard: ShardConfig
     merging: MakeMerge | None = None
+    secrets: tuple[str, ...] = ()
 
 
 def bybit(market: str, url: str, link: LinkConfig, shard: ShardConfig) -> Market:
@@ -57,6 +60,13 @@ def deribit(url: str, link: LinkConfig, shard: ShardConfig) -> Market:
     name, market = deribit_venue.NAME, deribit_venue.MARKET
     place = Place(name, name, market, name, deribit_venue.INTERVALS)
     return Market(deribit_venue.Deribit(), place, url, link, shard)
+
+
+def alpaca(link: LinkConfig, shard: ShardConfig, *, url: str, key: str, secret: str) -> Market:
+    """Alpaca's, as whoever has this key; it has one of its feeds."""
+    name, market = alpaca_venue.NAME, alpaca_venue.MARKET
+    place = Place(name, name, market, name, alpaca_venue.INTERVALS)
+    return Market(alpaca_venue.Alpaca(key, secret), place, url, link, shard, secrets=(secret, key))
 
 
 def merging() -> MakeMerge:
@@ -85,7 +95,7 @@ def driver(
         refused_memory_s: see there.
     """
     config = DriverConfig(linger_s=linger_s, refused_memory_s=refused_memory_s, shard=market.shard)
-    make_link = partial(_link, market.url, market.link, clock)
+    make_link = partial(_link, market, clock)
     return Driver(
         market.venue,
         publisher,
@@ -102,7 +112,10 @@ def figures_at_rest(market: Market) -> dict[str, Any]:
     return at_rest(market.venue)
 
 
-def _link(url: str, config: LinkConfig, clock: Clock, user: CarrierUser) -> Carrier:
+def _link(market: Market, clock: Clock, user: CarrierUser) -> Carrier:
     from feedmux.client.carrier import Carrier  # a worker has none
+    from feedmux.client.secrecy import Secrecy
 
-    return Carrier(url, user, config=config, clock=clock, dice=random.SystemRandom())
+    secrecy = Secrecy(market.secrets)
+    dice = random.SystemRandom()
+    return Carrier(market.url, user, config=market.link, clock=clock, dice=dice, secrecy=secrecy)

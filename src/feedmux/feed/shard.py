@@ -1,4 +1,10 @@
-"""One connection to a venue: its link, its greeting, its subscriptions, its budget, its silence."""
+"""One connection to a venue: its link, its greeting, its subscriptions, its budget, its silence.
+
+Where a venue has to let us in first (:mod:`feedmux.feed.greeting`), a connection counts as one from then on:
+before, nothing is asked for, and statistics say what keeps us out. Where answers carry no id, one that does
+not come in time costs the connection: all later ones would be taken for those of other requests. Where a
+venue rests as a whole, its silence makes topics stale and leaves the connection to the pings.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +19,7 @@ from feedmux.client.user import CarrierUser
 from feedmux.core.budget import single
 from feedmux.core.silence import SilenceWatch
 from feedmux.core.subscriptions import Phase, Request, Subscriptions
+from feedmux.feed.greeting import Doorstep, Greeting
 from feedmux.model.errors import FeedmuxError
 from feedmux.model.ports import Clock, Statistics
 from feedmux.model.topic import Topic, place_name
@@ -23,10 +30,13 @@ from feedmux.model.venue import (
     Greeted,
     Malformed,
     Merge,
+    Parting,
     Pong,
+    Remark,
     Reply,
     Value,
     Venue,
+    Welcome,
     Word,
 )
 
@@ -39,6 +49,7 @@ _DATA = (Merge, Value, Candle)
 _COUNTED = ("malformed", "foreign", "late", "cuts")
 COUNTS = ("messages", *_COUNTED)
 """The names of :attr:`Shard.counts`."""
+_MOST_KINDS = 50  # of complaints that are told apart by their words
 
 LinkMaker: TypeAlias = "Callable[[CarrierUser], Carrier]"
 
@@ -124,6 +135,12 @@ class Shard:
         self._down_since = clock.monotonic()
         self._complaints: set[str] = set()
         self._counts = dict.fromkeys(_COUNTED, 0)
+        self._greeting = Greeting(
+            venue,
+            Doorstep(self._say, self._entered, self._prove, self._replace, self._complain),
+            clock=clock,
+            patience_s=config.answer_timeout_s,
+        )
         self.characters = 0
         self.link = make_link(self)
 
@@ -137,8 +154,8 @@ class Shard:
 
     @property
     def connected(self) -> bool:
-        """Whether the link is open."""
-        return self._open
+        """Whether the link is open, and the venue has let us in."""
+        return self._greeting.is_in
 
     def want(self, topic: Topic, asker: int) -> None:
         """Ask the venue for ``topic`` as soon as the budget allows."""
@@ -164,28 +181,27 @@ class Shard:
         """Judge silence and missing answers; the driver calls it a few times a second."""
         if not self._open:
             return
-        if self._wishes.overdue(now - self._config.answer_timeout_s):
-            self._schedule()
+        self._greeting.check(now)
+        self._check_answers(now - self._config.answer_timeout_s)
         for topic, at in self._speaking.items():
             self._silence.heard(topic, at)
         self._speaking.clear()
         verdict = self._silence.check(now)
         for topic in verdict.stale:
             self._desk.silent(topic, self._config.silence_s[topic.kind])
-        if verdict.mute:
+        if verdict.mute and not self._venue.manners.rests:
             self.link.replace("every topic that should have spoken is silent")
 
     # The link's user
 
     def opened(self) -> None:
-        """The link is open: everything wanted is asked for again."""
+        """The link is open: everything wanted is asked for again, as soon as the venue allows."""
         now = self._clock.monotonic()
         self._open, self._proven = True, False
         self._last_message = now
         self._wishes.opened()
         self._silence.restart(now)
-        for greeting in self._venue.greetings():
-            self._say(greeting)
+        self._greeting.opened()
         self._pump_now()
 
     def received(self, payload: bytes) -> None:
@@ -212,7 +228,9 @@ class Shard:
         """The link's connection ended."""
         self._open = False
         self._speaking.clear()
-        self._down_since = self._clock.monotonic()
+        if self._proven or not self._venue.manners.speaks_first:
+            self._down_since = self._clock.monotonic()
+        self._greeting.lost()
         self._counts["cuts"] += 1
         self._desk.cut(list(self._wishes), reason)
 
@@ -220,8 +238,8 @@ class Shard:
         """The link waits before it tries again."""
         log.debug("%s: trying again in %.1f s: %s", self._place, wait_s, reason)
 
-    def ping(self) -> bytes:
-        """The venue's application ping."""
+    def ping(self) -> bytes | None:
+        """The venue's application ping; None where a PING frame is one."""
         return self._venue.ping()
 
     def statistics(self) -> Statistics:
@@ -229,8 +247,9 @@ class Shard:
         now = self._clock.monotonic()
         age = None if self._last_message is None else now - self._last_message
         return {
-            "connected": self._open,
-            "down_for": 0.0 if self._open else now - self._down_since,
+            "connected": self.connected,
+            "down_for": 0.0 if self.connected else now - self._down_since,
+            "trouble": self._greeting.trouble,
             "category": self._venue.market,
             "subscribed_count": len(self._wishes),
             "last_message_ago": age,
@@ -248,9 +267,16 @@ class Shard:
                 self._ponged()
             case Reply(payload):
                 self._say(payload)
-            case Greeted(refused):
-                if refused:
-                    self._complain("refused a greeting", refused)
+            case Welcome():
+                self._greeting.welcome()
+            case Greeted():
+                self._greeting.answered(event)
+            case Remark(words):
+                self._complain("says", words)
+            case Parting(reason):
+                self._greeting.parted(reason)
+                self._complain("gives the connection up", reason)
+                self._replace(reason)
             case Malformed():
                 self._malformed(event)
 
@@ -261,16 +287,35 @@ class Shard:
             self._desk.confirm(topic)
         elif phase is not Phase.CONFIRMED:
             return False
-        if not self._proven:
-            self._prove()
+        self._prove()
         if self._silence.heard(topic, now):
             self._desk.revive(topic)
         self._speaking[topic] = now
         return True
 
+    def _entered(self) -> None:
+        """The venue let us in: what is wanted is asked for, and silence counts from now on."""
+        self._silence.restart(self._clock.monotonic())
+        self._pump_now()
+
+    def _check_answers(self, before: float) -> None:
+        """What was asked for before and is not answered is asked for again, if answers can be told apart."""
+        if self._venue.manners.numbers:
+            if self._wishes.overdue(before):
+                self._schedule()
+        elif self._wishes.waits_since < before:
+            self._replace(f"a request was not answered within {self._config.answer_timeout_s:g} s")
+
     def _answered(self, answer: Answer) -> None:
+        if not answer.accepted and not self._greeting.is_in:
+            self._greeting.answered(Greeted(answer.reason))
+            return
+        if not (answer.accepted or self._venue.manners.numbers):
+            self._complain("refuses a request", answer.reason)
         if answer.later:
             self._complain("has no time for a request", answer.reason)
+        elif answer.accepted and self._venue.manners.speaks_first:
+            self._prove()  # a market at rest may send nothing for hours
         for topic, denied in self._wishes.answered(answer):
             if denied is None:
                 self._desk.confirm(topic)
@@ -299,13 +344,17 @@ class Shard:
 
     def _complain(self, what: str, words: str) -> None:
         """Log what the venue does not want of us; loudly once, because it may come often."""
-        level = logging.DEBUG if what in self._complaints else logging.WARNING
-        self._complaints.add(what)
+        kind = (
+            what if self._venue.manners.numbers or len(self._complaints) >= _MOST_KINDS else f"{what} {words}"
+        )
+        level = logging.DEBUG if kind in self._complaints else logging.WARNING
+        self._complaints.add(kind)
         log.log(level, "%s %s: %s", self._place, what, words)
 
     def _prove(self) -> None:
-        self._proven = True
-        self.link.prove()
+        if not self._proven:
+            self._proven = True
+            self.link.prove()
 
     def _release(self, topic: Topic) -> None:
         self._speaking.pop(topic, None)
@@ -314,12 +363,12 @@ class Shard:
 
     def _schedule(self) -> None:
         """Send what is queued once this turn of the loop is over: wishes of one turn form a batch."""
-        if self._open and self._pump is None:
+        if self.connected and self._pump is None:
             self._pump = asyncio.get_running_loop().call_soon(self._pump_now)
 
     def _pump_now(self) -> None:
         self._pump = None
-        while self._open and self._wishes.has_requests:
+        while self.connected and self._wishes.has_requests:
             now = self._clock.monotonic()
             wait_s = self._budget.take(now, "subscribe")  # whatever it asks costs the same
             if wait_s:
@@ -343,3 +392,6 @@ class Shard:
             self.link.replace(str(error))
             return False
         return True
+
+    def _replace(self, reason: str) -> None:
+        self.link.replace(reason)

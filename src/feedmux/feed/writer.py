@@ -178,7 +178,7 @@ class TopicWriter:
 
     def _take_whole(self, event: Value, seen: Value | None, receive_ns: int) -> Envelope | Unmerged | None:
         """Number a ticker that comes whole each time; the second older one in a row is no exception."""
-        if seen is not None and event.venue_ns < seen.venue_ns:
+        if seen is not None and event.venue_ns < seen.venue_ns and event.ordered:
             self._seen = seen
             was_behind, self._is_behind = self._is_behind, True
             return Unmerged.DESYNC if was_behind else None

@@ -2,6 +2,12 @@
 
 A codec is pure: bytes to these values, wishes to request bytes. It keeps no state of a
 connection; the feed does (which topics are confirmed, what was merged so far).
+
+Most venues are alike in how they are dealt with; what some do otherwise is in :class:`Manners`. A venue
+that wants to know who we are (Alpaca) speaks first, with a :class:`Welcome`, and takes no request until its
+answer to the greeting, a :class:`Greeted`, lets us in; it may also say that we have to wait, where it lets in
+one connection at a time and ours from before is not gone yet. A venue whose answers carry no id answers in
+order: an answer that does not come is then not only lost, it makes all later ones those of other requests.
 """
 
 from __future__ import annotations
@@ -27,12 +33,15 @@ class Value(msgspec.Struct, frozen=True, gc=False):
         venue_ns: the venue's time, Unix nanoseconds.
         key: conflation key, see :class:`feedmux.model.event.Envelope`.
         payload: the JSON text of ``data``.
+        ordered: the venue's times are in order, so that what is older than the last one is late. False:
+            what comes last is the latest, whatever its time.
     """
 
     topic: Topic
     venue_ns: int
     key: str
     payload: bytes
+    ordered: bool = True
 
 
 class Merge(msgspec.Struct, frozen=True, gc=False):
@@ -102,14 +111,40 @@ class Pong(msgspec.Struct, frozen=True):
     """The answer to an application ping."""
 
 
+class Welcome(msgspec.Struct, frozen=True):
+    """A venue that speaks first is ready to be greeted."""
+
+
 class Greeted(msgspec.Struct, frozen=True):
     """The answer to a greeting.
 
     Args:
         refused: the venue's words when it did not take it, else empty.
+        later: it only has no room for us yet: the same greeting may be taken after a while.
     """
 
     refused: str = ""
+    later: bool = False
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """The venue says something that people should know; nothing follows from it.
+
+    Args:
+        words: the sentence.
+    """
+
+    words: str
+
+
+class Parting(msgspec.Struct, frozen=True):
+    """The venue gives this connection up, or it is of no more use: all that it carries may lose something.
+
+    Args:
+        reason: why, as a sentence for people.
+    """
+
+    reason: str
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -137,7 +172,7 @@ class Malformed(msgspec.Struct, frozen=True):
     foreign: bool = False
 
 
-Word = Answer | Pong | Greeted | Reply | Malformed
+Word = Answer | Pong | Welcome | Greeted | Remark | Parting | Reply | Malformed
 """What is not data."""
 
 VenueEvent = Data | Word
@@ -153,6 +188,22 @@ class Budget(msgspec.Struct, frozen=True):
 
     rate: float = inf
     burst: float = inf
+
+
+class Manners(msgspec.Struct, frozen=True):
+    """How a venue wants to be dealt with.
+
+    Args:
+        speaks_first: it is greeted after its :class:`Welcome`, and asked for topics after it has taken the
+            greeting; otherwise both go out at once.
+        numbers: its answers say which request they are for; otherwise they come in the order of the requests.
+        rests: all of it may be silent for hours, where markets close. Then silence says nothing about the
+            connection, only pings do.
+    """
+
+    speaks_first: bool = False
+    numbers: bool = True
+    rests: bool = False
 
 
 class Venue(Protocol):
@@ -178,6 +229,10 @@ class Venue(Protocol):
     def budget(self) -> Budget:
         """How often it may be asked for topics."""
 
+    @property
+    def manners(self) -> Manners:
+        """How it wants to be dealt with."""
+
     def cost(self, topic: Topic, /) -> int:
         """The characters that ``topic`` uses up of :attr:`max_characters`."""
 
@@ -185,7 +240,7 @@ class Venue(Protocol):
         """Why ``topic`` can never exist at this venue, as a sentence for people; None when it may."""
 
     def greetings(self) -> Sequence[bytes]:
-        """What is sent first on every new connection."""
+        """What is sent first on every new connection; it may hold secrets, and is never shown."""
 
     def subscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
         """The request that asks for ``topics``."""
@@ -193,8 +248,8 @@ class Venue(Protocol):
     def unsubscribe(self, topics: Sequence[Topic], request_id: str, /) -> bytes:
         """The request that gives ``topics`` back."""
 
-    def ping(self) -> bytes:
-        """The application ping."""
+    def ping(self) -> bytes | None:
+        """The application ping; None where a PING frame is one."""
 
     def decode(self, payload: bytes, /) -> Sequence[VenueEvent]:
         """Read one message; never raises, at worst it is one :class:`Malformed`.

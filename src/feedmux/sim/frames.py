@@ -21,12 +21,21 @@ class Reader(Protocol):
 
 def text_frame(payload: bytes) -> bytes:
     """A whole unmasked text frame. Source: RFC 6455, section 5.2."""
+    return _frame(b"\x81", payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """A whole unmasked binary frame. Source: RFC 6455, section 5.2."""
+    return _frame(b"\x82", payload)
+
+
+def _frame(first: bytes, payload: bytes) -> bytes:
     length = len(payload)
     if length < 126:
-        return b"\x81%c%b" % (length, payload)
+        return b"%b%c%b" % (first, length, payload)
     if length < 65_536:
-        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
-    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)
+        return b"%b\x7e%b%b" % (first, length.to_bytes(2, "big"), payload)
+    return b"%b\x7f%b%b" % (first, length.to_bytes(8, "big"), payload)
 
 
 def reset(connection: ServerConnection) -> None:

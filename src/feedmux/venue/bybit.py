@@ -38,7 +38,7 @@ import msgspec
 
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.topic import Topic
-from feedmux.model.venue import Answer, Budget, Malformed, Merge, Pong, Value, VenueEvent
+from feedmux.model.venue import Answer, Budget, Malformed, Manners, Merge, Pong, Value, VenueEvent
 from feedmux.venue.bybit_data import (
     read_kline,
     read_ticker,
@@ -96,6 +96,7 @@ class Bybit:
         max_args: topics in one request: 10 on spot (documented), else 200 (our own bound).
         max_characters: 20,000 characters of arguments on one connection (documented: 21,000).
         budget: infinite; Bybit documents no limit of requests on public streams.
+        manners: as with most.
 
     Raises:
         InvalidSetting: there is no such market, or its shapes are others (option).
@@ -109,6 +110,7 @@ class Bybit:
         self.max_args = _SPOT_ARGS if market == "spot" else _ARGS
         self.max_characters = _CHARACTERS
         self.budget = Budget()
+        self.manners = Manners()
         self._topic_of = lru_cache(_TOPICS_REMEMBERED)(partial(topic_of, market))
         self._text_of = lru_cache(_TOPICS_REMEMBERED)(_canonical)
         self._readers: dict[str, Callable[[bytes], tuple[VenueEvent, ...]]] = {

@@ -48,6 +48,7 @@ from feedmux.model.venue import (
     Candle,
     Greeted,
     Malformed,
+    Manners,
     Pong,
     Reply,
     Value,
@@ -126,6 +127,7 @@ class Deribit:
         max_args: 500 channels in one request (suggested by the documentation).
         max_characters: our own bound; Deribit names none.
         budget: 3.3 subscriptions per second, 10 at once (documented as credits).
+        manners: as with most.
     """
 
     def __init__(self) -> None:
@@ -134,6 +136,7 @@ class Deribit:
         self.max_args = _ARGS
         self.max_characters = _CHARACTERS
         self.budget = _BUDGET
+        self.manners = Manners()
         self._topic_of = lru_cache(_TOPICS_REMEMBERED)(topic_of)
         self._text_of = lru_cache(_TOPICS_REMEMBERED)(_canonical)
         self._readers: dict[str, Callable[[Topic, msgspec.Raw], VenueEvent]] = {

@@ -21,7 +21,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default=False)] = None,
     venue: Annotated[
         list[str] | None,
-        typer.Option(help="Market to serve, e.g. bybit.linear or deribit; repeatable.", show_default=False),
+        typer.Option(
+            help="Market to serve, e.g. bybit.linear, deribit or alpaca; repeatable.", show_default=False
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="How many processes serve clients.", show_default=False)

@@ -9,8 +9,12 @@ from typing import Annotated
 import typer
 
 from feedmux.model.errors import InvalidSetting
+from feedmux.sim import alpaca as alpaca_sim
 from feedmux.sim import bybit as bybit_sim
 from feedmux.sim import deribit as deribit_sim
+from feedmux.sim.alpaca_options import DEMO as ALPACA_DEMO
+from feedmux.sim.alpaca_options import FEEDS, AlpacaOptions
+from feedmux.sim.alpaca_options import Account as AlpacaAccount
 from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, Account, DeribitOptions
 from feedmux.sim.options import MARKETS, SimOptions
 
@@ -18,6 +22,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 SYMBOLS = ",".join(SimOptions().symbols)
 INSTRUMENT_NAMES = ",".join(INSTRUMENTS)
+ALPACA_FEEDS = ",".join(FEEDS)
+STOCKS = ",".join(AlpacaOptions().symbols)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.")]
@@ -41,6 +47,19 @@ Dropped = Annotated[
     list[str] | None,
     typer.Option(help="Channel to leave out of answers without a word; repeatable.", show_default=False),
 ]
+AnySymbol = Annotated[bool, typer.Option("--any-symbol", help="Trade whatever is asked for.")]
+Stocks = Annotated[str, typer.Option(help="What iex and sip trade, separated by commas.")]
+Key = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Who may log in, as <key>:<secret>; repeatable.",
+        show_default=f"{ALPACA_DEMO.key}:{ALPACA_DEMO.secret}",
+    ),
+]
+Entitled = Annotated[str, typer.Option(help="Feeds that may be read, separated by commas; others: 409.")]
+LimitAfter = Annotated[
+    bool, typer.Option("--limit-after-auth", help="Say 406 after the login, not in its stead, and close.")
+]
 AnyOrder = Annotated[bool, typer.Option("--any-order", help="Shuffle the members of answers.")]
 
 
@@ -60,7 +79,7 @@ def bybit(
     kline_rate: Annotated[float, typer.Option(help="Pushes per second of a running candle.")] = 1.0,
     candle_speed: CandleSpeed = 1.0,
     symbols: Annotated[str, typer.Option(help="Symbols that are traded, separated by commas.")] = SYMBOLS,
-    any_symbol: Annotated[bool, typer.Option("--any-symbol", help="Trade whatever is asked for.")] = False,
+    any_symbol: AnySymbol = False,
     data_first: Annotated[
         bool | None,
         typer.Option(
@@ -87,7 +106,7 @@ def bybit(
         trade_rate=trade_rate,
         kline_rate=kline_rate,
         candle_speed=candle_speed,
-        symbols=tuple(name.strip() for name in symbols.split(",") if name.strip()),
+        symbols=_names(symbols),
         any_symbol=any_symbol,
         data_before_ack=data_first,
         ack_delay_s=ack_delay,
@@ -98,6 +117,10 @@ def bybit(
         garbage_every=garbage_every,
     )
     asyncio.run(bybit_sim.run(options, _announce_bybit))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _announce_bybit(running: bybit_sim.BybitSim) -> None:
@@ -138,7 +161,7 @@ def deribit(
         seed=seed,
         rate=rate,
         candle_speed=candle_speed,
-        instruments=tuple(name.strip() for name in instruments.split(",") if name.strip()),
+        instruments=_names(instruments),
         accounts=tuple(_account(text) for text in account or ()) or (DEMO,),
         expires_in_s=expires_in,
         heartbeat_min_s=heartbeat_min,
@@ -157,10 +180,14 @@ def deribit(
 
 
 def _account(text: str) -> Account:
-    client_id, _, secret = text.partition(":")
-    if not (client_id and secret):
-        raise InvalidSetting("account", client_id, "<client id>:<secret>")
-    return Account(client_id, secret)
+    return Account(*_login(text, "<client id>:<secret>"))
+
+
+def _login(text: str, expected: str) -> tuple[str, str]:
+    name, _, secret = text.partition(":")
+    if not (name and secret):
+        raise InvalidSetting("account", name, expected)
+    return name, secret
 
 
 def _announce_deribit(running: deribit_sim.DeribitSim) -> None:
@@ -172,4 +199,70 @@ def _announce_deribit(running: deribit_sim.DeribitSim) -> None:
         f"to point a gateway at it: DERIBIT_WS_URL={running.url()} feedmux serve --venue deribit\n"
     )
     sys.stdout.write(f"to drive it from outside: {running.url(deribit_sim.CONTROL_PATH)}\n")
+    sys.stdout.flush()
+
+
+@app.command()
+def alpaca(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 9002,
+    seed: Seed = 1,
+    rate: Annotated[float, typer.Option(help="Trades per second and symbol; 0: none.")] = 5.0,
+    quote_rate: Annotated[float, typer.Option(help="Quotes per second and symbol; 0: none.")] = 10.0,
+    status_rate: Annotated[float, typer.Option(help="Halts and resumptions, likewise.")] = 0.0,
+    candle_speed: CandleSpeed = 1.0,
+    symbols: Stocks = STOCKS,
+    any_symbol: AnySymbol = False,
+    account: Key = None,
+    entitled: Entitled = ALPACA_FEEDS,
+    auth_deadline: Annotated[float, typer.Option(help="Seconds that a login may take.")] = 10.0,
+    connection_limit: Annotated[int, typer.Option(help="Connections of one key to one feed.")] = 1,
+    limit_after_auth: LimitAfter = False,
+    linger: Annotated[float, typer.Option(help="Seconds that a lost connection is still counted.")] = 0.0,
+    symbol_limit: Annotated[int, typer.Option(help="Trades and quotes of a connection to iex; 0: any.")] = 30,
+    omit_empty: Annotated[bool, typer.Option("--omit-empty", help="Leave empty lists out.")] = False,
+    late: Annotated[float, typer.Option(help="Seconds that data come after unsubscribing.")] = 0.0,
+    batch: Annotated[int, typer.Option(help="The most data in one message.")] = 100,
+    paper: Annotated[bool, typer.Option("--paper/--live", help="Orders in binary or text frames.")] = True,
+) -> None:
+    """Run a simulated Alpaca (market data v2 and order updates) until interrupted."""
+    options = AlpacaOptions(
+        host=host,
+        port=port,
+        seed=seed,
+        rate=rate,
+        quote_rate=quote_rate,
+        status_rate=status_rate,
+        candle_speed=candle_speed,
+        symbols=_names(symbols),
+        any_symbol=any_symbol,
+        accounts=tuple(AlpacaAccount(*_login(text, "<key>:<secret>")) for text in account or ())
+        or (ALPACA_DEMO,),
+        entitled=_names(entitled),
+        auth_deadline_s=auth_deadline,
+        connection_limit=connection_limit,
+        limit_after_auth=limit_after_auth,
+        linger_s=linger,
+        symbol_limit=symbol_limit or None,
+        omit_empty=omit_empty,
+        late_s=late,
+        batch=batch,
+        paper=paper,
+    )
+    asyncio.run(alpaca_sim.run(options, _announce_alpaca))
+
+
+def _announce_alpaca(running: alpaca_sim.AlpacaSim) -> None:
+    """Say where it is, in a line that a script can read."""
+    accounts = running.options.accounts
+    login = f"{ALPACA_DEMO.key} {ALPACA_DEMO.secret}" if accounts == (ALPACA_DEMO,) else "as you said"
+    others = ", ".join(path for path in alpaca_sim.DATA_PATHS if path != "/v2/iex")
+    sys.stdout.write(f"simulated Alpaca: {running.url()} (log in {login}; {others} beside it)\n")
+    sys.stdout.write(
+        f"to point a gateway at it: ALPACA_WS_URL={running.url()} feedmux serve --venue alpaca "
+        "(with APCA_API_KEY_ID and APCA_API_SECRET_KEY)\n"
+    )
+    sys.stdout.write(f"orders are told at {running.url(alpaca_sim.TRADING_PATH)}\n")
+    sys.stdout.write(f"to drive it from outside: {running.url(alpaca_sim.CONTROL_PATH)}\n")
     sys.stdout.flush()
