@@ -46,6 +46,7 @@ class LocalClient:
     Raises:
         InvalidSetting: one of these cannot be.
         NoBroker: there is none, and none came up.
+        ForeignBroker: another user is in its place.
         BrokerRefused: it does not want us.
     """
 
