@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +15,9 @@ OBJECTS = st.fixed_dictionaries({}, optional={"s": KEYS, "x": st.integers()})
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(OBJECTS | st.lists(OBJECTS, max_size=3), max_size=20), st.integers(1, 4))
-def test_it_is_a_dictionary_of_bounded_size(messages: list[object], most_keys: int) -> None:
-    lasts, plain = Lasts("s", most_keys=most_keys), {}
+def test_it_is_a_dictionary_of_bounded_size(messages: list[Any], most_keys: int) -> None:
+    lasts = Lasts("s", most_keys=most_keys)
+    plain: dict[str, tuple[bytes, int]] = {}
     for place, message in enumerate(messages):
         data = json.dumps(message).encode()
         lasts.note(data, place)

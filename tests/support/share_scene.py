@@ -238,6 +238,19 @@ class ShareScene:
         self._stack.callback(client.close)
         return client
 
+    @property
+    def running_is_over(self) -> bool:
+        """Whether the broker in this process has ended."""
+        return self.running is None or self.running.done()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call something where the broker runs."""
+
+        async def called() -> None:
+            function()
+
+        self.upstream.do(called())
+
     def wait_over(self) -> None:
         """Wait until the broker in this process has ended by itself."""
         running = self.running
