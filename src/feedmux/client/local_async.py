@@ -117,7 +117,6 @@ class AsyncLocalClient:
         subprotocols: Iterable[str] = (),
         opening: Iterable[str | bytes] = (),
         last_by: str = "",
-        request: int = 0,
     ) -> tuple[int, bool]:
         """Open a WebSocket, or share one that has the same address, key, headers and sub-protocols.
 
@@ -128,7 +127,6 @@ class AsyncLocalClient:
             subprotocols: likewise.
             opening: messages that are sent first, each time it is opened: a login, for instance.
             last_by: the member of JSON messages by whose value the last ones are kept for who comes late.
-            request: a number that :class:`SocketOpened` repeats.
 
         Returns:
             Its number, and whether it was opened for this client, who has to log in.
@@ -139,9 +137,16 @@ class AsyncLocalClient:
             RequestTimeout: it was not opened in time.
             LinkLost: the client was closed.
         """
-        core = self._running()
-        wanted = wanted_of(url, api_key, headers, subprotocols, opening, last_by)
-        return await core.open(wanted, request)
+        return await self.open(wanted_of(url, api_key, headers, subprotocols, opening, last_by))
+
+    async def open(self, wanted: Open, request: int = 0) -> tuple[int, bool]:
+        """Open what :func:`wanted_of` has written down; see :meth:`open_websocket`.
+
+        Args:
+            wanted: how.
+            request: a number that ``SocketOpened`` repeats.
+        """
+        return await self._running().open(wanted, request)
 
     async def close_websocket(self, id: int = 0) -> None:
         """Leave a WebSocket; 0: all of them. Nothing of it comes any more.

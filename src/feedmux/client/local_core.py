@@ -138,7 +138,9 @@ class LocalCore:
         """Send a message."""
         shared = self.find(id)
         if self._table.line is None or not shared.number:
-            raise BrokerLost("the WebSocket is being opened again; nothing was sent")
+            raise BrokerLost(
+                "nothing was sent; the WebSocket is opened again as soon as another one is there"
+            )
         shared.is_spoken_to = True
         self._table.line.say(Send(shared.number, int(message.is_binary), message.payload))
 
