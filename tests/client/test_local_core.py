@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from feedmux.client import local_core
 from feedmux.client.local_async import AsyncLocalClient
 from feedmux.client.local_events import (
     BrokerGone,
@@ -335,7 +336,10 @@ async def test_what_cannot_be_opened_again_is_closed_for_good(scene: Scene) -> N
         await waiting
 
 
-async def test_what_a_broker_closes_without_leaving_is_opened_again(scene: Scene) -> None:
+async def test_what_a_broker_closes_without_leaving_is_opened_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_core, "_LEAVING_S", 0.01)
     ring = await scene.open()
     ring.write(Entry(What.CLOSED, b"it was closed"))
     assert (await scene.wait(SocketClosed)).again

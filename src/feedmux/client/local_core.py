@@ -44,6 +44,7 @@ _LOG: Final = logging.getLogger(__name__)
 _TRIES: Final = 3
 _WAITS_S: Final = (0.1, 5.0)
 _LOGIN_S: Final = 5.0
+_LEAVING_S: Final = 1.0
 _FLUSH_S: Final = 1.0
 _HOPELESS: Final = frozenset({"INVALID_SETTING"})
 """Codes that the next attempt would be answered with, too."""
@@ -71,7 +72,7 @@ class LocalCore:
         is_whole: bool,
         request_timeout_s: float,
     ) -> None:
-        self._table = LocalTable(emit, has_room, is_whole=is_whole, on_blind=self._revive)
+        self._table = LocalTable(emit, has_room, is_whole=is_whole, on_let_go=self._let_go)
         self._broker, self._name = broker, name
         self._timeout_s = request_timeout_s
         self._loop = asyncio.get_running_loop()
@@ -205,9 +206,13 @@ class LocalCore:
             line = await self._patiently_connected()
             self._begin(line)
 
-    def _revive(self, shared: SharedSocket) -> None:
+    def _let_go(self, shared: SharedSocket) -> None:
+        """The broker has closed it, and is about to end; if it does not, it opens it again."""
+        self._revive(shared, after_s=_LEAVING_S)
+
+    def _revive(self, shared: SharedSocket, after_s: float = 0.0) -> None:
         """Open it again, beside everything else."""
-        task = asyncio.create_task(self._restore(shared))
+        task = asyncio.create_task(self._restore(shared, after_s))
         self._restoring.add(task)
         task.add_done_callback(self._settled)
 
@@ -251,7 +256,8 @@ class LocalCore:
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, _WAITS_S[1])
 
-    async def _restore(self, shared: SharedSocket) -> None:
+    async def _restore(self, shared: SharedSocket, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         wait_s = _WAITS_S[0]
         while not shared.is_gone:
             try:

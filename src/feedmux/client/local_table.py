@@ -46,7 +46,7 @@ class LocalTable:
         emit: takes the events.
         has_room: whether events are taken now; when they are again, call :meth:`resume`.
         is_whole: whether messages in several parts are put together.
-        on_blind: is called when a WebSocket has to be opened again although the broker is there.
+        on_let_go: is called when the broker has closed a WebSocket, and is still there.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LocalTable:
         has_room: Callable[[], bool],
         *,
         is_whole: bool,
-        on_blind: Callable[[SharedSocket], None],
+        on_let_go: Callable[[SharedSocket], None],
     ) -> None:
         self.emit = emit
         self.line: BrokerLine | None = None
@@ -63,7 +63,7 @@ class LocalTable:
         self.is_there = asyncio.Event()
         self.shared: dict[int, SharedSocket] = {}
         """The WebSockets, by the numbers that their user knows."""
-        self._has_room, self._is_whole, self._on_blind = has_room, is_whole, on_blind
+        self._has_room, self._is_whole, self._on_let_go = has_room, is_whole, on_let_go
         self._by_number: dict[int, SharedSocket] = {}
         self._asked: dict[int, _Asked] = {}
         self._requests = count(1)
@@ -263,7 +263,7 @@ class LocalTable:
         shared.blind_since = asyncio.get_running_loop().time()
         shared.detach()
         if self.line is not None:
-            self._on_blind(shared)
+            self._on_let_go(shared)
 
     def _spoiled(self, reason: str) -> None:
         if self.line is not None:
