@@ -38,6 +38,7 @@ from feedmux.client.local_table import CLOSED, LocalTable
 from feedmux.model.errors import FeedmuxError
 from feedmux.model.link_errors import LinkLost, RequestTimeout
 from feedmux.model.local_errors import BrokerLost, UnknownWebSocket
+from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import Close, LogLevel, Message, Open, Send, Unsubscribe
 
 _LOG: Final = logging.getLogger(__name__)
@@ -109,6 +110,10 @@ class LocalCore:
     def server_id(self) -> int:
         """The process of the broker; 0: none is there."""
         return self._table.server_id
+
+    def statistics(self) -> Statistics:
+        """See :meth:`LocalTable.statistics`."""
+        return self._table.statistics()
 
     def resume(self) -> None:
         """Events are taken again."""

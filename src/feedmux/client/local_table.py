@@ -16,6 +16,7 @@ from feedmux.client.local_tap import Tap
 from feedmux.model.errors import FeedmuxError
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.local_errors import BrokerLost, BrokerRefused, UnknownWebSocket
+from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import (
     Close,
     Done,
@@ -67,7 +68,7 @@ class LocalTable:
         self._by_number: dict[int, SharedSocket] = {}
         self._asked: dict[int, _Asked] = {}
         self._requests = count(1)
-        self._last_id = 0
+        self._last_id = self._brokers = 0
         self._is_closed = False
 
     @property
@@ -75,10 +76,18 @@ class LocalTable:
         """The process of the broker; 0: none is there."""
         return self.line.welcome.pid if self.line is not None else 0
 
+    def statistics(self) -> Statistics:
+        """How many brokers there were, and of each WebSocket what is wanted and how its ring is read."""
+        return {
+            "brokers": self._brokers,
+            "websockets": {id: shared.statistics() for id, shared in self.shared.items()},
+        }
+
     def begin(self, line: BrokerLine) -> None:
         """This broker has said welcome."""
         if not line.is_over:
             self.line = line
+            self._brokers += 1
             self.is_there.set()
 
     def blind(self) -> list[SharedSocket]:
