@@ -69,7 +69,7 @@ class AsyncLocalClient:
         self._is_closed = False
 
     async def start(self) -> None:
-        """Find or start a broker; ``async with`` does it.
+        """Find or start a broker; ``async with`` does it. May be repeated.
 
         Raises:
             NoBroker: there is none, and none came up.
@@ -79,6 +79,8 @@ class AsyncLocalClient:
         """
         if self._is_closed:
             raise LinkLost(CLOSED)
+        if self._core is not None:
+            return
         self._box = EventBox(self._max_waiting, self._resume)
         core = LocalCore(
             self._box.put,

@@ -37,7 +37,7 @@ from feedmux.client.local_shared import SharedSocket, Wish
 from feedmux.client.local_table import CLOSED, LocalTable
 from feedmux.model.errors import FeedmuxError
 from feedmux.model.link_errors import LinkLost, RequestTimeout
-from feedmux.model.local_errors import BrokerLost, UnknownWebSocket
+from feedmux.model.local_errors import BrokerLost, BrokerRefused, UnknownWebSocket
 from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import Close, LogLevel, Message, Open, Send, Unsubscribe
 
@@ -137,7 +137,7 @@ class LocalCore:
                 number = shared.number
                 self._table.forget(shared)
                 if number:
-                    with contextlib.suppress(BrokerLost):  # and with it the WebSocket
+                    with contextlib.suppress(BrokerLost, BrokerRefused):  # it shares it no more, either way
                         await self._table.ask("close_websocket", partial(_close, number))
 
     def send(self, id: int, message: Message) -> None:
@@ -271,6 +271,8 @@ class LocalCore:
             except BrokerLost:
                 return  # the next one is asked
             except FeedmuxError as error:
+                if shared.is_gone:
+                    return  # its user closed it meanwhile
                 self._table.emit(SocketError(shared.id, f"it was not opened again: {error}", error.code))
                 if error.code in _HOPELESS:
                     self._table.forget(shared)
@@ -291,6 +293,8 @@ class LocalCore:
                 pass
         for symbol, wishes in list(shared.wishes.items()):
             for wish in list(wishes):
+                if symbol not in shared.wishes or not shared.number:
+                    break  # its user left it meanwhile
                 try:
                     async with self._within("subscribe"):
                         await self._table.ask_wish(shared, symbol, wish)

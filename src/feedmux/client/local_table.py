@@ -30,6 +30,7 @@ from feedmux.wire.local_records import (
 )
 
 CLOSED: Final = "the client was closed"
+_NUMBERS: Final = 1 << 32
 
 
 class _Asked(NamedTuple):
@@ -159,7 +160,7 @@ class LocalTable:
         """
         if self.line is None:
             raise BrokerLost("none is there")
-        request = next(self._requests) & 0xFFFFFFFF or next(self._requests)
+        request = self._number()
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[request] = _Asked(what, answer, wanted, shared, tag)
         try:
@@ -232,7 +233,7 @@ class LocalTable:
         if asked is None or (shared is not None and shared.is_gone):
             parts.close()
             self._fail(record.request, UnknownWebSocket(shared.id if shared is not None else 0))
-            self.line.say(Close(next(self._requests), record.id))
+            self.line.say(Close(self._number(), record.id))
             return None
         if shared is None:
             assert asked.wanted is not None
@@ -241,11 +242,15 @@ class LocalTable:
             tap = Tap(shared, parts, record.start, self._has_room)
         except FeedmuxError as error:
             self._fail(record.request, error)
-            self.line.say(Close(next(self._requests), record.id))
+            self.line.say(Close(self._number(), record.id))
             return None
         self.shared[shared.id] = self._by_number[record.id] = shared
         shared.attach(record.id, self.line.welcome.client, tap)
         return shared
+
+    def _number(self) -> int:
+        """The next request's; what is asked may be asked for years."""
+        return next(self._requests) % _NUMBERS or next(self._requests) % _NUMBERS
 
     def _made(self, wanted: Open, number: int) -> SharedSocket:
         """A new one; no number was given to another one before."""
