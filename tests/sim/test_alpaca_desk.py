@@ -12,6 +12,7 @@ import pytest
 from feedmux.sim.alpaca_bars import MINUTE_NS
 from feedmux.sim.alpaca_codec import JSON
 from feedmux.sim.alpaca_desk import Desk, Event
+from support.alpaca_client import captured
 
 NOW = 1_770_000_000 * 10**9
 STEP = 10**7
@@ -125,3 +126,24 @@ def test_a_correction_names_both_trades_and_a_cancellation_the_corrected_one() -
     (cancel,) = told(desk.cancel(NOW, "E"))
     assert [cancel[key] for key in ("T", "i", "p", "s", "a")] == ["x", correction["ci"], 200, 300, "E"]
     assert desk.cancel(NOW, "E") == []
+
+
+def everything() -> dict[str, dict[str, Any]]:
+    """One of each kind of data, by its type."""
+    desk = Desk("sip", "AAPL", 3)
+    events = [*desk.trade(NOW, NOW), *desk.quote(NOW), *desk.trade(NOW, NOW + MINUTE_NS)]
+    events += [*desk.correct(NOW, units=10_000, size=1), *desk.cancel(NOW, "C"), *desk.turn(NOW, halt=True)]
+    return {item["T"]: item for item in told(events)}
+
+
+@pytest.mark.parametrize("kind", list("tqbdcxls"))
+def test_data_have_the_members_of_the_venues_and_their_types(kind: str) -> None:
+    real = [items[0] for items in captured("docs_message_examples.jsonl") if items[0]["T"] == kind]
+    assert real
+    ours = everything()[kind]
+    for theirs in real:
+        assert set(theirs) <= set(ours)
+        assert set(ours) - set(theirs) <= ({"n", "vw"} if kind in "bd" else set())
+        for key, value in theirs.items():
+            numbers = isinstance(value, float) and isinstance(ours[key], int)
+            assert numbers or type(value) is type(ours[key]), key

@@ -10,6 +10,7 @@ from feedmux.model.errors import InvalidSetting
 from feedmux.sim.alpaca_codec import JSON, MSGPACK, Price, Stamp
 from feedmux.sim.alpaca_faults import ERRORS, Spoilage, Verdicts, spoil
 from feedmux.sim.misbehaviour import Garbage
+from support.alpaca_client import captured
 
 LAST: dict[str, object] = {"T": "t", "S": "AAPL", "i": 2, "p": Price(10_000), "c": [], "t": Stamp(0)}
 BEFORE: dict[str, object] = {"T": "t", "S": "AAPL", "i": 1}
@@ -47,6 +48,11 @@ def test_a_verdict_that_cannot_be_is_refused(code: int, action: str | None, coun
 def test_every_error_has_words() -> None:
     assert set(ERRORS) == {*range(400, 412), 500}
     assert len(set(ERRORS.values())) == len(ERRORS)
+
+
+def test_errors_are_in_the_words_of_the_venue() -> None:
+    items = [items[0] for items in captured("docs_message_examples.jsonl")]
+    assert {item["code"]: item["msg"] for item in items if item["T"] == "error"} == ERRORS
 
 
 def test_each_kind_of_garbage_is_what_it_says() -> None:

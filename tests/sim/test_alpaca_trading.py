@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from feedmux.sim.alpaca import TRADING_PATH, AlpacaSim
 from feedmux.sim.alpaca_options import DEMO
 from feedmux.sim.alpaca_trading import EVENTS, Update
-from support.alpaca_client import DEADLINE_S, STILL, running
+from support.alpaca_client import DEADLINE_S, STILL, captured, running
 
 LOGIN = {"action": "authenticate", "data": {"key_id": DEMO.key, "secret_key": DEMO.secret}}
 LISTEN = {"action": "listen", "data": {"streams": ["trade_updates"]}}
@@ -107,6 +107,18 @@ async def test_what_becomes_of_an_order_is_told_to_all_who_listen() -> None:
         assert (await one.receive())["data"]["position_qty"] == "-2"
         sim.update_order(Update("canceled", "AAPL"))
         assert "position_qty" not in (await one.receive())["data"]
+
+
+async def test_an_update_has_what_one_of_the_venue_has() -> None:
+    real = captured("docs_trade_updates_examples.jsonl")[-1]["data"]
+    async with running(STILL) as sim, listener(sim) as peer:
+        await peer.ask(LOGIN)
+        await peer.ask(LISTEN)
+        sim.update_order(Update("fill", "AAPL", "buy", 7, 231.5))
+        told = (await peer.receive())["data"]
+    for theirs, ours in ((real, told), (real["order"], told["order"])):
+        assert set(theirs) == set(ours)
+        assert {key for key in theirs if type(theirs[key]) is not type(ours[key])} == set()
 
 
 async def test_every_event_of_the_venue_can_be_told_and_no_other() -> None:

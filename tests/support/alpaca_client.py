@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from feedmux.model.ports import Clock
@@ -27,6 +30,14 @@ AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]
 
 def error(code: int, msg: str) -> list[Message]:
     return [{"T": "error", "code": code, "msg": msg}]
+
+
+def captured(name: str) -> list[Any]:
+    """Real messages, or those of the venue's documents; the test is skipped where there are none."""
+    folder = os.environ.get("FEEDMUX_CAPTURES")
+    if not folder:
+        pytest.skip("FEEDMUX_CAPTURES is not set: no real messages to compare with")
+    return [json.loads(line) for line in (Path(folder) / "alpaca" / name).read_text().splitlines()]
 
 
 class Client:

@@ -34,6 +34,11 @@ EVENTS = (
 )  # fmt: skip
 """What can become of an order."""
 _FILLS = ("fill", "partial_fill")
+_UNUSED = (
+    "cancel_requested_at", "failed_at", "hwm", "legs", "limit_price", "notional", "replaced_at",
+    "replaced_by", "replaces", "stop_price", "trail_percent", "trail_price",
+)  # fmt: skip
+"""What an order has that is none of a market order."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -127,33 +132,43 @@ class TradingFloor:
 
     def _data(self, update: Update) -> dict[str, object]:
         at = rfc3339(self._clock.time_ns())
-        filled = update.event in _FILLS
-        order: dict[str, object] = {
+        data: dict[str, object] = {
+            "event": update.event,
+            "execution_id": self._ident(),
+            "order": self._order(update, at),
+            "timestamp": at,
+        }
+        if update.event in _FILLS:
+            self._position += update.qty if update.side == "buy" else -update.qty
+            data |= {"price": str(update.price), "qty": str(update.qty), "position_qty": str(self._position)}
+        return data
+
+    def _order(self, update: Update, at: str) -> dict[str, object]:
+        is_filled = update.event in _FILLS
+        return {
+            **dict.fromkeys(_UNUSED),
             "id": self._ident(),
             "client_order_id": self._ident(),
-            "created_at": at,
-            "updated_at": at,
-            "symbol": update.symbol,
+            "asset_id": self._ident(),
             "asset_class": "us_equity",
+            "symbol": update.symbol,
+            "created_at": at,
+            "submitted_at": at,
+            "updated_at": at,
+            "filled_at": at if update.event == "fill" else None,
+            "canceled_at": at if update.event == "canceled" else None,
+            "expired_at": at if update.event == "expired" else None,
             "qty": str(update.qty),
-            "filled_qty": str(update.qty if filled else 0),
-            "filled_avg_price": str(update.price) if filled else None,
+            "filled_qty": str(update.qty if is_filled else 0),
+            "filled_avg_price": str(update.price) if is_filled else None,
+            "order_class": "",
             "order_type": "market",
             "type": "market",
             "side": update.side,
             "time_in_force": "day",
             "status": {"fill": "filled", "partial_fill": "partially_filled"}.get(update.event, update.event),
+            "extended_hours": False,
         }
-        data: dict[str, object] = {
-            "event": update.event,
-            "execution_id": self._ident(),
-            "order": order,
-            "timestamp": at,
-        }
-        if filled:
-            self._position += update.qty if update.side == "buy" else -update.qty
-            data |= {"price": str(update.price), "qty": str(update.qty), "position_qty": str(self._position)}
-        return data
 
     def _ident(self) -> str:
         return str(UUID(int=self._dice.getrandbits(128), version=4))

@@ -1,7 +1,7 @@
 """Cut a stream of bytes into records.
 
 A record is a header of 5 bytes (u32 length of the body, u8 type, little-endian) and a body. The first record
-has a type of its own. A length is checked against the bound of its type before the body is waited for, so
+is one of few types. A length is checked against the bound of its type before the body is waited for, so
 that garbage cannot make the buffer grow beyond one largest record and one feed. After a fault there is no way
 back: whoever asks again is told the same.
 """
@@ -26,22 +26,21 @@ class Cutter:
     """One direction of one connection.
 
     Args:
-        first: the type of the first record.
-        bounds: how long bodies may be, by type: the first one's, and all that may follow.
+        first: how long the body of the first record may be, by the types that it may have.
+        later: likewise, of all that follow.
     """
 
-    __slots__ = ("_bounds", "_buffer", "_expected", "_failure")
+    __slots__ = ("_buffer", "_expected", "_failure", "_later")
 
-    def __init__(self, first: int, bounds: Mapping[int, int]) -> None:
-        self._expected = {first: bounds[first]}
-        self._bounds = {number: most for number, most in bounds.items() if number != first}
+    def __init__(self, first: Mapping[int, int], later: Mapping[int, int]) -> None:
+        self._expected, self._later = first, later
         self._buffer = bytearray()
         self._failure: MalformedMessage | None = None
 
     @property
     def is_open(self) -> bool:
         """True once the first record was handed out, and nothing was wrong since."""
-        return self._expected is self._bounds and self._failure is None
+        return self._expected is self._later and self._failure is None
 
     def feed(self, data: bytes) -> None:
         """Take what the socket gave; ask :meth:`bodies` afterwards."""
@@ -59,7 +58,7 @@ class Cutter:
             while (stop := self._end_of_record(start)) is not None:
                 number = self._buffer[start + HEADER.size - 1]
                 body = bytes(memoryview(self._buffer)[start + HEADER.size : stop])
-                start, self._expected = stop, self._bounds
+                start, self._expected = stop, self._later
                 yield number, body
         finally:
             del self._buffer[:start]

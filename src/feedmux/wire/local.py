@@ -9,7 +9,7 @@ not in them but in a ring in shared memory (docs/reference/ring.md), as entries:
 payload.
 
 :class:`LocalDecoder` is fed whatever the socket gave and hands out the records that are whole. The first one
-has to be the hello, or the welcome. Fed byte by byte it gives what it gives fed whole.
+has to be the hello, or the welcome or why there is none. Fed byte by byte it gives what it gives fed whole.
 
 Deliberately absent: descriptors, which travel beside ``Opened``, and who may say what when.
 """
@@ -29,6 +29,7 @@ from feedmux.wire.local_records import (
     MAX_MESSAGE_BYTES,
     MAX_TEXT_BYTES,
     VERSION,
+    Failed,
     Hello,
     Message,
     Record,
@@ -42,6 +43,12 @@ _HEAD: Final = struct.Struct("<IH")
 _LONG: Final = frozenset("bM")
 _SHORT_BYTES: Final = 3 * MAX_ITEMS * (MAX_TEXT_BYTES + 2)  # of a body without long fields
 _NUMBERS: Final = {code: struct.Struct(f"<{code}") for code in "BHIQ"}
+
+
+class OtherVersion(MalformedMessage):
+    """The other end speaks another version of the protocol."""
+
+    code = "VERSION"
 
 
 def encode(record: Record) -> bytes:
@@ -109,7 +116,7 @@ class _Body:
         if magic != _MAGIC:
             raise MalformedMessage("hello", "it does not begin with the letters fmlo")
         if version != VERSION:
-            raise MalformedMessage("hello", f"it speaks version {version}; expected {VERSION}")
+            raise OtherVersion("hello", f"it speaks version {version}; expected {VERSION}")
 
     def read(self, letter: str) -> Any:
         """The next field."""
@@ -168,13 +175,16 @@ class LocalDecoder:
         accepts: the types of record that this end may be sent, the first one first.
     """
 
-    __slots__ = ("_accepts", "_cutter", "_first")
+    __slots__ = ("_accepts", "_cutter")
 
     def __init__(self, accepts: tuple[type[Record], ...]) -> None:
         self._accepts = {kind.number: kind for kind in accepts}
         bounds = {kind.number: _most_bytes(kind) for kind in accepts}
-        self._first = accepts[0].number
-        self._cutter = Cutter(self._first, bounds)
+        first = accepts[0].number
+        self._cutter = Cutter(
+            {number: most for number, most in bounds.items() if number in (first, Failed.number)},
+            {number: most for number, most in bounds.items() if number != first},
+        )
 
     def feed(self, data: bytes) -> None:
         """Take what the socket gave; ask :meth:`records` afterwards."""
@@ -189,7 +199,7 @@ class LocalDecoder:
         for number, found in self._cutter.bodies():
             kind, body = self._accepts[number], _Body(found)
             try:
-                if number == self._first:
+                if issubclass(kind, Hello | Welcome):
                     body.head()
                 record = kind(*(body.read(letter) for letter in kind.layout))
                 body.end()

@@ -150,12 +150,8 @@ class RecordDecoder:
     __slots__ = ("_cutter",)
 
     def __init__(self, *accepts: type[Record]) -> None:
-        bounds = {
-            number: kind.max_bytes
-            for number, kind in _TYPES.items()
-            if number == _FIRST or kind.record in accepts
-        }
-        self._cutter = Cutter(_FIRST, bounds)
+        later = {number: kind.max_bytes for number, kind in _TYPES.items() if kind.record in accepts}
+        self._cutter = Cutter({_FIRST: _HELLO.size}, later)
 
     @property
     def is_open(self) -> bool:
