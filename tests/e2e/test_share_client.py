@@ -390,7 +390,8 @@ async def test_nothing_is_left(name: str) -> None:
         await until(lambda: not venue.connections)
     assert not is_listed(name)
     await asyncio.get_running_loop().shutdown_default_executor()
-    assert set(threading.enumerate()) <= threads
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("feedmux")]
+    await until(lambda: set(threading.enumerate()) <= threads, "those that wait for processes end, too")
     await until(lambda: open_descriptors() <= descriptors, f"{descriptors} {open_descriptors()}")
 
 
