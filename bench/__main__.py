@@ -21,7 +21,7 @@ from bench.results import RESULTS, store
 from bench.rivals import NAMES as RIVALS
 from bench.rivals import buses, hops
 from bench.rivals import run as rivals
-from bench.system import p1, p2, p3, p5, p6, p7, p8, p10, p11, p12, p13, p14, rango, soak
+from bench.system import p1, p2, p3, p5, p6, p7, p8, p10, p11, p12, p13, p14, p15, rango, soak
 from bench.system.gateway import interpreter_finds_gateway
 from bench.system.native import LOAD_CORE, BenchError, pinned
 from bench.system.rivals import USUAL, Rival, installed
@@ -68,13 +68,14 @@ BENCHES: dict[str, Bench] = {
     "p12": Bench(p12.run, 5.0),
     "p13": Bench(p13.run, 0.0),
     "p14": Bench(p14.run, 0.0),
+    "p15": Bench(p15.run, 3.0),
     "rango": Bench(rango.run, 5.0),
     "floor": Bench(floor_alone, 5.0, needs_gateway=False),
     "rivals": Bench(rivals.run, 5.0, needs_gateway=False),
 }
 _APART = (*hops.NAMES, *buses.NAMES)
 """Rivals that are no servers of clients."""
-_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "rango")
+_USUAL = ("p1", "p2", "p3", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "p15", "rango")
 
 
 def main() -> int:

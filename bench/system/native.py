@@ -86,7 +86,7 @@ class Native:
     Args:
         name: the tool.
         arguments: its command line.
-        core: where it runs.
+        core: where it runs; or on which of several.
         descriptors: descriptors that it inherits.
         program: what to start, where that is not the native tool of this name but one that behaves like it.
     """
@@ -96,13 +96,13 @@ class Native:
         name: str,
         arguments: Sequence[object],
         *,
-        core: int,
+        core: int | Sequence[int],
         descriptors: Sequence[int] = (),
         program: Sequence[str] = (),
     ) -> None:
         self.name = name
         command = [*(program or [tool(name)]), *(str(argument) for argument in arguments)]
-        with pinned(core):
+        with pinned(*([core] if isinstance(core, int) else core)):
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=descriptors
             )
