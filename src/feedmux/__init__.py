@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from feedmux.client.link import Link
+    from feedmux.client.local import LocalClient
+    from feedmux.client.local_async import AsyncLocalClient
     from feedmux.client.settings import LinkConfig
     from feedmux.model.errors import FeedmuxError
     from feedmux.model.event import Envelope, EventKind
@@ -19,15 +21,27 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsyncLocalClient": "feedmux.client.local_async",
     "Envelope": "feedmux.model.event",
     "EventKind": "feedmux.model.event",
     "FeedmuxError": "feedmux.model.errors",
     "Link": "feedmux.client.link",
     "LinkConfig": "feedmux.client.settings",
+    "LocalClient": "feedmux.client.local",
     "Topic": "feedmux.model.topic",
 }
 
-__all__ = ["Envelope", "EventKind", "FeedmuxError", "Link", "LinkConfig", "Topic", "__version__"]
+__all__ = [
+    "AsyncLocalClient",
+    "Envelope",
+    "EventKind",
+    "FeedmuxError",
+    "Link",
+    "LinkConfig",
+    "LocalClient",
+    "Topic",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -14,7 +14,7 @@ from feedmux.client.segment import make_bell
 from feedmux.core import ring as pure
 from feedmux.core.ring import HEADER_BYTES, PAGE_BYTES, largest_record, segment_bytes
 from feedmux.model.errors import InvalidSetting
-from feedmux.model.ring_errors import InvalidRing, Lapped, RecordTooLarge
+from feedmux.model.ring_errors import InvalidPosition, InvalidRing, Lapped, RecordTooLarge
 
 CAPACITY = 1024
 RECORD_HEAD = 16
@@ -211,6 +211,57 @@ def test_readers_do_not_know_each_other(kind: Kind, segment: bytearray) -> None:
     assert len(readers[0].read_many(99)) == 3
     with pytest.raises(Lapped):
         readers[2].read()
+
+
+# Where a reader begins
+
+
+@pytest.mark.parametrize(("start", "first"), [(0, 0), (64, 1), (128, 2)])
+def test_a_reader_may_begin_at_a_record(kind: Kind, segment: bytearray, start: int, first: int) -> None:
+    writer = kind.writer(segment)
+    fill(writer, 3)
+    reader = kind.reader(segment, None, start)
+    assert reader.lag == 3 * 64 - start
+    assert reader.read_many(9) == [bytes([number]) * 48 for number in range(first, 3)]
+    assert reader.lost == 0
+
+
+def test_a_reader_may_begin_where_nothing_is_yet(kind: Kind, segment: bytearray) -> None:
+    writer = kind.writer(segment)
+    fill(writer, 1)
+    reader = kind.reader(segment, None, 64)
+    assert reader.read() is None
+    fill(writer, 1)
+    assert reader.read() == bytes(48)
+
+
+@pytest.mark.parametrize("start", [-16, -1, 8, 65, 208, 2**63, 2**64, 2**70])
+def test_a_place_where_nobody_can_begin_is_refused(kind: Kind, segment: bytearray, start: int) -> None:
+    fill(kind.writer(segment), 3)
+    with pytest.raises(InvalidPosition, match="a multiple of 16 from 0 to 192") as caught:
+        kind.reader(segment, None, start)
+    assert caught.value.position == start
+
+
+def test_what_is_not_published_is_no_place_to_begin(kind: Kind, segment: bytearray) -> None:
+    kind.writer(segment).write(bytes(48))
+    with pytest.raises(InvalidPosition):
+        kind.reader(segment, None, 64)
+
+
+@pytest.mark.parametrize("records", [17, 40])
+def test_who_begins_at_what_was_overwritten_is_lapped_at_once(
+    kind: Kind, segment: bytearray, records: int
+) -> None:
+    writer = kind.writer(segment)
+    fill(writer, records)
+    reader = kind.reader(segment, None, 0)
+    with pytest.raises(Lapped) as caught:
+        reader.read()
+    assert caught.value.size_bytes == records * 64
+    assert reader.read() is None
+    fill(writer, 1)
+    assert reader.read() == bytes(48)
 
 
 # Sleep

@@ -42,6 +42,8 @@ class RingMachine(RuleBasedStateMachine):
         self.segments = [bytearray(segment_bytes(CAPACITY)) for _ in range(2)]
         self.writers: list[Any] = [native.RingWriter(self.segments[0]), pure.RingWriter(self.segments[1])]
         self.records: list[bytes] = []
+        self.places = [0]
+        """Where each record begins, or the skip before it; the last one is where the next one will."""
         self.flushed = 0
 
     @rule(size=st.integers(0, largest_record(CAPACITY)), filler=st.integers(0, 255))
@@ -50,6 +52,7 @@ class RingMachine(RuleBasedStateMachine):
         self.records.append(record)
         for writer in self.writers:
             writer.write(record)
+        self.places.append(self.writers[0].statistics()["bytes"])
 
     @rule(size=st.integers(largest_record(CAPACITY) + 1, 3000))
     def write_too_much(self, size: int) -> None:
@@ -67,6 +70,14 @@ class RingMachine(RuleBasedStateMachine):
     def attach(self) -> ModelReader:
         twins = [kind(segment) for kind in (native.RingReader, pure.RingReader) for segment in self.segments]
         return ModelReader(twins, self.flushed, 0)
+
+    @rule(target=readers, part=st.floats(0, 1))
+    def attach_before(self, part: float) -> ModelReader:
+        """Begin at a record of any age."""
+        at = round(self.flushed * part)
+        kinds = (native.RingReader, pure.RingReader)
+        twins = [kind(segment, None, self.places[at]) for kind in kinds for segment in self.segments]
+        return ModelReader(twins, at, 0)
 
     @rule(reader=readers, most=st.integers(1, 9))
     def read(self, reader: ModelReader, most: int) -> None:

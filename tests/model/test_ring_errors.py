@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from feedmux.model.errors import NEVER, NOW, FeedmuxError, Retry
-from feedmux.model.ring_errors import InvalidRing, Lapped, NoMemory, RecordTooLarge
+from feedmux.model.ring_errors import InvalidPosition, InvalidRing, Lapped, NoMemory, RecordTooLarge
 
 ERRORS = [
     (
@@ -15,6 +15,12 @@ ERRORS = [
         "INVALID_RING",
         NEVER,
         "this memory is no ring: its version is 2; expected 1",
+    ),
+    (
+        InvalidPosition(24, 64),
+        "INVALID_POSITION",
+        NEVER,
+        "no reader can begin at the position 24; expected a multiple of 16 from 0 to 64",
     ),
     (
         Lapped(4096),

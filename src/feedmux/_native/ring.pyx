@@ -192,14 +192,16 @@ cdef class RingReader:
     cdef uint64_t _length
     cdef uint64_t _number
 
-    def __cinit__(self, object segment not None, Seat seat=None):
+    def __cinit__(self, object segment not None, Seat seat=None, object start=None):
         PyObject_GetBuffer(segment, &self._buffer, PyBUF_SIMPLE)
         self._is_held = True
         self._capacity = self._checked()
         self._seat = seat
         self._head = <const char *>self._buffer.buf
         self._data = self._head + HEADER_BYTES
-        self._cursor = self._seen = ring_published(self._head + PUBLISHED)
+        # SYNC: with RingWriter.flush().
+        self._cursor = specification.checked_start(start, ring_published(self._head + PUBLISHED))
+        self._seen = self._cursor
 
     def __dealloc__(self):
         self.close()

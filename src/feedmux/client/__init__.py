@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from feedmux.client.events import Dropped, Interrupted, Restored, Subscribed
     from feedmux.client.limiter import Limiter, WhenOver
     from feedmux.client.link import Link, LinkState, connect
+    from feedmux.client.local import LocalClient
+    from feedmux.client.local_async import AsyncLocalClient
+    from feedmux.client.local_events import (
+        BrokerGone,
+        BrokerLog,
+        LocalCallbacks,
+        SocketClosed,
+        SocketData,
+        SocketError,
+        SocketLost,
+        SocketOpened,
+        SocketRestored,
+    )
     from feedmux.client.plain import JsonRpcAdapter, PlainAdapter
     from feedmux.client.policy import Verdict
     from feedmux.client.settings import LinkConfig, WhenFull
@@ -22,14 +35,21 @@ if TYPE_CHECKING:
     from feedmux.model.errors import AuthenticationFailed, CallFailed
     from feedmux.model.explain import Explanation, explain
     from feedmux.model.link_errors import ConnectFailed, LinkLost, RequestLost, RequestTimeout
+    from feedmux.model.local_errors import BrokerLost, BrokerRefused, NoBroker, UnknownWebSocket
     from feedmux.model.ports import Correlator
     from feedmux.model.rpc import Ask, Reply, RpcError
+    from feedmux.wire.local_records import Kinds
 
 _HOMES = {
     "Adapter": "feedmux.model.adapter",
     "Ask": "feedmux.model.rpc",
+    "AsyncLocalClient": "feedmux.client.local_async",
     "AuthenticationFailed": "feedmux.model.errors",
     "BlockingLink": "feedmux.client.blocking",
+    "BrokerGone": "feedmux.client.local_events",
+    "BrokerLog": "feedmux.client.local_events",
+    "BrokerLost": "feedmux.model.local_errors",
+    "BrokerRefused": "feedmux.model.local_errors",
     "CallFailed": "feedmux.model.errors",
     "Codec": "feedmux.model.adapter",
     "ConnectFailed": "feedmux.model.link_errors",
@@ -40,11 +60,15 @@ _HOMES = {
     "Explanation": "feedmux.model.explain",
     "Interrupted": "feedmux.client.events",
     "JsonRpcAdapter": "feedmux.client.plain",
+    "Kinds": "feedmux.wire.local_records",
     "Limiter": "feedmux.client.limiter",
     "Link": "feedmux.client.link",
     "LinkConfig": "feedmux.client.settings",
     "LinkLost": "feedmux.model.link_errors",
     "LinkState": "feedmux.client.link",
+    "LocalCallbacks": "feedmux.client.local_events",
+    "LocalClient": "feedmux.client.local",
+    "NoBroker": "feedmux.model.local_errors",
     "Note": "feedmux.model.adapter",
     "PlainAdapter": "feedmux.client.plain",
     "Reply": "feedmux.model.rpc",
@@ -52,7 +76,14 @@ _HOMES = {
     "RequestTimeout": "feedmux.model.link_errors",
     "Restored": "feedmux.client.events",
     "RpcError": "feedmux.model.rpc",
+    "SocketClosed": "feedmux.client.local_events",
+    "SocketData": "feedmux.client.local_events",
+    "SocketError": "feedmux.client.local_events",
+    "SocketLost": "feedmux.client.local_events",
+    "SocketOpened": "feedmux.client.local_events",
+    "SocketRestored": "feedmux.client.local_events",
     "Subscribed": "feedmux.client.events",
+    "UnknownWebSocket": "feedmux.model.local_errors",
     "Verdict": "feedmux.client.policy",
     "WhenFull": "feedmux.client.settings",
     "WhenOver": "feedmux.client.limiter",
@@ -63,8 +94,13 @@ _HOMES = {
 __all__ = [
     "Adapter",
     "Ask",
+    "AsyncLocalClient",
     "AuthenticationFailed",
     "BlockingLink",
+    "BrokerGone",
+    "BrokerLog",
+    "BrokerLost",
+    "BrokerRefused",
     "CallFailed",
     "Codec",
     "ConnectFailed",
@@ -75,11 +111,15 @@ __all__ = [
     "Explanation",
     "Interrupted",
     "JsonRpcAdapter",
+    "Kinds",
     "Limiter",
     "Link",
     "LinkConfig",
     "LinkLost",
     "LinkState",
+    "LocalCallbacks",
+    "LocalClient",
+    "NoBroker",
     "Note",
     "PlainAdapter",
     "Reply",
@@ -87,7 +127,14 @@ __all__ = [
     "RequestTimeout",
     "Restored",
     "RpcError",
+    "SocketClosed",
+    "SocketData",
+    "SocketError",
+    "SocketLost",
+    "SocketOpened",
+    "SocketRestored",
     "Subscribed",
+    "UnknownWebSocket",
     "Verdict",
     "WhenFull",
     "WhenOver",

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from feedmux.client.events import Subscribed
 from feedmux.client.link import Link, LinkState
+from feedmux.client.loop_thread import LoopThread
 from feedmux.client.parts import check_wait
 from feedmux.model.checks import require_kind, type_of
 from feedmux.model.errors import InvalidSetting
@@ -54,16 +53,11 @@ class BlockingLink:
         check_wait("within_s", within_s)
         if not callable(make_link):
             raise InvalidSetting("make_link", type_of(make_link), _MAKER)
-        self._loop = asyncio.new_event_loop()
-        self._gate = threading.Lock()
-        """Whoever hands something to the loop, or ends it, has it."""
-        self._ended = False
-        self._thread = threading.Thread(target=self._live, name="feedmux-link", daemon=True)
-        self._thread.start()
+        self._loop = LoopThread("feedmux-link", "the link")
         try:
-            self._link = self._call(_opened(make_link, within_s))
+            self._link = self._loop.call(_opened(make_link, within_s))
         except BaseException:
-            self._end()
+            self._loop.end()
             raise
 
     @property
@@ -73,21 +67,21 @@ class BlockingLink:
 
     def send(self, message: object) -> None:
         """Send one message; see :meth:`Link.send`."""
-        self._call(self._link.send(message))
+        self._loop.call(self._link.send(message))
 
     def request(
         self, method: str, params: object = None, *, timeout_s: float | None = None, repeatable: bool = False
     ) -> object:
         """Ask, and wait for the answer; see :meth:`Link.request`."""
-        return self._call(self._link.request(method, params, timeout_s=timeout_s, repeatable=repeatable))
+        return self._loop.call(self._link.request(method, params, timeout_s=timeout_s, repeatable=repeatable))
 
     def subscribe(self, channels: str | Iterable[str]) -> Subscribed:
         """Want channels; see :meth:`Link.subscribe`."""
-        return self._call(self._link.subscribe(channels))
+        return self._loop.call(self._link.subscribe(channels))
 
     def unsubscribe(self, channels: str | Iterable[str]) -> None:
         """Want channels no longer; see :meth:`Link.unsubscribe`."""
-        self._call(self._link.unsubscribe(channels))
+        self._loop.call(self._link.unsubscribe(channels))
 
     def receive(self, timeout_s: float | None = None) -> object:
         """Take the next message or notice.
@@ -102,26 +96,26 @@ class BlockingLink:
             FeedmuxError: the link ended with this.
         """
         check_wait("timeout_s", timeout_s)
-        return self._call(_next(self._link, timeout_s))
+        return self._loop.call(_next(self._link, timeout_s))
 
     def __iter__(self) -> Iterator[object]:
         """Yield messages and notices until the link is closed, by whichever thread."""
         try:
-            while (message := self._call(_next_or(self._link, _NOTHING))) is not _NOTHING:
+            while (message := self._loop.call(_next_or(self._link, _NOTHING))) is not _NOTHING:
                 yield message
         except LinkLost:
-            if not self._ended:
+            if not self._loop.is_ended:
                 raise
 
     def statistics(self) -> Statistics:
         """Return counters since the start, and the present."""
-        return self._call(_statistics(self._link))
+        return self._loop.call(_statistics(self._link))
 
     def close(self) -> None:
         """End the link and its thread. May be repeated, and called by several threads."""
         with contextlib.suppress(LinkLost):  # another thread was faster
-            self._call(self._link.close())
-        self._end()
+            self._loop.call(self._link.close())
+        self._loop.end()
 
     def __enter__(self) -> Self:
         return self
@@ -130,42 +124,6 @@ class BlockingLink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _live(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-            self._loop.run_until_complete(_cancel_all())
-        finally:
-            self._loop.close()
-
-    def _call(self, work: Coroutine[object, object, _Result]) -> _Result:
-        with self._gate:
-            if self._ended:
-                work.close()
-                raise LinkLost("the link was closed")
-            waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return waiting.result()
-        except CancelledError as error:
-            raise LinkLost("the link was closed") from error
-        except BaseException:
-            waiting.cancel()
-            raise
-
-    def _end(self) -> None:
-        with self._gate:
-            if not self._ended:
-                self._ended = True
-                self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-
-async def _cancel_all() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _opened(make_link: Callable[[], Link], within_s: float | None) -> Link:

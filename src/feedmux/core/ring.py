@@ -47,7 +47,7 @@ from typing import Final
 
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Statistics
-from feedmux.model.ring_errors import InvalidRing, Lapped, RecordTooLarge
+from feedmux.model.ring_errors import InvalidPosition, InvalidRing, Lapped, RecordTooLarge
 
 MAGIC: Final = b"fmuxring"
 VERSION: Final = 1
@@ -202,21 +202,26 @@ class RingWriter:
 
 
 class RingReader:
-    """One reader. It begins with what is published from now on.
+    """One reader. It begins with what is published from now on, or at a place that it was told.
 
     Args:
         segment: the memory of a ring; it is not written to.
         seat: where it sleeps; None: it never does.
+        start: the position where a record begins, or would; None: ``published``. Who begins at one that the
+            writer has passed is lapped at once.
 
     Raises:
         InvalidRing: this is no ring, or not of this version.
+        InvalidPosition: nothing begins there, or not yet.
     """
 
-    def __init__(self, segment: bytearray | memoryview, seat: Seat | None = None) -> None:
+    def __init__(
+        self, segment: bytearray | memoryview, seat: Seat | None = None, start: int | None = None
+    ) -> None:
         self._segment = memoryview(segment).cast("B").toreadonly()
         self._capacity = checked_head(self._segment, len(self._segment))
         self._seat = seat
-        self._cursor = self._load(_PUBLISHED)
+        self._cursor = checked_start(start, self._load(_PUBLISHED))
         self._late: Lapped | None = None  # a lap that nobody was told of yet
         self._next = -1  # the number of the next record; unknown before the first
         self._read = self._lapped = self._lost = 0
@@ -382,3 +387,20 @@ def checked_head(head: bytes | memoryview, size_bytes: int) -> int:
     if capacity < LEAST_CAPACITY or capacity & (capacity - 1) or largest != largest_record(capacity):
         raise InvalidRing("its capacity", f"{capacity} bytes", "a power of two")
     return int(capacity)
+
+
+def checked_start(start: int | None, published: int) -> int:
+    """Return the position at which a reader begins.
+
+    Args:
+        start: where it is to begin; None: at ``published``.
+        published: up to there records are whole.
+
+    Raises:
+        InvalidPosition: it is none of this ring, or ahead of it.
+    """
+    if start is None:
+        return published
+    if not 0 <= start <= published or start % ALIGNMENT:
+        raise InvalidPosition(start, published)
+    return start

@@ -24,6 +24,27 @@ class InvalidRing(PeerError):
         return f"this memory is no ring: {self.what} is {self.found}; expected {self.expected}"
 
 
+class InvalidPosition(LocalError):
+    """A place in a ring at which no reader can begin.
+
+    Args:
+        position: which.
+        published: up to there the ring has records.
+    """
+
+    code = "INVALID_POSITION"
+
+    def __init__(self, position: int, published: int) -> None:
+        super().__init__(position, published)
+        self.position, self.published = position, published
+
+    def __str__(self) -> str:
+        return (
+            f"no reader can begin at the position {self.position}; "
+            f"expected a multiple of 16 from 0 to {self.published}"
+        )
+
+
 class Lapped(CapacityError):
     """The writer came round and overwrote what this reader had not read. It goes on with what comes next.
 

@@ -45,6 +45,12 @@ _SHORT_BYTES: Final = 3 * MAX_ITEMS * (MAX_TEXT_BYTES + 2)  # of a body without 
 _NUMBERS: Final = {code: struct.Struct(f"<{code}") for code in "BHIQ"}
 
 
+class OtherVersion(MalformedMessage):
+    """The other end speaks another version of the protocol."""
+
+    code = "VERSION"
+
+
 def encode(record: Record) -> bytes:
     """Write a record, header included.
 
@@ -110,7 +116,7 @@ class _Body:
         if magic != _MAGIC:
             raise MalformedMessage("hello", "it does not begin with the letters fmlo")
         if version != VERSION:
-            raise MalformedMessage("hello", f"it speaks version {version}; expected {VERSION}")
+            raise OtherVersion("hello", f"it speaks version {version}; expected {VERSION}")
 
     def read(self, letter: str) -> Any:
         """The next field."""

@@ -1,0 +1,1 @@
+"""``feedmux share``: start a broker quickly, and ask one."""

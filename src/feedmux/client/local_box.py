@@ -1,0 +1,115 @@
+"""Where events wait for whoever uses :mod:`feedmux.client.local`: bounded, and filled by the loop.
+
+It never refuses an event. When it is full, the rings are not read, and they hold what comes meanwhile; that
+they do not hold it for ever is said by an event. Lines of the log are let go and counted instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from feedmux.client.local_events import BrokerLog, LocalEvent
+
+_WARNING: Final = 3
+
+
+class EventBox:
+    """Events in their order.
+
+    Args:
+        bound: from so many on it is full.
+        on_room: is called in the loop when it was full and is not any more.
+    """
+
+    def __init__(self, bound: int, on_room: Callable[[], None]) -> None:
+        self._bound, self._on_room = bound, on_room
+        self._loop = asyncio.get_running_loop()
+        self._gate = threading.Condition()
+        self._events: deque[LocalEvent] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._sleepers = 0
+        self._was_full = self._is_ended = False
+        self._logs_let_go = 0
+
+    def has_room(self) -> bool:
+        """Whether it is not full; if it is, ``on_room`` will be called."""
+        if len(self._events) < self._bound:
+            return True
+        with self._gate:
+            self._was_full = len(self._events) >= self._bound
+            return not self._was_full
+
+    def put(self, event: LocalEvent) -> None:
+        """Take an event; in the loop."""
+        with self._gate:
+            if self._is_ended or not self._admits(event):
+                return
+            self._events.append(event)
+            if self._sleepers:
+                self._gate.notify()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def end(self, *, discard: bool = False) -> None:
+        """Nothing comes any more; what is there can still be taken, unless it is thrown away. In the loop."""
+        with self._gate:
+            self._is_ended = True
+            if discard:
+                self._events.clear()
+            self._gate.notify_all()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def take(self) -> LocalEvent | None:
+        """Wait for the next event; None: there are no more. For one task of the loop."""
+        while not self._events and not self._is_ended:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._next()
+
+    def take_blocking(self, timeout_s: float | None = None) -> LocalEvent | None:
+        """Wait for the next event in a thread; None: there are no more.
+
+        Raises:
+            TimeoutError: nothing came.
+        """
+        with self._gate:
+            self._sleepers += 1
+            try:
+                if not self._gate.wait_for(lambda: self._events or self._is_ended, timeout_s):
+                    raise TimeoutError("no event came")
+            finally:
+                self._sleepers -= 1
+            return self._next()
+
+    def _next(self) -> LocalEvent | None:
+        with self._gate:
+            event = self._events.popleft() if self._events else None
+            has_room = self._was_full and len(self._events) <= self._bound // 2
+            if has_room:
+                self._was_full = False
+        if has_room:
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody reads any more
+                self._loop.call_soon_threadsafe(self._on_room)
+        return event
+
+    def _admits(self, event: LocalEvent) -> bool:
+        """Whether there is room for it; if so, says first which lines of the log there was none for."""
+        if not isinstance(event, BrokerLog):
+            return True
+        if len(self._events) >= self._bound:
+            self._logs_let_go += 1
+            return False
+        if self._logs_let_go:
+            text = f"{self._logs_let_go} lines of the log were let go: they were not taken in time"
+            self._events.append(BrokerLog(_WARNING, text))
+            self._logs_let_go = 0
+        return True

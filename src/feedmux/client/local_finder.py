@@ -1,0 +1,150 @@
+"""Find the broker of this user and machine, and start one if there is none.
+
+Its address is an abstract Unix socket, which the system lets one process bind; the others connect
+(docs/reference/local-protocol.md). Of many programs that find nobody at once one starts a broker: the one
+that can bind a second address, which it holds until somebody answers at the first. If it dies, or takes too
+long, another one starts a broker too; that it is one too many does no harm, for it cannot bind and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import feedmux
+from feedmux.model.checks import require_kind
+from feedmux.model.errors import InvalidSetting
+from feedmux.model.local_errors import NoBroker
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,48}")
+_EXPECTED: Final = "1 to 48 letters, digits, dots, hyphens and underscores"
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid; unix(7), SO_PEERCRED
+_PATIENCE_S: Final = 2.0
+"""How long somebody else's broker may take to come up before one of our own is started."""
+_PAUSES_S: Final = (0.005, 0.05)
+_DETACHED: Final = '"$@" &'
+"""The shell ends at once, so that the broker is nobody's child and no dead process waits for its parent."""
+
+
+def check_name(name: object) -> str:
+    """Return a broker's name.
+
+    Raises:
+        InvalidSetting: it is none.
+    """
+    require_kind("broker", name, str, _EXPECTED)
+    assert isinstance(name, str)
+    if not _NAME.fullmatch(name):
+        raise InvalidSetting("broker", name, _EXPECTED)
+    return name
+
+
+def address_of(name: str) -> str:
+    """Where the broker of this name and of our user listens."""
+    return f"\0feedmux-share-{os.getuid()}-{name}"
+
+
+async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = True) -> socket.socket:
+    """Connect to the broker; if there is none, start one.
+
+    Args:
+        name: of the broker.
+        within_s: how long it may take, seconds.
+        may_start: False only looks.
+
+    Returns:
+        A connected socket that does not block; it is the caller's.
+
+    Raises:
+        NoBroker: none was found and none came up, or it is another user's.
+    """
+    loop = asyncio.get_running_loop()
+    end, pause = loop.time() + within_s, _PAUSES_S[0]
+    with socket.socket(socket.AF_UNIX) as claim:
+        start_at = loop.time() if _claims(claim, name) else loop.time() + _PATIENCE_S
+        while (found := _connected(name)) is None:
+            if not may_start:
+                raise NoBroker(name, "nobody listens there")
+            if loop.time() >= end:
+                raise NoBroker(name, f"none came up within {within_s:g} s")
+            if loop.time() >= start_at:
+                start_broker(name)
+                start_at = loop.time() + _PATIENCE_S
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _PAUSES_S[1])
+    return found
+
+
+def start_broker(name: str) -> None:
+    """Start a broker that outlives us: in a session of its own, without our terminal and directory.
+
+    Raises:
+        NoBroker: the system starts none.
+    """
+    command = ["/bin/sh", "-c", _DETACHED, "sh", sys.executable, "-m", "feedmux", "share", "--name", name]
+    nowhere = subprocess.DEVNULL
+    try:
+        subprocess.run(  # noqa: S603 - our own program, and a name that was checked
+            command,
+            stdin=nowhere,
+            stdout=nowhere,
+            stderr=nowhere,
+            cwd="/",
+            env=_environment(),
+            start_new_session=True,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NoBroker(name, f"it cannot be started: {error}") from error
+
+
+def peer_of(sock: socket.socket) -> tuple[int, int]:
+    """(process, user) at the other end, as the system says."""
+    pid, uid, _ = _CREDENTIALS.unpack(
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    return pid, uid
+
+
+def _environment() -> dict[str, str]:
+    """Ours, in which the broker finds the package that runs here, from whatever directory."""
+    home = Path(feedmux.__file__).parents[1]
+    places = [str(Path(place).absolute()) for place in os.environ.get("PYTHONPATH", "").split(":") if place]
+    if home.name not in {"site-packages", "dist-packages"} and str(home) not in places:
+        places.append(str(home))
+    return {**os.environ, "PYTHONPATH": ":".join(places)}
+
+
+def _claims(claim: socket.socket, name: str) -> bool:
+    """Whether it is ours to start a broker."""
+    try:
+        claim.bind(f"\0feedmux-start-{os.getuid()}-{name}")
+    except OSError:
+        return False
+    return True
+
+
+def _connected(name: str) -> socket.socket | None:
+    """A socket to the broker; None while there is none, or it has no time yet."""
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.setblocking(False)
+        sock.connect(address_of(name))
+        _, uid = peer_of(sock)
+    except (ConnectionError, BlockingIOError):
+        sock.close()
+        return None
+    except OSError as error:
+        sock.close()
+        raise NoBroker(name, f"its address cannot be reached: {error}") from error
+    if uid != os.getuid():
+        sock.close()
+        raise NoBroker(name, f"user {uid} listens at its address, and is not trusted")
+    return sock

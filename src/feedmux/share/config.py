@@ -1,0 +1,50 @@
+"""What a broker can be told, and the bounds of what it is asked for."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import msgspec
+
+from feedmux.core.ring import segment_bytes
+from feedmux.model.checks import require_number, require_whole
+from feedmux.wire.local_address import DEFAULT_NAME, address
+
+MOST_CLIENTS: Final = 256
+MOST_WEBSOCKETS: Final = 64
+MOST_OPENS: Final = 64
+"""Of one client that wait to be answered."""
+HELLO_WITHIN_S: Final = 5.0
+LEAST_RING_BYTES: Final = 64 * 1024
+
+
+class ShareConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a broker behaves.
+
+    Args:
+        name: by which clients of the same user find it.
+        linger_s: it ends when it had no client for so long.
+        ring_bytes: the capacity of each WebSocket's ring, a power of two.
+        beat_s: how often both ends say that they are there.
+        dead_s: after so much silence clients take the broker for dead.
+        client_dead_s: after so much silence the broker takes a client for dead.
+
+    Raises:
+        InvalidSetting: a value is outside its range.
+    """
+
+    name: str = DEFAULT_NAME
+    linger_s: float = 60.0
+    ring_bytes: int = 8 * 1024 * 1024
+    beat_s: float = 0.5
+    dead_s: float = 15.0
+    client_dead_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        address(os.getuid(), self.name)
+        for name in ("linger_s", "beat_s", "dead_s", "client_dead_s"):
+            require_number(name, getattr(self, name), "seconds above 0", above=0)
+        expected = f"a power of two of at least {LEAST_RING_BYTES} bytes"
+        require_whole("ring_bytes", self.ring_bytes, expected, least=LEAST_RING_BYTES)
+        segment_bytes(self.ring_bytes)

@@ -1,0 +1,27 @@
+"""Say where a broker of shared WebSockets is found; see docs/reference/local-protocol.md."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from feedmux.model.errors import InvalidSetting
+
+DEFAULT_NAME: Final = "default"
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def address(uid: int, name: str) -> str:
+    """Return the address of an abstract Unix socket: nothing of it is in the file system.
+
+    Args:
+        uid: the number of the user whose programs meet there.
+        name: the broker's; a user may have several.
+
+    Raises:
+        InvalidSetting: the name is none.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidSetting("name", name, "1 to 64 letters, digits, dots, hyphens and underscores, in ASCII")
+    return f"\0feedmux-share-{uid}-{name}"
