@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "token": Entry("feedmux.app.commands.token", "Make tokens for tests, and look into tokens."),
     "amqp": Entry("feedmux.app.commands.amqp", "Publish to RabbitMQ, for tests."),
     "cluster": Entry("feedmux.app.commands.cluster", "See the nodes that share venues' connections."),
+    "share": Entry("feedmux.app.commands.share", "Share WebSockets among the programs of one user."),
     "config": Entry("feedmux.app.commands.config", "Show and check the settings."),
 }
 
