@@ -1,4 +1,4 @@
-// What is asked of the broker and what it answers, for all WebSockets of one client.
+// What the broker answers and tells, through the socket and the rings; and what becomes of all that when it ends.
 //
 // Everything here happens on the thread of the client (worker.hpp). A Trouble that leaves a function means that
 // this broker is of no use any more.
@@ -6,36 +6,25 @@
 #define FEEDMUX_LOCAL_DIALOGUE_HPP
 
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
-#include "feed.hpp"
-#include "link.hpp"
-#include "records.hpp"
+#include "asks.hpp"
 #include "ring.hpp"
-#include "voice.hpp"
+#include "wire.hpp"
 
 namespace feedmux::local {
 
-class Dialogue {
+class Dialogue : protected Asks {
 protected:
-    Dialogue(Voice::Callback* callback, Names names) : voice_(callback), link_(std::move(names)) {}
+    using Asks::Asks;
 
-    std::mutex mutex_;  // guards tickets, and what the worker shares with users' threads
-    std::condition_variable answered_;
-    std::atomic<std::uint64_t> broker_pid_{0};
-    Voice voice_;
-    Link link_;
-    std::map<std::uint64_t, std::shared_ptr<Feed>> feeds_;  // by the number that the user knows
-    std::optional<std::string> lost_;                       // why this broker is of no use any more
+    std::optional<std::string> lost_;  // why this broker is of no use any more
 
     void note(const char* why, bool is_ended) noexcept {
         if (lost_) {
@@ -46,25 +35,6 @@ protected:
             lost_ = why;
         } catch (...) {  // no memory is left for the words
             lost_.emplace();
-        }
-    }
-
-    [[nodiscard]] bool is_wanted() const noexcept { return !feeds_.empty() || !requests_.empty(); }
-
-    // What the user asks
-
-    void operate(Operation operation) {
-        switch (operation.type) {
-        case OPEN: open_first(std::move(operation)); break;
-        case CLOSE: close_for_user(operation); break;
-        case LOG_LEVEL:
-            level_ = operation.level;
-            if (link_.is_live()) {
-                say(log_level(*level_));
-            }
-            break;
-        case FAILED: voice_.later([=](Voice& user) { user.error(operation.id, operation.payload); }); break;
-        default: operate_on_feed(operation); break;
         }
     }
 
@@ -113,31 +83,6 @@ protected:
         }
     }
 
-    // What is due
-
-    /// Do it; when something is due next.
-    Clock::time_point chores(Clock::time_point now) {
-        auto next = Clock::time_point::max();
-        if (!link_.is_live()) {
-            return next;
-        }
-        for (auto& [id, feed] : feeds_) {
-            if (feed->broker_id == 0 && !feed->is_asked) {
-                if (now >= feed->retry_at) {
-                    open_again(feed);
-                } else {
-                    next = std::min(next, feed->retry_at);
-                }
-            }
-            if (feed->wishes_due && now >= *feed->wishes_due) {
-                wish_again(feed);
-            } else if (feed->wishes_due) {
-                next = std::min(next, *feed->wishes_due);
-            }
-        }
-        return next;
-    }
-
     /// This broker is of no use any more; go on with another one.
     void lose(const std::string& why) {
         const auto now = Clock::now();
@@ -169,126 +114,12 @@ protected:
     }
 
 private:
-    static constexpr std::size_t MOST_UNSENT = 64U << 20U;
     static constexpr seconds LOGIN{5};  // so long it may take until subscriptions follow by themselves
     static constexpr seconds LONGEST_PAUSE{30};
 
-    std::map<std::uint32_t, Request> requests_;
-    std::uint32_t last_request_ = 0;
     std::uint64_t last_own_id_ = std::uint64_t{1} << 63U;
-    std::optional<std::uint8_t> level_;
     bool has_ended_ = false, has_complained_ = false;
     int greetings_ = 0;
-
-    void say(std::string_view record) { link_.say(record, Clock::now()); }
-
-    std::uint32_t keep(Request request) {
-        while (++last_request_ == 0 || requests_.count(last_request_) != 0) {
-        }
-        requests_.emplace(last_request_, std::move(request));
-        return last_request_;
-    }
-
-    Request release(std::uint32_t number) {
-        const auto found = requests_.find(number);
-        if (found == requests_.end()) {
-            throw Trouble("the broker broke the protocol: an answer to nothing that was asked");
-        }
-        Request request = std::move(found->second);
-        requests_.erase(found);
-        return request;
-    }
-
-    void answer(const std::shared_ptr<Ticket>& ticket, bool is_granted, std::uint64_t value = 0, bool flag = false) {
-        if (!ticket) {
-            return;
-        }
-        {
-            const std::lock_guard lock(mutex_);
-            ticket->is_done = true;
-            ticket->is_granted = is_granted;
-            ticket->value = value;
-            ticket->flag = flag;
-        }
-        answered_.notify_all();
-    }
-
-    /// Tell it of a WebSocket, unless that was closed before its turn comes.
-    template <typename Call>
-    void later(const std::shared_ptr<Feed>& feed, Call call) {
-        voice_.later([feed, call = std::move(call)](Voice& user) {
-            if (!feed->is_over) {
-                call(user, feed->id);
-            }
-        });
-    }
-
-    void complain(const std::shared_ptr<Feed>& feed, std::string why) {
-        later(feed, [why = std::move(why)](Voice& user, std::uint64_t id) { user.error(id, why); });
-    }
-
-    /// What was asked is not done.
-    void refuse(const Request& request, std::string why) {
-        if (request.feed) {
-            complain(request.feed, std::move(why));
-            answer(request.ticket, false);
-        } else {
-            refuse(request.ticket, 0, std::move(why));
-        }
-    }
-
-    void refuse(const std::shared_ptr<Ticket>& ticket, std::uint64_t id, std::string why) {
-        voice_.later([id, why = std::move(why)](Voice& user) { user.error(id, why); });
-        answer(ticket, false);
-    }
-
-    // Opening
-
-    void open_first(Operation operation) {
-        try {
-            open(1, operation.terms);
-        } catch (const Trouble& error) {
-            refuse(operation.ticket, 0, std::string("the WebSocket cannot be opened: ") + error.what());
-            return;
-        }
-        Request request;
-        request.type = OPEN;
-        request.terms = std::move(operation.terms);
-        request.ticket = std::move(operation.ticket);
-        const auto number = keep(std::move(request));
-        link_.hurry();
-        if (link_.is_live()) {
-            send_open(number);
-        }
-    }
-
-    void open_again(const std::shared_ptr<Feed>& feed) {
-        Request request;
-        request.type = OPEN;
-        request.feed = feed;
-        request.terms = feed->terms;
-        feed->is_asked = true;
-        send_open(keep(std::move(request)));
-    }
-
-    void send_open(std::uint32_t number) {
-        Request& request = requests_.at(number);
-        request.is_sent = true;
-        say(open(number, request.terms));
-    }
-
-    /// A broker has greeted us: tell it everything that is wanted.
-    void introduce() {
-        if (level_) {
-            say(log_level(*level_));
-        }
-        chores(Clock::now());
-        for (auto& [number, request] : requests_) {
-            if (!request.is_sent) {
-                send_open(number);
-            }
-        }
-    }
 
     void take_opened(RecordReader& record) {
         const Request request = release(record.number<std::uint32_t>());
@@ -332,7 +163,10 @@ private:
                 feed->terms = request.terms;
             }
             feed->attach(id, std::move(lent), start);
-            feeds_.emplace(feed->id, feed);
+            if (feeds_.emplace(feed->id, feed).second && !is_new) {
+                feed->may_need_login = true;
+            }
+            feed->is_given_up = false;
             feed->is_open = true;
             feed->is_fresh = is_new;
             tell_again(feed, request.feed != nullptr);
@@ -358,144 +192,9 @@ private:
             feed->blind_since.reset();
         }
         if (!feed->wishes.empty()) {  // a login has to come first; with opening messages it has
-            feed->wishes_due = Clock::now() + (has_login ? seconds(0) : LOGIN);
+            feed->wishes_due = Clock::now() + (feed->may_need_login && !has_login ? LOGIN : seconds(0));
         }
     }
-
-    void wish_again(const std::shared_ptr<Feed>& feed) {
-        feed->wishes_due.reset();
-        for (const Wish& wish : feed->wishes) {
-            Request request;
-            request.type = SUBSCRIBE;
-            request.feed = feed;
-            request.wish = wish;
-            say(subscribe(keep(std::move(request)), feed->broker_id, wish));
-        }
-    }
-
-    std::shared_ptr<Feed> by_broker(std::uint64_t id) const {
-        for (const auto& [number, feed] : feeds_) {
-            if (feed->broker_id == id) {
-                return feed;
-            }
-        }
-        return nullptr;
-    }
-
-    std::shared_ptr<Feed> down(const Terms& terms) const {
-        for (const auto& [number, feed] : feeds_) {
-            if (feed->broker_id == 0 && feed->terms.shares_with(terms)) {
-                return feed;
-            }
-        }
-        return nullptr;
-    }
-
-    bool is_left(const std::shared_ptr<Ticket>& ticket) {
-        const std::lock_guard lock(mutex_);
-        return ticket && ticket->is_left;
-    }
-
-    // Closing
-
-    /// Tell the broker that nobody here wants it.
-    void leave(std::uint64_t broker_id, const std::shared_ptr<Ticket>& ticket = nullptr) {
-        Request request;
-        request.type = CLOSE;
-        request.ticket = ticket;
-        request.leaves = {broker_id};
-        say(close(keep(std::move(request)), broker_id));
-    }
-
-    /// Whether the broker has not answered yet that we have left it: until then it lends its ring no second time.
-    [[nodiscard]] bool is_leaving(std::uint64_t broker_id) const {
-        for (const auto& [number, request] : requests_) {
-            if (std::count(request.leaves.begin(), request.leaves.end(), broker_id) != 0) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    void drop(const std::shared_ptr<Feed>& feed) {
-        feed->is_over = true;
-        feeds_.erase(feed->id);
-    }
-
-    void close_for_user(const Operation& operation) {
-        const auto found = feeds_.find(operation.id);
-        if (operation.id != 0 && found == feeds_.end()) {
-            refuse(operation.ticket, operation.id, "nothing to close: this client shares no WebSocket of this number");
-            return;
-        }
-        if (operation.id != 0) {
-            const auto feed = found->second;
-            drop(feed);
-            if (feed->broker_id != 0) {
-                leave(feed->broker_id, operation.ticket);
-            } else {
-                answer(operation.ticket, true);
-            }
-            return;
-        }
-        Request request;
-        request.type = CLOSE;
-        request.ticket = operation.ticket;
-        for (const auto& [id, feed] : std::exchange(feeds_, {})) {
-            feed->is_over = true;
-            request.leaves.push_back(feed->broker_id);
-        }
-        if (link_.is_live()) {
-            say(close(keep(std::move(request)), 0));
-        } else {
-            answer(operation.ticket, true);
-        }
-    }
-
-    // Everything else that users ask
-
-    void operate_on_feed(Operation& operation) {
-        const auto found = feeds_.find(operation.id);
-        if (found == feeds_.end()) {
-            refuse(operation.ticket, operation.id, "not sent: this client shares no WebSocket of this number");
-            return;
-        }
-        const auto feed = found->second;
-        if (feed->broker_id == 0) {
-            refuse(operation.ticket, operation.id, "not sent: the broker has ended, and no other one has opened it yet");
-            return;
-        }
-        if (link_.wire().unsent() > MOST_UNSENT) {
-            refuse(operation.ticket, operation.id, "not sent: the broker does not take what was said before");
-            return;
-        }
-        Request request;
-        request.type = operation.type;
-        request.feed = feed;
-        request.wish = std::move(operation.wish);
-        request.ticket = operation.ticket;
-        const auto number = operation.type == SEND ? 0 : keep(request);
-        std::string record;
-        try {
-            record = operation.type == SEND        ? send(feed->broker_id, operation.is_binary, operation.payload)
-                     : operation.type == SUBSCRIBE ? subscribe(number, feed->broker_id, request.wish)
-                                                   : unsubscribe(number, feed->broker_id, request.wish);
-        } catch (const Trouble& error) {
-            requests_.erase(number);
-            refuse(operation.ticket, operation.id, std::string("not sent: ") + error.what());
-            return;
-        }
-        say(record);
-        if (operation.type == UNSUBSCRIBE) {
-            feed->forget(request.wish.symbol);
-        }
-        if (operation.type == SUBSCRIBE && feed->wishes_due) {  // it is logged in: the others follow
-            feed->forget(request.wish.symbol);
-            feed->wishes_due = Clock::now();
-        }
-    }
-
-    // Answers
 
     void take_last(RecordReader& record) {
         const auto feed = by_broker(record.number<std::uint64_t>());
@@ -546,27 +245,29 @@ private:
         answer(request.ticket, true, 0, value);
     }
 
+    /// A WebSocket is open again; or it is open, and somebody else has to log in from now on.
     void tell_opened(Feed& feed, std::uint32_t client) {
-        if (feed.is_open && !feed.has_missed) {
-            return;  // it is the one that we were told of by *opened*
-        }
+        const bool is_news = !feed.is_open || feed.has_missed;
         feed.is_open = true;
         feed.has_missed = false;
         feed.is_fresh = client != 0 && client == link_.client();
-        if (client == 0 || feed.is_fresh) {
+        if (feed.is_fresh || (is_news && client == 0)) {
             voice_.opened(feed.id);
-        } else {
+        } else if (is_news) {
             voice_.opened_for_other(feed.id);
         }
     }
 
+    /// It will be opened again by this broker; or never by this one, and then by the next one.
     void tell_closed(Feed& feed, const Entry& entry) {
-        const bool was_open = std::exchange(feed.is_open, false);
         voice_.log(3, "WebSocket " + std::to_string(feed.id) + " was closed with " + std::to_string(entry.code) + ": " +
                           std::string(entry.payload) + (entry.is_again ? "; it will be opened again" : ""));
+        const bool was_open = std::exchange(feed.is_open, false);
         if (!entry.is_again) {
-            leave(feed.broker_id);
-            drop(feeds_.at(feed.id));
+            feed.detach();
+            feed.is_given_up = true;
+            feed.blind_since = Clock::now();
+            feed.blind_by = std::string(entry.payload);
         }
         if (was_open) {
             voice_.closed(feed.id);
@@ -577,6 +278,7 @@ private:
 
     void lose(const std::shared_ptr<Feed>& feed, const std::string& why, Clock::time_point since) {
         feed->detach();
+        feed->is_given_up = false;
         if (!feed->blind_since) {
             feed->blind_since = since;
             feed->blind_by = why;

@@ -28,6 +28,8 @@ struct Feed {
     bool is_open = false;      // as the user was told
     bool is_over = false;      // nobody wants to hear of it any more
     bool is_fresh = false;     // this client has to log in, and openWebSocket has not said so yet
+    bool may_need_login = false;  // somebody has sent messages of his own: a login may be among them
+    bool is_given_up = false;     // the present broker does not open it again
     bool is_asked = false;     // the present broker was asked to open it again
     bool has_missed = false;   // it may have been opened again without our having read so
     std::uint32_t lasts = 0;   // so many records of the last messages are still to come

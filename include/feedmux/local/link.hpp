@@ -55,7 +55,9 @@ public:
         if (phase_ == Phase::RESTING && is_wanted && now >= rest_until_) {
             phase_ = Phase::SEEKING;
             deadline_ = now + PATIENCE;
-            next_try_ = start_at_ = now;
+            claim_ = claim_start(names_.broker);
+            next_try_ = now;
+            start_at_ = claim_ ? now : now + AGAIN;
         }
         if (phase_ == Phase::SEEKING && now >= next_try_) {
             seek(now);
@@ -100,7 +102,7 @@ public:
             throw Trouble("who answers under the name of the broker is none");
         }
         if (const auto version = record.number<std::uint16_t>(); version != VERSION) {
-            throw Trouble("the broker speaks version " + std::to_string(version) + " of the protocol; this client speaks 1");
+            throw Trouble("the broker speaks version " + std::to_string(version) + "; this client speaks 1");
         }
         const auto pid = record.number<std::uint32_t>();
         client_ = record.number<std::uint32_t>();
@@ -116,9 +118,11 @@ public:
         if (is_live() && now - live_since_ >= STEADY) {
             failures_ = 0;
         }
-        rest_until_ = now + (failures_ == 0 ? milliseconds(0) : std::min(milliseconds(100) * (1 << std::min(failures_, 10)), LONGEST));
+        const auto rest = failures_ == 0 ? milliseconds(0) : milliseconds(100) * (1 << std::min(failures_, 10));
+        rest_until_ = now + std::min(rest, LONGEST);
         ++failures_;
         wire_ = Wire();
+        claim_.close();
         phase_ = Phase::RESTING;
     }
 
@@ -129,6 +133,7 @@ private:
     Names names_;
     Phase phase_ = Phase::RESTING;
     Wire wire_;
+    Descriptor claim_;  // while it is ours to start a broker
     std::uint32_t client_ = 0;
     int failures_ = 0;
     Clock::duration beat_ = milliseconds(500), dead_ = seconds(15);
@@ -137,6 +142,7 @@ private:
     void seek(Clock::time_point now) {
         if (Descriptor socket = connect_to_broker(names_.broker)) {
             wire_ = Wire(std::move(socket));
+            claim_.close();
             phase_ = Phase::GREETING;
             say(hello(static_cast<std::uint32_t>(::getpid()), names_.client), now);
             return;

@@ -152,23 +152,47 @@ private:
     Descriptor descriptor_;
 };
 
+/// The address of an abstract socket; `size` becomes what of it counts. Throws Trouble if the name is too long.
+inline sockaddr_un abstract_address(const char* what, const std::string& name, socklen_t& size) {
+    const std::string text = "feedmux-" + std::string(what) + "-" + std::to_string(::getuid()) + "-" + name;
+    sockaddr_un there{};
+    there.sun_family = AF_UNIX;
+    if (text.size() + 1 > sizeof there.sun_path) {
+        throw Trouble("the broker's name is too long: " + name);
+    }
+    std::memcpy(there.sun_path + 1, text.data(), text.size());
+    size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+    return there;
+}
+
+inline Descriptor unix_socket() {
+    Descriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!made) {
+        throw Trouble("the system gives no socket: " + reason_of(errno));
+    }
+    return made;
+}
+
+/// Of many programs that find no broker at once, the one that can bind this address starts one; the others leave
+/// it some time.
+///
+/// Returns: what holds the address until it is closed; none if another program has it.
+inline Descriptor claim_start(const std::string& name) {
+    socklen_t size = 0;
+    const sockaddr_un there = abstract_address("start", name, size);
+    Descriptor claim = unix_socket();
+    const bool is_ours = ::bind(claim.number(), reinterpret_cast<const sockaddr*>(&there), size) == 0;
+    return is_ours ? std::move(claim) : Descriptor();
+}
+
 /// Connect to the broker of this user and name.
 ///
 /// Returns: its socket, which does not block; none if nobody is there, or nobody has time for us yet.
 /// Throws: Trouble, among others if a process of another user has the name.
 inline Descriptor connect_to_broker(const std::string& name) {
-    const std::string address = "feedmux-share-" + std::to_string(::getuid()) + "-" + name;
-    sockaddr_un there{};
-    there.sun_family = AF_UNIX;
-    if (address.size() + 1 > sizeof there.sun_path) {
-        throw Trouble("the broker's name is too long: " + name);
-    }
-    std::memcpy(there.sun_path + 1, address.data(), address.size());
-    Descriptor found(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!found) {
-        throw Trouble("the system gives no socket: " + reason_of(errno));
-    }
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + address.size());
+    socklen_t size = 0;
+    const sockaddr_un there = abstract_address("share", name, size);
+    Descriptor found = unix_socket();
     if (::connect(found.number(), reinterpret_cast<const sockaddr*>(&there), size) != 0) {
         if (errno == ECONNREFUSED || errno == EAGAIN || errno == EINTR) {
             return Descriptor();
@@ -177,7 +201,7 @@ inline Descriptor connect_to_broker(const std::string& name) {
     }
     ucred who{};
     socklen_t length = sizeof who;
-    if (::getsockopt(found.number(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0 || who.uid != ::geteuid()) {
+    if (::getsockopt(found.number(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0 || who.uid != ::getuid()) {
         throw Trouble("a process of another user has the name of the broker; nothing is said to it");
     }
     return found;
