@@ -58,12 +58,21 @@ def test_the_client_library_loads_no_server_and_no_bus() -> None:
         "feedmux",
         "feedmux.client",
     }
-    everything = "import feedmux.client as c; [getattr(c, name) for name in c.__all__]"
-    stages = {name.split(".")[1] for name in loaded_by(everything) if name.startswith("feedmux.")}
-    assert stages == {"client", "core", "model", "venue"}, "venue is for Deribit; _native is the gateway's"
+    everything = "import feedmux.client as c; [getattr(c, name) for name in c.__all__ if {}]"
+    alone = loaded_by(everything.format("'Local' not in name and name != 'Kinds'"))
+    assert stages_of(alone) == {"client", "core", "model", "venue"}, "venue is for Deribit"
+    shared = stages_of(loaded_by(everything.format("True")))
+    assert shared - stages_of(alone) == {"wire", "_native"}, "they are for who shares WebSockets"
 
 
-@pytest.mark.parametrize("name", ["Link", "LinkConfig", "Topic", "Envelope", "FeedmuxError"])
+def stages_of(loaded: set[str]) -> set[str]:
+    """The folders of the package that are among these modules."""
+    return {name.split(".")[1] for name in loaded if name.startswith("feedmux.")}
+
+
+@pytest.mark.parametrize(
+    "name", ["Link", "LinkConfig", "LocalClient", "AsyncLocalClient", "Topic", "Envelope", "FeedmuxError"]
+)
 def test_a_client_loads_no_server_code(name: str) -> None:
     loaded = loaded_by(f"from feedmux import {name}")
     for stage in ("app", "bus", "edge", "feed", "hub", "sim", "venue"):

@@ -7,16 +7,9 @@ import pickle
 import pytest
 
 from feedmux.model.errors import NEVER, NOW, FeedmuxError, Retry
-from feedmux.model.local_errors import BrokerLost, BrokerRefused, NoBroker, UnknownWebSocket
+from feedmux.model.local_errors import BrokerLost, BrokerRefused, UnknownWebSocket
 
 ERRORS = [
-    (
-        NoBroker("tests", "it did not come up within 10 s"),
-        "NO_BROKER",
-        NOW,
-        "no broker 'tests': it did not come up within 10 s; run `feedmux share --name tests` by hand "
-        "to see what it says",
-    ),
     (BrokerLost("it hung up"), "BROKER_LOST", NOW, "the broker is gone: it hung up"),
     (
         BrokerRefused("open_websocket", "CAPACITY", "64 WebSockets are open"),

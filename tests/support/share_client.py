@@ -171,7 +171,11 @@ class ShareClient:
     def __init__(self, name: str = "default") -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(DEADLINE_S)
-        self.sock.connect(place(name))
+        try:
+            self.sock.connect(place(name))
+        except OSError:
+            self.sock.close()
+            raise
         self.rings: dict[int, Ring] = {}
         self.number = 0
         self._buffer = b""

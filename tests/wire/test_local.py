@@ -14,6 +14,7 @@ from feedmux.wire.local_records import (
     MAX_TEXT_BYTES,
     Beat,
     Close,
+    Failed,
     Hello,
     Message,
     Open,
@@ -40,6 +41,13 @@ def read(*parts: bytes, accepts: tuple[type[Record], ...] = CLIENT) -> list[Reco
 def test_a_hello_is_written_as_the_document_says() -> None:
     assert encode(HELLO) == SAID
     assert read(SAID) == [HELLO]
+
+
+def test_a_broker_may_say_that_it_does_not_want_a_client_instead_of_the_welcome() -> None:
+    refusal = Failed(0, "CAPACITY", "256 clients are there")
+    assert read(encode(refusal), accepts=BROKER) == [refusal]
+    with pytest.raises(MalformedMessage, match="type 2 was not expected"):
+        read(encode(Beat()), accepts=BROKER)
 
 
 def test_every_field_is_where_it_should_be() -> None:

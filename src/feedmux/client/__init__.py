@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from feedmux.model.errors import AuthenticationFailed, CallFailed
     from feedmux.model.explain import Explanation, explain
     from feedmux.model.link_errors import ConnectFailed, LinkLost, RequestLost, RequestTimeout
-    from feedmux.model.local_errors import BrokerLost, BrokerRefused, NoBroker, UnknownWebSocket
+    from feedmux.model.local_errors import BrokerLost, BrokerRefused, UnknownWebSocket
     from feedmux.model.ports import Correlator
     from feedmux.model.rpc import Ask, Reply, RpcError
+    from feedmux.model.share_errors import ForeignBroker, NoBroker
     from feedmux.wire.local_records import Kinds
 
 _HOMES = {
@@ -57,6 +58,7 @@ _HOMES = {
     "Deribit": "feedmux.client.deribit",
     "Dialogue": "feedmux.model.adapter",
     "Dropped": "feedmux.client.events",
+    "ForeignBroker": "feedmux.model.share_errors",
     "Explanation": "feedmux.model.explain",
     "Interrupted": "feedmux.client.events",
     "JsonRpcAdapter": "feedmux.client.plain",
@@ -68,7 +70,7 @@ _HOMES = {
     "LinkState": "feedmux.client.link",
     "LocalCallbacks": "feedmux.client.local_events",
     "LocalClient": "feedmux.client.local",
-    "NoBroker": "feedmux.model.local_errors",
+    "NoBroker": "feedmux.model.share_errors",
     "Note": "feedmux.model.adapter",
     "PlainAdapter": "feedmux.client.plain",
     "Reply": "feedmux.model.rpc",
@@ -109,6 +111,7 @@ __all__ = [
     "Dialogue",
     "Dropped",
     "Explanation",
+    "ForeignBroker",
     "Interrupted",
     "JsonRpcAdapter",
     "Kinds",

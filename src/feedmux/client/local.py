@@ -17,7 +17,7 @@ from feedmux.client.loop_thread import LoopThread
 from feedmux.model.checks import require_kind, require_number
 from feedmux.model.errors import FeedmuxError, InvalidSetting
 from feedmux.model.link_errors import LinkLost
-from feedmux.wire.local_records import Kinds
+from feedmux.wire.local_records import Kinds, Open
 
 _ALL = Kinds.QUOTES | Kinds.TRADES
 
@@ -46,6 +46,7 @@ class LocalClient:
     Raises:
         InvalidSetting: one of these cannot be.
         NoBroker: there is none, and none came up.
+        ForeignBroker: another user is in its place.
         BrokerRefused: it does not want us.
     """
 
@@ -135,35 +136,9 @@ class LocalClient:
             InvalidMessage: an opening message is none.
             LinkLost: the client was closed.
         """
-        pairs, protocols, messages = tuple(headers), tuple(subprotocols), tuple(opening)
-        wanted_of(url, api_key, pairs, protocols, messages, last_by)
+        wanted = wanted_of(url, api_key, headers, subprotocols, opening, last_by)
         request = next(self._requests)
-        work = self._client.open_websocket(
-            url,
-            api_key,
-            headers=pairs,
-            subprotocols=protocols,
-            opening=messages,
-            last_by=last_by,
-            request=request,
-        )
-
-        async def begin() -> None:
-            async def finish() -> None:
-                try:
-                    await work
-                except FeedmuxError as error:
-                    self._box.put(SocketError(0, str(error), error.code, request))
-
-            task = asyncio.create_task(finish())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        try:
-            self._loop.call(begin())
-        except LinkLost:
-            work.close()
-            raise
+        self._loop.call(self._begin(wanted, request))
         return request
 
     def close_websocket(self, id: int = 0) -> None:
@@ -235,6 +210,17 @@ class LocalClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _begin(self, wanted: Open, request: int) -> None:
+        task = asyncio.create_task(self._opened(wanted, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _opened(self, wanted: Open, request: int) -> None:
+        try:
+            await self._client.open(wanted, request)
+        except FeedmuxError as error:
+            self._box.put(SocketError(0, str(error), error.code, request))
 
     async def _closed(self) -> None:
         for task in self._tasks:

@@ -14,7 +14,7 @@ from feedmux.client.local_core import LocalCore
 from feedmux.client.local_events import LocalEvent
 from feedmux.client.local_finder import check_name
 from feedmux.client.local_shared import Wish
-from feedmux.client.local_table import LocalTable
+from feedmux.client.local_table import CLOSED
 from feedmux.client.settings import LinkConfig
 from feedmux.model.checks import require_kind, require_number, require_whole, type_of
 from feedmux.model.errors import InvalidMessage, InvalidSetting
@@ -22,7 +22,6 @@ from feedmux.model.link_errors import LinkLost
 from feedmux.wire.local_records import MAX_ITEMS, MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, Kinds, Message, Open
 
 _A_MESSAGE: Final = "a text, or bytes for a binary message"
-_CLOSED: Final = "the client was closed"
 _ALL: Final = Kinds.QUOTES | Kinds.TRADES
 
 
@@ -73,14 +72,21 @@ class AsyncLocalClient:
 
         Raises:
             NoBroker: there is none, and none came up.
+            ForeignBroker: another user is in its place.
             BrokerRefused: it does not want us.
             LinkLost: the client was closed.
         """
         if self._is_closed:
-            raise LinkLost(_CLOSED)
+            raise LinkLost(CLOSED)
         self._box = EventBox(self._max_waiting, self._resume)
-        self._table = LocalTable(self._box.put, self._box.has_room, is_whole=self._is_whole)
-        core = LocalCore(self._table, self._broker, self._name, request_timeout_s=self._timeout_s)
+        core = LocalCore(
+            self._box.put,
+            self._box.has_room,
+            broker=self._broker,
+            name=self._name,
+            is_whole=self._is_whole,
+            request_timeout_s=self._timeout_s,
+        )
         await core.start()
         self._core = core
 
@@ -94,7 +100,7 @@ class AsyncLocalClient:
     @property
     def server_id(self) -> int:
         """The process of the broker; 0: none is there just now."""
-        return self._table.server_id if self._core is not None else 0
+        return self._core.server_id if self._core is not None else 0
 
     @property
     def box(self) -> EventBox:
@@ -111,7 +117,6 @@ class AsyncLocalClient:
         subprotocols: Iterable[str] = (),
         opening: Iterable[str | bytes] = (),
         last_by: str = "",
-        request: int = 0,
     ) -> tuple[int, bool]:
         """Open a WebSocket, or share one that has the same address, key, headers and sub-protocols.
 
@@ -122,7 +127,6 @@ class AsyncLocalClient:
             subprotocols: likewise.
             opening: messages that are sent first, each time it is opened: a login, for instance.
             last_by: the member of JSON messages by whose value the last ones are kept for who comes late.
-            request: a number that :class:`SocketOpened` repeats.
 
         Returns:
             Its number, and whether it was opened for this client, who has to log in.
@@ -133,9 +137,16 @@ class AsyncLocalClient:
             RequestTimeout: it was not opened in time.
             LinkLost: the client was closed.
         """
-        core = self._running()
-        wanted = wanted_of(url, api_key, headers, subprotocols, opening, last_by)
-        return await core.open(wanted, request)
+        return await self.open(wanted_of(url, api_key, headers, subprotocols, opening, last_by))
+
+    async def open(self, wanted: Open, request: int = 0) -> tuple[int, bool]:
+        """Open what :func:`wanted_of` has written down; see :meth:`open_websocket`.
+
+        Args:
+            wanted: how.
+            request: a number that ``SocketOpened`` repeats.
+        """
+        return await self._running().open(wanted, request)
 
     async def close_websocket(self, id: int = 0) -> None:
         """Leave a WebSocket; 0: all of them. Nothing of it comes any more.
@@ -223,7 +234,7 @@ class AsyncLocalClient:
         self._running()
         event = await self._box.take()
         if event is None:
-            raise LinkLost(_CLOSED)
+            raise LinkLost(CLOSED)
         return event
 
     async def __aiter__(self) -> AsyncIterator[LocalEvent]:
@@ -243,11 +254,12 @@ class AsyncLocalClient:
 
     def _running(self) -> LocalCore:
         if self._core is None or self._is_closed:
-            raise LinkLost(_CLOSED if self._is_closed else "the client was not started")
+            raise LinkLost(CLOSED if self._is_closed else "the client was not started")
         return self._core
 
     def _resume(self) -> None:
-        self._table.resume()
+        if self._core is not None:
+            self._core.resume()
 
 
 def wanted_of(

@@ -25,12 +25,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
-from feedmux.client.local_events import SocketClosed, SocketError, SocketRestored
+from feedmux.client.local_events import LocalEvent, SocketClosed, SocketError, SocketRestored
 from feedmux.client.local_finder import find_broker
 from feedmux.client.local_line import BrokerLine
 from feedmux.client.local_shared import SharedSocket, Wish
@@ -53,18 +53,31 @@ class LocalCore:
     """A client; see *Theory of operation*. Everything happens in one loop.
 
     Args:
-        table: the WebSockets, and what is asked.
+        emit: takes the events.
+        has_room: whether events are taken now; when they are again, call :meth:`resume`.
         broker: the broker's name.
         name: by which it shows this client.
+        is_whole: whether messages in several parts are put together.
         request_timeout_s: how long anything that is asked for may take, seconds.
     """
 
-    def __init__(self, table: LocalTable, broker: str, name: str, *, request_timeout_s: float) -> None:
-        self._table, self._broker, self._name = table, broker, name
+    def __init__(
+        self,
+        emit: Callable[[LocalEvent], None],
+        has_room: Callable[[], bool],
+        *,
+        broker: str,
+        name: str,
+        is_whole: bool,
+        request_timeout_s: float,
+    ) -> None:
+        self._table = LocalTable(emit, has_room, is_whole=is_whole, on_blind=self._revive)
+        self._broker, self._name = broker, name
         self._timeout_s = request_timeout_s
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
         self._living: asyncio.Task[None] | None = None
+        self._restoring: set[asyncio.Task[None]] = set()
         self._log_level: int | None = None
 
     # from outside
@@ -91,6 +104,15 @@ class LocalCore:
             await asyncio.gather(self._living, return_exceptions=True)
         self._table.close()
 
+    @property
+    def server_id(self) -> int:
+        """The process of the broker; 0: none is there."""
+        return self._table.server_id
+
+    def resume(self) -> None:
+        """Events are taken again."""
+        self._table.resume()
+
     async def open(self, wanted: Open, request: int = 0) -> tuple[int, bool]:
         """Open a WebSocket, or share it; (id, whether it was opened for us)."""
         async with self._within("open_websocket"):
@@ -116,7 +138,9 @@ class LocalCore:
         """Send a message."""
         shared = self.find(id)
         if self._table.line is None or not shared.number:
-            raise BrokerLost("the WebSocket is being opened again; nothing was sent")
+            raise BrokerLost(
+                "nothing was sent; the WebSocket is opened again as soon as another one is there"
+            )
         shared.is_spoken_to = True
         self._table.line.say(Send(shared.number, int(message.is_binary), message.payload))
 
@@ -172,17 +196,30 @@ class LocalCore:
 
     async def _live(self, line: BrokerLine) -> None:
         while True:
-            restoring = [asyncio.create_task(self._restore(shared)) for shared in self._table.blind()]
+            for shared in self._table.blind():
+                self._revive(shared)
             try:
                 await line.wait_end()
             finally:
-                for task in restoring:
-                    task.cancel()
-                for result in await asyncio.gather(*restoring, return_exceptions=True):
-                    if isinstance(result, Exception):
-                        _LOG.error("a WebSocket was not restored", exc_info=result)
+                await self._end_restoring()
             line = await self._patiently_connected()
             self._begin(line)
+
+    def _revive(self, shared: SharedSocket) -> None:
+        """Open it again, beside everything else."""
+        task = asyncio.create_task(self._restore(shared))
+        self._restoring.add(task)
+        task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._restoring.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _LOG.error("a WebSocket was not restored", exc_info=task.exception())
+
+    async def _end_restoring(self) -> None:
+        for task in self._restoring:
+            task.cancel()
+        await asyncio.gather(*self._restoring, return_exceptions=True)
 
     def _begin(self, line: BrokerLine) -> None:
         self._table.begin(line)

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
-import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 import feedmux
+from feedmux.client.peer import peer_of
 from feedmux.model.checks import require_kind
 from feedmux.model.errors import InvalidSetting
-from feedmux.model.local_errors import NoBroker
+from feedmux.model.share_errors import ForeignBroker, NoBroker
+from feedmux.wire.local_address import address
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,48}")
-_EXPECTED: Final = "1 to 48 letters, digits, dots, hyphens and underscores"
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid; unix(7), SO_PEERCRED
+_BY_HAND: Final = "none came up within {:g} s; run `feedmux share --name {}` by hand to see why"
 _PATIENCE_S: Final = 2.0
 """How long somebody else's broker may take to come up before one of our own is started."""
 _PAUSES_S: Final = (0.005, 0.05)
@@ -39,16 +37,13 @@ def check_name(name: object) -> str:
     Raises:
         InvalidSetting: it is none.
     """
-    require_kind("broker", name, str, _EXPECTED)
+    require_kind("broker", name, str, "the broker's name, a text")
     assert isinstance(name, str)
-    if not _NAME.fullmatch(name):
-        raise InvalidSetting("broker", name, _EXPECTED)
+    try:
+        address(os.getuid(), name)
+    except InvalidSetting as error:
+        raise InvalidSetting("broker", name, error.expected) from None
     return name
-
-
-def address_of(name: str) -> str:
-    """Where the broker of this name and of our user listens."""
-    return f"\0feedmux-share-{os.getuid()}-{name}"
 
 
 async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = True) -> socket.socket:
@@ -63,7 +58,8 @@ async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = Tr
         A connected socket that does not block; it is the caller's.
 
     Raises:
-        NoBroker: none was found and none came up, or it is another user's.
+        NoBroker: none was found and none came up.
+        ForeignBroker: another user listens at its address.
     """
     loop = asyncio.get_running_loop()
     end, pause = loop.time() + within_s, _PAUSES_S[0]
@@ -73,7 +69,7 @@ async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = Tr
             if not may_start:
                 raise NoBroker(name, "nobody listens there")
             if loop.time() >= end:
-                raise NoBroker(name, f"none came up within {within_s:g} s")
+                raise NoBroker(name, _BY_HAND.format(within_s, name))
             if loop.time() >= start_at:
                 start_broker(name)
                 start_at = loop.time() + _PATIENCE_S
@@ -105,14 +101,6 @@ def start_broker(name: str) -> None:
         raise NoBroker(name, f"it cannot be started: {error}") from error
 
 
-def peer_of(sock: socket.socket) -> tuple[int, int]:
-    """(process, user) at the other end, as the system says."""
-    pid, uid, _ = _CREDENTIALS.unpack(
-        sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    )
-    return pid, uid
-
-
 def _environment() -> dict[str, str]:
     """Ours, in which the broker finds the package that runs here, from whatever directory."""
     home = Path(feedmux.__file__).parents[1]
@@ -136,8 +124,8 @@ def _connected(name: str) -> socket.socket | None:
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.setblocking(False)
-        sock.connect(address_of(name))
-        _, uid = peer_of(sock)
+        sock.connect(address(os.getuid(), name))
+        uid = peer_of(sock).uid
     except (ConnectionError, BlockingIOError):
         sock.close()
         return None
@@ -146,5 +134,5 @@ def _connected(name: str) -> socket.socket | None:
         raise NoBroker(name, f"its address cannot be reached: {error}") from error
     if uid != os.getuid():
         sock.close()
-        raise NoBroker(name, f"user {uid} listens at its address, and is not trusted")
+        raise ForeignBroker(name, uid)
     return sock

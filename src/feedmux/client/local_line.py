@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from array import array
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -26,6 +27,7 @@ _CHUNKS: Final = 16
 _MOST_WAITING: Final = 64 * 1024 * 1024
 _GREETING_S: Final = 5.0
 _DESCRIPTORS: Final = 3
+_BESIDE_BYTES: Final = socket.CMSG_LEN(_DESCRIPTORS * array("i").itemsize)
 _MOST_SETS: Final = 64
 
 
@@ -176,15 +178,13 @@ class BrokerLine:
     def _read(self) -> bool:
         """Read once; whether there may be more."""
         try:
-            data, found, flags, _ = socket.recv_fds(
-                self._sock, _CHUNK, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
-            )
+            data, beside, flags, _ = self._sock.recvmsg(_CHUNK, _BESIDE_BYTES, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return False
         except OSError as error:
             self.close(error.strerror or str(error))
             return False
-        if found and not self._take(found, flags):
+        if beside and not self._take(beside, flags):
             return False
         if not data:
             self.close("it hung up")
@@ -200,7 +200,11 @@ class BrokerLine:
             self.close(f"it broke the protocol: {error}")
         return True
 
-    def _take(self, found: list[int], flags: int) -> bool:
+    def _take(self, beside: list[tuple[int, int, bytes]], flags: int) -> bool:
+        found = array("i")
+        for level, kind, data in beside:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                found.frombytes(data[: len(data) // found.itemsize * found.itemsize])
         if len(found) == _DESCRIPTORS and not flags & socket.MSG_CTRUNC and len(self._sets) < _MOST_SETS:
             self._sets.append(RingParts(*found))
             return True

@@ -45,6 +45,7 @@ class SharedSocket:
         wanted: how it is opened.
         emit: takes the events.
         is_whole: whether messages in several parts are put together.
+        on_closed: is called when this broker does not open it again.
         on_spoiled: is called with the reason when its ring cannot be read.
     """
 
@@ -55,6 +56,7 @@ class SharedSocket:
         emit: Callable[[LocalEvent], None],
         *,
         is_whole: bool,
+        on_closed: Callable[[SharedSocket], None],
         on_spoiled: Callable[[str], None],
     ) -> None:
         self.id, self.wanted = id, wanted
@@ -67,7 +69,8 @@ class SharedSocket:
         """Whether its user sends messages of his own: a login may be among them."""
         self.blind_since = 0.0
         self.wishes: dict[str, list[Wish]] = {}
-        self._emit, self._is_whole, self._on_spoiled = emit, is_whole, on_spoiled
+        self._emit, self._is_whole = emit, is_whole
+        self._on_closed, self._on_spoiled = on_closed, on_spoiled
         self._tap: Tap | None = None
         self._client = self._lasts_due = self._remaining = 0
         self._parts: list[bytes] = []
@@ -153,10 +156,9 @@ class SharedSocket:
         elif found.what is What.OPENED:
             self._emit(SocketOpened(self.id, 0 < found.client == self._client))
         elif found.what is What.CLOSED:
-            again = bool(found.flags & AGAIN)
-            self._emit(SocketClosed(self.id, _text(found.payload), found.code, again))
-            if not again:
-                self.leave()
+            self._emit(SocketClosed(self.id, _text(found.payload), found.code))
+            if not found.flags & AGAIN:
+                self._on_closed(self)
         elif found.client in {0, self._client}:
             self._emit(SocketError(self.id, _text(found.payload)))
 

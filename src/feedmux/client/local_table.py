@@ -46,10 +46,16 @@ class LocalTable:
         emit: takes the events.
         has_room: whether events are taken now; when they are again, call :meth:`resume`.
         is_whole: whether messages in several parts are put together.
+        on_blind: is called when a WebSocket has to be opened again although the broker is there.
     """
 
     def __init__(
-        self, emit: Callable[[LocalEvent], None], has_room: Callable[[], bool], *, is_whole: bool
+        self,
+        emit: Callable[[LocalEvent], None],
+        has_room: Callable[[], bool],
+        *,
+        is_whole: bool,
+        on_blind: Callable[[SharedSocket], None],
     ) -> None:
         self.emit = emit
         self.line: BrokerLine | None = None
@@ -57,7 +63,7 @@ class LocalTable:
         self.is_there = asyncio.Event()
         self.shared: dict[int, SharedSocket] = {}
         """The WebSockets, by the numbers that their user knows."""
-        self._has_room, self._is_whole = has_room, is_whole
+        self._has_room, self._is_whole, self._on_blind = has_room, is_whole, on_blind
         self._by_number: dict[int, SharedSocket] = {}
         self._asked: dict[int, _Asked] = {}
         self._requests = count(1)
@@ -193,7 +199,7 @@ class LocalTable:
             shared.drain()
         self.emit(BrokerGone(reason))
         for shared in open_ones:
-            if not shared.is_gone:
+            if shared.number:
                 shared.blind_since = line.heard_at
                 shared.detach()
                 self.emit(SocketClosed(shared.id, f"the broker is gone: {reason}"))
@@ -236,7 +242,12 @@ class LocalTable:
         """A new one; no number was given to another one before."""
         self._last_id = max(self._last_id + 1, number)
         return SharedSocket(
-            self._last_id, wanted, self._take, is_whole=self._is_whole, on_spoiled=self._spoiled
+            self._last_id,
+            wanted,
+            self.emit,
+            is_whole=self._is_whole,
+            on_closed=self._closed,
+            on_spoiled=self._spoiled,
         )
 
     def _same(self, wanted: Open | None) -> SharedSocket | None:
@@ -246,13 +257,13 @@ class LocalTable:
                 return shared
         return None
 
-    def _take(self, event: LocalEvent) -> None:
-        """An event of a WebSocket; one that is closed for good is nobody's."""
-        self.emit(event)
-        if isinstance(event, SocketClosed) and not event.again:
-            shared = self.shared.pop(event.id, None)
-            if shared is not None:
-                self._by_number.pop(shared.number, None)
+    def _closed(self, shared: SharedSocket) -> None:
+        """The broker does not open it again: it is leaving, or let go of this one."""
+        self._by_number.pop(shared.number, None)
+        shared.blind_since = asyncio.get_running_loop().time()
+        shared.detach()
+        if self.line is not None:
+            self._on_blind(shared)
 
     def _spoiled(self, reason: str) -> None:
         if self.line is not None:

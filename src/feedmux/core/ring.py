@@ -207,8 +207,7 @@ class RingReader:
     Args:
         segment: the memory of a ring; it is not written to.
         seat: where it sleeps; None: it never does.
-        start: the position where a record begins, or would; None: ``published``. Who begins at one that the
-            writer has passed is lapped at once.
+        start: the position where a record begins, or will; None: ``published``.
 
     Raises:
         InvalidRing: this is no ring, or not of this version.
@@ -390,17 +389,11 @@ def checked_head(head: bytes | memoryview, size_bytes: int) -> int:
 
 
 def checked_start(start: int | None, published: int) -> int:
-    """Return the position at which a reader begins.
-
-    Args:
-        start: where it is to begin; None: at ``published``.
-        published: up to there records are whole.
+    """Return the position at which a reader begins: the one that it was told, or ``published``.
 
     Raises:
-        InvalidPosition: it is none of this ring, or ahead of it.
+        InvalidPosition: nothing begins there, or not yet.
     """
-    if start is None:
-        return published
-    if not 0 <= start <= published or start % ALIGNMENT:
+    if start is not None and (not 0 <= start <= published or start % ALIGNMENT):
         raise InvalidPosition(start, published)
-    return start
+    return published if start is None else start

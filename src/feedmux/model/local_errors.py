@@ -1,31 +1,9 @@
-"""What can go wrong between a program and the broker of its machine; see :mod:`feedmux.model.errors`."""
+"""What can go wrong between a client and its broker; a branch of the tree in :mod:`feedmux.model.errors`."""
 
 from __future__ import annotations
 
-from typing import Final
-
 from feedmux.model.errors import LocalError, Refused
-from feedmux.model.link_errors import LinkError, LinkLost
-
-_BY_HAND: Final = "run `feedmux share --name {name}` by hand to see what it says"
-
-
-class NoBroker(LinkError):
-    """No broker could be found, and none could be started.
-
-    Args:
-        name: of the broker.
-        reason: why not.
-    """
-
-    code = "NO_BROKER"
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
-        self.name, self.reason = name, reason
-
-    def __str__(self) -> str:
-        return f"no broker {self.name!r}: {self.reason}; {_BY_HAND.format(name=self.name)}"
+from feedmux.model.link_errors import LinkLost
 
 
 class BrokerLost(LinkLost):

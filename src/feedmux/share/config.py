@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from feedmux.core.ring import segment_bytes
 from feedmux.model.checks import require_number, require_whole
+from feedmux.model.errors import InvalidSetting
 from feedmux.wire.local_address import DEFAULT_NAME, address
 
 MOST_CLIENTS: Final = 256
@@ -17,6 +17,8 @@ MOST_OPENS: Final = 64
 """Of one client that wait to be answered."""
 HELLO_WITHIN_S: Final = 5.0
 LEAST_RING_BYTES: Final = 64 * 1024
+MOST_RING_BYTES: Final = 1024 * 1024 * 1024
+"""A ring's memory is taken at once; a slip of the finger must not take all that there is."""
 
 
 class ShareConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class ShareConfig(msgspec.Struct, frozen=True, kw_only=True):
         address(os.getuid(), self.name)
         for name in ("linger_s", "beat_s", "dead_s", "client_dead_s"):
             require_number(name, getattr(self, name), "seconds above 0", above=0)
-        expected = f"a power of two of at least {LEAST_RING_BYTES} bytes"
-        require_whole("ring_bytes", self.ring_bytes, expected, least=LEAST_RING_BYTES)
-        segment_bytes(self.ring_bytes)
+        expected = f"a power of two from {LEAST_RING_BYTES} to {MOST_RING_BYTES} bytes"
+        bounds = {"least": LEAST_RING_BYTES, "most": MOST_RING_BYTES}
+        require_whole("ring_bytes", self.ring_bytes, expected, **bounds)
+        if self.ring_bytes & (self.ring_bytes - 1):
+            raise InvalidSetting("ring_bytes", self.ring_bytes, expected)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from feedmux._native.ring import RingWriter, Seat
@@ -94,20 +95,22 @@ class Outlet:
         Raises:
             NoMemory: the system lends none.
         """
-        lent: list[int] = []
-        try:
-            page, page_descriptor = make_page()
-            lent.append(page_descriptor)
-            bell = make_bell()
-            lent.append(bell)
-            lent += (os.dup(self._descriptor), os.dup(bell))
-        except (OSError, NoMemory) as error:
-            for descriptor in lent:
-                os.close(descriptor)
-            raise error if isinstance(error, NoMemory) else NoMemory(8, str(error)) from error
+        with ExitStack() as undo:
+            try:
+                page, page_descriptor = make_page()
+                undo.callback(page.close)
+                undo.callback(os.close, page_descriptor)
+                bell = make_bell()
+                undo.callback(os.close, bell)
+                ring = os.dup(self._descriptor)
+                undo.callback(os.close, ring)
+                lent = (ring, page_descriptor, os.dup(bell))
+            except OSError as error:
+                raise NoMemory(8, str(error)) from error
+            undo.pop_all()
         seat = Seat(page, bell)
         self._ring.add(seat)
-        return Place(seat, bell), (lent[2], lent[0], lent[3])
+        return Place(seat, bell), lent
 
     def unseat(self, place: Place) -> None:
         """Its client is gone."""

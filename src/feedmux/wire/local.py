@@ -9,8 +9,8 @@ little-endian) and a body, which is the fields of the type one after the other
 memory (docs/reference/ring.md), as entries: a header of 24 bytes and a payload.
 
 :class:`LocalDecoder` is fed whatever the socket gave and hands out the records that are whole. The first one
-has to be the hello, or the welcome; a length is checked against the bound of its type before the body is
-waited for. Fed byte by byte it gives what it gives fed whole.
+has to be the hello, or the welcome or why there is none; a length is checked against the bound of its type
+before the body is waited for. Fed byte by byte it gives what it gives fed whole.
 
 Deliberately absent: descriptors, which travel beside ``Opened``, and who may say what when.
 """
@@ -29,6 +29,7 @@ from feedmux.wire.local_records import (
     MAX_MESSAGE_BYTES,
     MAX_TEXT_BYTES,
     VERSION,
+    Failed,
     Hello,
     Message,
     Record,
@@ -179,7 +180,7 @@ class LocalDecoder:
 
     def __init__(self, accepts: tuple[type[Record], ...]) -> None:
         self._accepts = {kind.number: kind for kind in accepts[1:]}
-        self._expected = {accepts[0].number: accepts[0]}
+        self._expected = {kind.number: kind for kind in accepts if kind is accepts[0] or kind is Failed}
         self._buffer = bytearray()
         self._failure: MalformedMessage | None = None
 
@@ -222,7 +223,7 @@ class LocalDecoder:
         kind = self._expected[self._buffer[start + 4]]
         body = _Body(bytes(memoryview(self._buffer)[start + _HEADER.size : stop]))
         try:
-            if self._expected is not self._accepts:
+            if issubclass(kind, Hello | Welcome):
                 body.head()
             record = kind(*(body.read(letter) for letter in kind.layout))
             body.end()
