@@ -47,6 +47,7 @@ int main(int, char** arguments) {
     }
     say("server" + yes(client.serverId() != 0));
     say("unsubscribed" + yes(client.unsubscribe(id, "AAPL", "bye", 3)));
-    say("left" + yes(client.closeWebSocket(id)) + yes(client.closeWebSocket()));
+    say("left" + yes(client.closeWebSocket(id)));
+    say("left all" + yes(client.closeWebSocket()));
     return 0;
 }

@@ -92,6 +92,8 @@ async def test_a_broker_that_is_killed_is_told_and_replaced(scene: Scene, way: s
     async with scene.puppet(way) as puppet:
         id_, _ = await puppet.do("open", server.url)
         other, _ = await puppet.do("open", server.url, "other", "login")
+        await puppet.hears("opened", id_)
+        await puppet.hears("opened", other)
         await puppet.do("subscribe", id_, "AAPL", 1, "sub")
         await puppet.do("subscribe", other, "TSLA", 2, "sub other")
         for turn in range(2):
@@ -121,6 +123,7 @@ async def test_a_login_comes_before_the_subscriptions_that_follow_by_themselves(
     server = scene.server
     async with scene.puppet() as puppet:
         id_, _ = await puppet.do("open", server.url)
+        await puppet.hears("opened", id_)
         puppet.tell("send", id_, "login")
         await puppet.do("subscribe", id_, "AAPL", 1, "sub AAPL")
         await puppet.do("subscribe", id_, "TSLA", 1, "sub TSLA")
@@ -134,11 +137,24 @@ async def test_a_login_comes_before_the_subscriptions_that_follow_by_themselves(
         await server.got("login again", "sub TSLA again", "sub AAPL")
 
 
+async def test_what_is_asked_while_there_is_no_broker_waits_for_the_next_one(scene: Scene) -> None:
+    server = scene.server
+    async with scene.puppet() as puppet:
+        id_, _ = await puppet.do("open", server.url)
+        os.kill(int((await puppet.do("server"))[0]), signal.SIGKILL)
+        await puppet.hears("closed", id_)
+        puppet.tell("send", id_, "too early")
+        assert await puppet.do("subscribe", id_, "AAPL", 1, "sub") == ("1", "0")
+        assert await puppet.do("unsubscribe", id_, "AAPL", "bye") == ("1",)
+        await puppet.hears("error", id_, "not sent: it is not open, and will be opened again")
+        assert server.received == ["sub", "bye"]
+
+
 async def test_a_broker_that_is_told_to_end_is_replaced_too(scene: Scene) -> None:
     async with scene.puppet() as puppet:
         id_, _ = await puppet.do("open", scene.server.url)
-        ask = asyncio.to_thread(ask_broker, scene.name, Query.STOP)
-        await ask
+        await puppet.hears("opened", id_)
+        await asyncio.to_thread(ask_broker, scene.name, Query.STOP)
         await puppet.hears("closed", id_)
         await puppet.hears("disconnected")
         await puppet.hears("opened", id_)
@@ -184,7 +200,7 @@ async def test_it_shares_with_clients_that_are_not_in_cpp(scene: Scene) -> None:
             await puppet.do("close", 0)
             await second.do("close", id_)
             server.say("for one")
-            assert (await asyncio.to_thread(ring.wait)).payload == b"for one"
+            assert await asyncio.to_thread(ring.message) == b"for one"
             assert not puppet.said("data", id_, 0, "for one")
         finally:
             raw.close()
@@ -287,9 +303,11 @@ async def test_a_program_that_cannot_be_the_broker_is_refused(tmp_path: Path) ->
 
 async def test_the_brokers_log_is_told(scene: Scene) -> None:
     async with scene.puppet() as puppet:
-        await puppet.do("level", 0)
+        await puppet.do("level", 2)
         await puppet.do("open", scene.server.url)
-        await puppet.hears("log")
+        raw = await asyncio.to_thread(scene.raw)
+        raw.close()
+        assert "'test'" in (await puppet.hears("log", "info"))[2]
 
 
 async def test_a_client_that_has_nothing_to_do_sleeps(scene: Scene) -> None:
@@ -328,7 +346,7 @@ async def test_a_broker_is_nobodys_child_and_holds_nothing_of_its_client(scene: 
 async def test_a_program_that_was_written_for_the_one_before_runs(scene: Scene, way: str) -> None:
     settings = {"FEEDMUX_SHARE_NAME": scene.name}
     said = await output_of(program_of("drop_in", way), scene.feedmux, scene.server.url, settings=settings)
-    answers = ["subscribed yes no", "server yes", "unsubscribed yes", "left yes yes"]
+    answers = ["subscribed yes no", "server yes", "unsubscribed yes", "left yes", "left all yes"]
     assert sorted(said) == sorted(["opened", "data go", *answers])
     assert scene.server.received == [SUBSCRIBED, "go", "bye"]
 

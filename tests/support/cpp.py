@@ -22,11 +22,12 @@ from support.running import DEADLINE_S, environment
 
 INCLUDE: Final = ROOT / "include"
 PROGRAMS: Final = ROOT / "tests" / "cpp"
-WARNINGS: Final = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
+LANGUAGE: Final = "-std=c++17"
+WARNINGS: Final = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
 PLAIN: Final = ("-O2",)
 ADDRESS: Final = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 THREAD: Final = ("-O1", "-g", "-fsanitize=thread")
-WAYS: Final = {"plain": PLAIN, "address": ADDRESS, "thread": THREAD}
+WAYS: Final = {way: (*WARNINGS, *flags) for way, flags in (("plain", PLAIN), ("address", ADDRESS), ("thread", THREAD))}
 _CACHE: Final = ROOT / "build" / "cpp"
 
 
@@ -51,7 +52,7 @@ def compiled(source: Path, *flags: str, include: Path = INCLUDE) -> Path:
     if not program.exists():
         program.parent.mkdir(parents=True, exist_ok=True)
         made = program.with_suffix(f".{os.getpid()}")
-        command = [compiler(), *WARNINGS, *flags, f"-I{include}", str(source), "-o", str(made), "-pthread"]
+        command = [compiler(), LANGUAGE, *flags, f"-I{include}", str(source), "-o", str(made), "-pthread"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert said.returncode == 0, said.stderr
         made.rename(program)

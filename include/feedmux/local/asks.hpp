@@ -140,9 +140,9 @@ private:
         Request request;
         request.type = CLOSE;
         request.ticket = operation.ticket;
-        for (const auto& [id, feed] : std::exchange(feeds_, {})) {
-            feed->is_over = true;
-            request.leaves.push_back(feed->broker_id);
+        while (!feeds_.empty()) {
+            request.leaves.push_back(feeds_.begin()->second->broker_id);
+            drop(feeds_.begin()->second);
         }
         if (link_.is_live()) {
             say(close(keep(std::move(request)), 0));
@@ -158,7 +158,11 @@ private:
             return;
         }
         const auto feed = found->second;
-        if (feed->broker_id == 0) {
+        if (feed->broker_id == 0 && operation.type != SEND && !feed->is_given_up) {
+            feed->waiting.push_back(std::move(operation));  // the next broker is asked
+            return;
+        }
+        if (feed->broker_id == 0) {  // what is sent may have been meant for the connection that is gone
             refuse(operation.ticket, operation.id, "not sent: it is not open, and will be opened again");
             return;
         }

@@ -140,8 +140,11 @@ protected:
         return false;
     }
 
-    void drop(const std::shared_ptr<Feed>& feed) {
+    void drop(std::shared_ptr<Feed> feed) {
         feed->is_over = true;
+        for (const Operation& operation : std::exchange(feed->waiting, {})) {
+            answer(operation.ticket, false);
+        }
         feeds_.erase(feed->id);
     }
 

@@ -106,11 +106,13 @@ protected:
 
     /// The thread ends: nobody waits in vain.
     void answer_all() {
+        while (!feeds_.empty()) {
+            drop(feeds_.begin()->second);
+        }
         for (auto& [number, request] : requests_) {
             answer(request.ticket, false);
         }
         requests_.clear();
-        feeds_.clear();
     }
 
 private:
@@ -143,6 +145,11 @@ private:
             return;
         }
         feed->lasts += lasts;
+        for (Operation& operation : std::exchange(feed->waiting, {})) {
+            if (!is_left(operation.ticket)) {
+                operate(std::move(operation));
+            }
+        }
         if (!request.feed) {
             later(feed, [](Voice& user, std::uint64_t number) { user.opened(number); });
             answer(request.ticket, true, feed->id, std::exchange(feed->is_fresh, false));
@@ -288,14 +295,28 @@ private:
         }
     }
 
-    /// Only what is to be opened is asked of the next broker, and not for ever.
+    /// Have the next broker asked for what somebody waits for; wishes that are known follow by themselves.
+    void ask_again(Request request) {
+        if (request.ticket && !request.feed->is_over) {
+            Operation operation;
+            operation.type = request.type;
+            operation.id = request.feed->id;
+            operation.wish = std::move(request.wish);
+            operation.ticket = std::move(request.ticket);
+            request.feed->waiting.push_back(std::move(operation));
+        } else {
+            answer(request.ticket, false);
+        }
+    }
+
+    /// What is to be opened is asked of the next broker, but not for ever.
     void forget_requests(const std::string& why, bool is_hopeless) {
         std::map<std::uint32_t, Request> kept;
         for (auto& [number, request] : requests_) {
             if (request.type == CLOSE) {
                 answer(request.ticket, true);
             } else if (request.type != OPEN) {
-                refuse(request, "not done: " + why);
+                ask_again(std::move(request));
             } else if (!request.feed && !is_left(request.ticket)) {
                 request.losses += request.is_sent ? 1 : 0;
                 request.is_sent = false;

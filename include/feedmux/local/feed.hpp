@@ -18,12 +18,34 @@
 
 namespace feedmux::local {
 
+/// Where a call of the user waits for its answer; shared with the thread, under its lock.
+struct Ticket {
+    bool is_done = false;
+    bool is_left = false;  // nobody waits any more
+    bool is_granted = false;
+    bool flag = false;
+    std::uint64_t value = 0;
+};
+
+/// What the user asks for, on its way to the thread.
+struct Operation {
+    Type type = BEAT;
+    std::uint64_t id = 0;
+    Terms terms;
+    Wish wish;
+    std::string payload;
+    bool is_binary = false;
+    std::uint8_t level = 0;
+    std::shared_ptr<Ticket> ticket;  // none: the call does not wait
+};
+
 /// A WebSocket under the number that the user knows. Brokers come and go; what has to be opened and wanted again
 /// at the next one is kept here.
 struct Feed {
     std::uint64_t id = 0;
     std::uint64_t broker_id = 0;  // how the present broker calls it; 0: there is none that has it
     Terms terms;
+    std::vector<Operation> waiting;  // what the user asked while it was not open
     std::vector<Wish> wishes;  // of its symbols, in the order in which they were first wanted
     bool is_open = false;      // as the user was told
     bool is_over = false;      // nobody wants to hear of it any more
@@ -80,27 +102,6 @@ struct Feed {
         const auto is_of_it = [symbol](const Wish& wish) { return wish.symbol == symbol; };
         wishes.erase(std::remove_if(wishes.begin(), wishes.end(), is_of_it), wishes.end());
     }
-};
-
-/// Where a call of the user waits for its answer; shared with the thread, under its lock.
-struct Ticket {
-    bool is_done = false;
-    bool is_left = false;  // nobody waits any more
-    bool is_granted = false;
-    bool flag = false;
-    std::uint64_t value = 0;
-};
-
-/// What the user asks for, on its way to the thread.
-struct Operation {
-    Type type = BEAT;
-    std::uint64_t id = 0;
-    Terms terms;
-    Wish wish;
-    std::string payload;
-    bool is_binary = false;
-    std::uint8_t level = 0;
-    std::shared_ptr<Ticket> ticket;  // none: the call does not wait
 };
 
 /// What the broker was asked, or will be as soon as there is one.
