@@ -41,7 +41,7 @@ int main(int, char** arguments) {
     bool existing = true;
     bool is_done = client.subscribe(id, "AAPL", message.c_str(), size, websocket_proxy::SubscriptionType::Trades, existing);
     say("subscribed" + yes(is_done) + yes(existing));
-    client.send(id, "go", 2);
+    client.send(id, "echo go", 7);
     for (int left = 1000; left > 0 && !callback.has_data; --left) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }

@@ -64,7 +64,7 @@ int main(int, char** arguments) {
         }
     }
     std::cout << "new for " << news << std::endl;
-    clients[0]->send(opened[0].first, "go", 2);
+    clients[0]->send(opened[0].first, "echo go", 7);
     int heard = 0;
     for (auto& listener : listeners) {
         heard += listener->hears();

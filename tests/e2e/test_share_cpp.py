@@ -15,13 +15,12 @@ import pytest
 import pytest_asyncio
 
 from feedmux.client.inquiry import ask_broker
-from feedmux.model.errors import FeedmuxError
 from feedmux.wire.local_records import Query
 from support.cpp import PLAIN, WAYS, Puppet, compiled, feedmux_program, output_of, program_of
 from support.documents import ROOT, blocks_of
 from support.running import environment
+from support.local import Upstream, broker_name, upstream
 from support.share_client import ShareClient
-from support.upstream import Upstream, upstream
 from support.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -32,10 +31,14 @@ SUBSCRIBED = '{"subscribe": "AAPL"}'
 class Scene:
     """A WebSocket server, a broker that the first client starts, and any number of puppets."""
 
-    def __init__(self, folder: Path, server: Upstream) -> None:
-        self.server = server
-        self.name = f"cpp-{uuid4().hex[:8]}"
+    def __init__(self, folder: Path, server: Upstream, name: str) -> None:
+        self.server, self.name = server, name
         self.feedmux = feedmux_program(folder)
+
+    @property
+    def heard(self) -> list[str | bytes]:
+        """What the server was sent."""
+        return [message for message in self.server.heard if message != "+"]
 
     def puppet(self, way: str = "plain") -> AbstractAsyncContextManager[Puppet]:
         return Puppet.run(program_of("puppet", way), self.feedmux, self.name)
@@ -43,21 +46,20 @@ class Scene:
     def raw(self) -> ShareClient:
         return ShareClient.welcomed(self.name)
 
-    def end(self) -> None:
-        try:
-            ask_broker(self.name, Query.STOP)
-        except FeedmuxError:
-            pass  # there is none
+    async def got(self, *messages: str | bytes) -> None:
+        """Wait until the server was sent exactly these."""
+        await until(lambda: self.heard == list(messages), f"{messages}; there are {self.server.heard}")
+
+    async def has(self, count: int) -> None:
+        """Wait until the server has so many connections."""
+        await until(lambda: len(self.server.connections) == count, f"{count} connections")
 
 
 @pytest_asyncio.fixture(name="scene")
 async def _scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with upstream() as server:
-        made = Scene(tmp_path, server)
-        try:
-            yield made
-        finally:
-            await asyncio.to_thread(made.end)
+    with broker_name() as name:
+        async with upstream() as server:
+            yield Scene(tmp_path, server, name)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -72,15 +74,15 @@ async def test_everything_that_a_client_can_ask(scene: Scene, way: str) -> None:
         assert await puppet.do("subscribe", id_, "AAPL", 1, "not sent") == ("1", "1")
         puppet.tell("send", id_, "hello")
         puppet.tell("send", id_, "binary", "binary")
-        await server.got(SUBSCRIBED, "hello", b"binary")
-        server.say("text")
-        server.say(b"bytes")
+        await scene.got(SUBSCRIBED, "hello", b"binary")
+        await server.push("text")
+        await server.push(b"bytes")
         await puppet.hears("data", id_, 0, "text")
         await puppet.hears("data", id_, 0, "bytes")
         assert await puppet.do("unsubscribe", id_, "AAPL", "bye") == ("1",)
-        await server.got(SUBSCRIBED, "hello", b"binary", "bye")
+        await scene.got(SUBSCRIBED, "hello", b"binary", "bye")
         assert await puppet.do("close", id_) == ("1",)
-        await server.has(0)
+        await scene.has(0)
         assert await puppet.do("close", id_) == ("0",)
         await puppet.hears("error", id_)
         assert not puppet.said("closed")
@@ -97,8 +99,8 @@ async def test_a_broker_that_is_killed_is_told_and_replaced(scene: Scene, way: s
         await puppet.do("subscribe", id_, "AAPL", 1, "sub")
         await puppet.do("subscribe", other, "TSLA", 2, "sub other")
         for turn in range(2):
-            await server.has(2)
-            server.received.clear()
+            await scene.has(2)
+            server.heard.clear()
             pid = int((await puppet.do("server"))[0])
             os.kill(pid, signal.SIGKILL)
             await puppet.hears("disconnected")
@@ -107,14 +109,14 @@ async def test_a_broker_that_is_killed_is_told_and_replaced(scene: Scene, way: s
                 await puppet.hears("opened", number)
                 error = await puppet.hears("error", number)
                 assert re.match(r"nothing was received for \d+ ms: the broker has ended", error[2]), error
-            await until(lambda: len(server.received) >= 3, "what was wanted is wanted again")
-            assert server.received.index("login") < server.received.index("sub other")
-            assert sorted(server.received) == ["login", "sub", "sub other"]
+            await until(lambda: len(scene.heard) >= 3, "what was wanted is wanted again")
+            assert scene.heard.index("login") < scene.heard.index("sub other")
+            assert sorted(scene.heard) == ["login", "sub", "sub other"]
             assert (await puppet.do("server"))[0] != str(pid)
-            server.say(f"after {turn}")
+            await server.push(f"after {turn}")
             await puppet.hears("data", id_, 0, f"after {turn}")
             await puppet.hears("data", other, 0, f"after {turn}")
-            server.received.clear()
+            server.heard.clear()
         said = [line[0] for line in puppet.lines]
         assert said.index("disconnected") < said.index("closed")
 
@@ -127,14 +129,14 @@ async def test_a_login_comes_before_the_subscriptions_that_follow_by_themselves(
         puppet.tell("send", id_, "login")
         await puppet.do("subscribe", id_, "AAPL", 1, "sub AAPL")
         await puppet.do("subscribe", id_, "TSLA", 1, "sub TSLA")
-        await server.got("login", "sub AAPL", "sub TSLA")
-        server.received.clear()
+        await scene.got("login", "sub AAPL", "sub TSLA")
+        server.heard.clear()
         os.kill(int((await puppet.do("server"))[0]), signal.SIGKILL)
         await puppet.hears("closed", id_)
         await puppet.hears("opened", id_)
         puppet.tell("send", id_, "login again")
         assert await puppet.do("subscribe", id_, "TSLA", 1, "sub TSLA again") == ("1", "0")
-        await server.got("login again", "sub TSLA again", "sub AAPL")
+        await scene.got("login again", "sub TSLA again", "sub AAPL")
 
 
 async def test_what_is_asked_while_there_is_no_broker_waits_for_the_next_one(scene: Scene) -> None:
@@ -147,7 +149,7 @@ async def test_what_is_asked_while_there_is_no_broker_waits_for_the_next_one(sce
         assert await puppet.do("subscribe", id_, "AAPL", 1, "sub") == ("1", "0")
         assert await puppet.do("unsubscribe", id_, "AAPL", "bye") == ("1",)
         await puppet.hears("error", id_, "not sent: it is not open, and will be opened again")
-        assert server.received == ["sub", "bye"]
+        assert scene.heard == ["sub", "bye"]
 
 
 async def test_a_broker_that_is_told_to_end_is_replaced_too(scene: Scene) -> None:
@@ -159,7 +161,7 @@ async def test_a_broker_that_is_told_to_end_is_replaced_too(scene: Scene) -> Non
         await puppet.hears("disconnected")
         await puppet.hears("opened", id_)
         assert len(puppet.said("closed")) == 1
-        await scene.server.has(1)
+        await scene.has(1)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -170,7 +172,7 @@ async def test_calls_within_callbacks_are_answered(scene: Scene, way: str) -> No
         await puppet.hears("nested", 1, 0)
         assert (await puppet.hears("nested again"))[1] == "0"
         await puppet.hears("error", 0)
-        assert scene.server.received == ["within"]
+        assert scene.heard == ["within"]
 
 
 async def test_what_a_callback_throws_goes_no_further(scene: Scene) -> None:
@@ -178,7 +180,7 @@ async def test_what_a_callback_throws_goes_no_further(scene: Scene) -> None:
         id_, _ = await puppet.do("open", scene.server.url)
         await puppet.do("throw")
         for message in ("one", "two"):
-            scene.server.say(message)
+            await scene.server.push(message)
             await puppet.hears("data", id_, 0, message)
             await puppet.hears("log", "error", "a callback threw: a defect of the user's")
 
@@ -192,14 +194,14 @@ async def test_it_shares_with_clients_that_are_not_in_cpp(scene: Scene) -> None:
         try:
             number, is_new, ring, _ = await asyncio.to_thread(raw.open, server.url, "key")
             assert (str(number), is_new) == (id_, 0)
-            assert server.opened == 1
-            server.say("for all")
+            assert server.opens == 1
+            await server.push("for all")
             assert (await asyncio.to_thread(ring.wait)).payload == b"for all"
             await puppet.hears("data", id_, 0, "for all")
             await second.hears("data", id_, 0, "for all")
             await puppet.do("close", 0)
             await second.do("close", id_)
-            server.say("for one")
+            await server.push("for one")
             assert await asyncio.to_thread(ring.message) == b"for one"
             assert not puppet.said("data", id_, 0, "for one")
         finally:
@@ -213,7 +215,7 @@ async def test_who_dies_wants_nothing_any_more(scene: Scene) -> None:
         await second.do("open", server.url)
         await puppet.do("subscribe", id_, "AAPL", 3, "sub", "release")
         puppet.process.kill()
-        await server.got("sub", "release")
+        await scene.got("sub", "release")
 
 
 async def test_a_connection_that_is_cut_is_told(scene: Scene) -> None:
@@ -223,12 +225,12 @@ async def test_a_connection_that_is_cut_is_told(scene: Scene) -> None:
         await second.do("open", server.url)
         await second.hears("opened", id_)
         await puppet.hears("opened", id_)
-        await server.cut()
+        server.cut()
         await puppet.hears("closed", id_)
         await second.hears("closed", id_)
         await puppet.hears("opened", id_)  # the one that has opened it logs in
         await second.hears("opened for other", id_)
-        server.say("again")
+        await server.push("again")
         await second.hears("data", id_, 0, "again")
 
 
@@ -238,11 +240,11 @@ async def test_who_is_too_slow_is_told_and_goes_on_behind_it(tmp_path: Path, sce
         id_, _ = await puppet.do("open", scene.server.url)
         await puppet.do("slow", 500)
         for number in range(60):
-            scene.server.say(f"{number % 10}" * 5000)
+            await scene.server.push(f"{number % 10}" * 5000)
         error = await puppet.hears("error", id_)
         assert re.match(r"data was missed: this client was too slow, and \d+ bytes", error[2])
         await puppet.do("slow", 0)
-        scene.server.say("the last")
+        await scene.server.push("the last")
         await puppet.hears("data", id_, 0, "the last")
         sizes = {line[3] for line in puppet.said("data")} - {"the last"}
         assert all(re.fullmatch(r"5000 bytes of \d", size) for size in sizes), sizes
@@ -252,7 +254,7 @@ async def test_a_large_message_comes_in_parts(tmp_path: Path, scene: Scene) -> N
     scene.feedmux = feedmux_program(tmp_path, "--ring-bytes", "262144")
     async with scene.puppet() as puppet:
         id_, _ = await puppet.do("open", scene.server.url)
-        scene.server.say("x" * 200_000)
+        await scene.server.push("x" * 200_000)
         await puppet.hears("data", id_, 0)
         parts = puppet.said("data", id_)
         sizes = [int(line[3].split()[0]) for line in parts]
@@ -265,7 +267,7 @@ async def test_the_last_messages_come_first(scene: Scene) -> None:
     server = scene.server
     async with scene.puppet() as puppet, scene.puppet() as second:
         id_, _ = await puppet.do("open", server.url, "", "login", "S")
-        server.say('{"S": "A", "p": 1}')
+        await server.push('{"S": "A", "p": 1}')
         await puppet.hears("data", id_)
         await second.do("open", server.url, "", "login", "S")
         await second.hears("data", id_, 0, '{"S": "A", "p": 1}')
@@ -286,7 +288,7 @@ async def test_what_cannot_be_done_is_said(scene: Scene) -> None:
         id_, _ = await puppet.do("open", scene.server.url)
         puppet.tell("send large", id_, (16 << 20) + 1)
         assert "16 MiB" in (await puppet.hears("error", id_))[2]
-        scene.server.say("it goes on")
+        await scene.server.push("it goes on")
         await puppet.hears("data", id_, 0, "it goes on")
 
 
@@ -316,7 +318,7 @@ async def test_a_client_that_has_nothing_to_do_sleeps(scene: Scene) -> None:
         before = puppet.cpu_seconds()
         await asyncio.sleep(2)  # a rate: time has to pass
         assert puppet.cpu_seconds() - before <= 0.02
-        scene.server.say("awake")
+        await scene.server.push("awake")
         await puppet.hears("data", id_, 0, "awake")
 
 
@@ -324,7 +326,7 @@ async def test_a_client_that_has_nothing_to_do_sleeps(scene: Scene) -> None:
 async def test_several_clients_live_in_one_process(scene: Scene, way: str) -> None:
     said = await output_of(program_of("several", way), scene.feedmux, scene.name, scene.server.url)
     assert said == ["new for 1", "heard by 4", "closed by 4"]
-    assert scene.server.opened == 1
+    assert scene.server.opens == 1
 
 
 async def test_a_broker_is_nobodys_child_and_holds_nothing_of_its_client(scene: Scene) -> None:
@@ -348,7 +350,7 @@ async def test_a_program_that_was_written_for_the_one_before_runs(scene: Scene, 
     said = await output_of(program_of("drop_in", way), scene.feedmux, scene.server.url, settings=settings)
     answers = ["subscribed yes no", "server yes", "unsubscribed yes", "left yes", "left all yes"]
     assert sorted(said) == sorted(["opened", "data go", *answers])
-    assert scene.server.received == [SUBSCRIBED, "go", "bye"]
+    assert scene.heard == [SUBSCRIBED, "echo go", "bye"]
 
 
 async def test_the_example_of_the_one_before_runs_with_its_paths_changed(
@@ -361,8 +363,8 @@ async def test_the_example_of_the_one_before_runs_with_its_paths_changed(
     settings = {"FEEDMUX_SHARE_NAME": scene.name}
     async with Puppet.run(program, settings=settings) as puppet:
         await puppet.hears("Connected: 1")
-        await scene.server.got('{"action":"subscribe","bars":["AAPL"]}')
-        scene.server.say("a bar")
+        await scene.got('{"action":"subscribe","bars":["AAPL"]}')
+        await scene.server.push("a bar")
         await puppet.hears("Received: a bar")
         puppet.process.kill()
 
