@@ -56,7 +56,8 @@ public:
     }
 
     /// Likewise, and do not wait: onWebsocketOpened says its number, or onWebsocketError why there is none.
-    bool openWebSocketAsync(const std::string& url, const std::string& api_key = "", const OpenOptions& options = {}) {
+    bool openWebSocketAsync(const std::string& url, const std::string& api_key = "",
+                            const OpenOptions& options = {}) {
         worker_.post(to_open(url, api_key, options));
         return true;
     }

@@ -39,7 +39,8 @@ int main(int, char** arguments) {
     std::string message = R"({"subscribe": "AAPL"})";
     const auto size = static_cast<uint32_t>(message.size());
     bool existing = true;
-    bool is_done = client.subscribe(id, "AAPL", message.c_str(), size, websocket_proxy::SubscriptionType::Trades, existing);
+    const auto type = websocket_proxy::SubscriptionType::Trades;
+    const bool is_done = client.subscribe(id, "AAPL", message.c_str(), size, type, existing);
     say("subscribed" + yes(is_done) + yes(existing));
     client.send(id, "echo go", 7);
     for (int left = 1000; left > 0 && !callback.has_data; --left) {

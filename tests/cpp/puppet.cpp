@@ -53,7 +53,8 @@ public:
     }
 
     void onWebsocketData(std::uint64_t id, const char* data, std::uint32_t len, std::uint32_t remaining) override {
-        write("data", id, remaining, len > 100 ? std::to_string(len) + " bytes of " + data[0] : std::string(data, len));
+        const std::string whole(data, len);
+        write("data", id, remaining, len > 100 ? std::to_string(len) + " bytes of " + whole[0] : whole);
         std::this_thread::sleep_for(std::chrono::milliseconds(slow_ms.load()));
         if (throws) {
             throw std::runtime_error("a defect of the user's");

@@ -37,10 +37,15 @@ void refused(Make make) {
 }  // namespace
 
 int main() {
-    local::Terms terms{"wss://example.com/v2", "key", {{{"A", "b"}, {"C", "d"}}, {"json", "v1"}, {{"{}", false}, {"\x01\xff", true}}, "S"}};
+    local::Terms terms{"wss://example.com/v2", "key", {}};
+    terms.options.headers = {{"A", "b"}, {"C", "d"}};
+    terms.options.subprotocols = {"json", "v1"};
+    terms.options.opening = {{"{}", false}, {"\x01\xff", true}};
+    terms.options.last_by = "S";
     const local::Wish wish{"AAPL", 3, "sub", "unsub"};
-    show(local::hello(4242, "n\xc3\xa4me") + local::beat() + local::open(1, terms) + local::close(2, 7) + local::send(7, true, std::string("a\0b", 3)) +
-         local::subscribe(3, 7, wish) + local::unsubscribe(4, 7, wish) + local::log_level(5));
+    std::string all = local::hello(4242, "n\xc3\xa4me") + local::beat() + local::open(1, terms) + local::close(2, 7);
+    all += local::send(7, true, std::string("a\0b", 3)) + local::subscribe(3, 7, wish) + local::unsubscribe(4, 7, wish);
+    show(all + local::log_level(5));
     refused([] { local::hello(1, std::string(4097, 'x')); });
     refused([] { local::hello(1, "\xff"); });
     refused([] { local::send(1, false, std::string((16U << 20U) + 1, 'x')); });

@@ -82,6 +82,6 @@ int main(int, char** arguments) {
         }
     }
     const long long missing = end > last && !was_lapped ? 1 : 0;
-    std::printf("{\"whole\": %lld, \"lapped\": %lld, \"torn\": %lld, \"stale\": %lld, \"invalid\": %lld, \"unsaid\": %lld}\n", whole,
-                lapped, torn, stale, invalid, unsaid + missing);
+    std::printf("{\"whole\": %lld, \"lapped\": %lld, \"torn\": %lld, ", whole, lapped, torn);
+    std::printf("\"stale\": %lld, \"invalid\": %lld, \"unsaid\": %lld}\n", stale, invalid, unsaid + missing);
 }

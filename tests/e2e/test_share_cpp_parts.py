@@ -1,4 +1,4 @@
-"""Parts of the client in C++: its records as Python reads them, its reader of rings, its package for CMake."""
+"""Parts of the client in C++: its records as Python reads them, its reader of rings, its CMake package."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from feedmux.wire.local_records import (
 from support.children import Children
 from support.cpp import INCLUDE, PLAIN, PROGRAMS, WARNINGS, WAYS, compiled, output_of, program_of
 from support.documents import ROOT, blocks_of
+from support.running import environment
 from support.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -54,7 +56,10 @@ async def test_its_records_are_those_that_the_broker_reads(way: str) -> None:
     dice = random.Random(1)
     texts = [text.encode() for text in TEXTS] + BROKEN
     texts += [dice.randbytes(dice.randrange(1, 5)) for _ in range(5000)]
-    texts += [bytes(dice.choice(b"\x41\x80\xbf\xc3\xe2\xed\x9f\xa0\xf0\x90\xf4\x8f") for _ in range(4)) for _ in range(5000)]
+    texts += [
+        bytes(dice.choice(b"\x41\x80\xbf\xc3\xe2\xed\x9f\xa0\xf0\x90\xf4\x8f") for _ in range(4))
+        for _ in range(5000)
+    ]
     given = "\n".join(text.hex() for text in texts)
     first, *said = await output_of(program_of("records", way), given=given + "\n")
     decoder = LocalDecoder(CLIENT)
@@ -83,7 +88,9 @@ async def test_its_records_are_those_that_the_broker_reads(way: str) -> None:
     assert [line == "1" for line in judged] == [is_utf8(text) for text in texts]
 
 
-async def outcomes_of(program: Path, capacity: int, units: int, pace: int, *, until_torn: bool = False) -> dict[str, int]:
+async def outcomes_of(
+    program: Path, capacity: int, units: int, pace: int, *, until_torn: bool = False
+) -> dict[str, int]:
     """Let a process write a ring as fast as it can, and the program read it."""
     children = Children()
     writer, control = await children.start("ring_writer.py", *map(str, (capacity, 1, RECORDS, units, pace)))
@@ -129,7 +136,7 @@ async def outcomes_of(program: Path, capacity: int, units: int, pace: int, *, un
 async def test_only_what_is_acceptable_is_ever_read(capacity: int, units: int, pace: int, way: str) -> None:
     found = await outcomes_of(program_of("ring_reader", way), capacity, units, pace)
     assert found["whole"] >= 500
-    assert {name: count for name, count in found.items() if count} .keys() <= {"whole", "lapped"}, found
+    assert {name: count for name, count in found.items() if count}.keys() <= {"whole", "lapped"}, found
 
 
 async def test_without_the_second_look_torn_records_are_found(tmp_path: Path) -> None:
@@ -137,8 +144,55 @@ async def test_without_the_second_look_torn_records_are_found(tmp_path: Path) ->
     shutil.copytree(INCLUDE, include)
     ring = include / "feedmux" / "local" / "ring.hpp"
     look = "if (is_late()) {  // what was copied may be torn\n"
-    assert ring.read_text().count(look) == 1, "the second look is written in another way now: change this test"
+    assert ring.read_text().count(look) == 1, (
+        "the second look is written in another way now: change this test"
+    )
     ring.write_text(ring.read_text().replace(look, "if (false) {\n"))
-    program = compiled(PROGRAMS / "ring_reader.cpp", *PLAIN, include=include)
+    program = compiled(PROGRAMS / "ring_reader.cpp", *WARNINGS, *PLAIN, include=include)
     found = await outcomes_of(program, 1 << 16, 1500, 6, until_torn=True)
     assert found["torn"]
+
+
+def of_the_program(option: str) -> Path:
+    """What ``feedmux share`` prints for this option."""
+    command = [sys.executable, "-m", "feedmux", "share", option]
+    said = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+    return Path(said.stdout.rstrip("\n"))
+
+
+def test_the_example_in_the_documents_compiles(tmp_path: Path) -> None:
+    (block,) = (block for block in blocks_of(ROOT / "docs" / "local-cpp.md") if block.language == "cpp")
+    source = tmp_path / "strategy.cpp"
+    source.write_text(block.text)
+    include = of_the_program("--include-dir")
+    assert compiled(source, "-Wall", "-Wextra", "-Wpedantic", "-Werror", *PLAIN, include=include).exists()
+
+
+def test_cmake_finds_the_package(tmp_path: Path) -> None:
+    cmake = shutil.which("cmake")
+    if cmake is None:
+        pytest.fail("cmake is not here: install it (Debian: apt-get install cmake)")
+    options = (
+        "-S",
+        str(PROGRAMS / "package"),
+        "-B",
+        str(tmp_path),
+        f"-Dfeedmux_DIR={of_the_program('--cmake-dir')}",
+    )
+    for command in ([cmake, *options], [cmake, "--build", str(tmp_path)]):
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert said.returncode == 0, said.stdout + said.stderr
+    assert (tmp_path / "drop_in").exists()
+
+
+def test_the_version_of_the_package_is_ours() -> None:
+    text = (ROOT / "cmake" / "feedmux-config-version.cmake").read_text()
+    assert f"set(PACKAGE_VERSION {feedmux.__version__})" in text
+
+
+def test_no_header_is_longer_than_a_module_may_be() -> None:
+    sources = [*INCLUDE.rglob("*.h*"), *PROGRAMS.glob("*.cpp")]
+    lines = {path.name: path.read_text().splitlines() for path in sources}
+    assert len(lines) > 10
+    assert not {name: len(text) for name, text in lines.items() if len(text) > 400}
+    assert not [(name, line) for name, text in lines.items() for line in text if len(line) > 120]

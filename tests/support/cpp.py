@@ -27,7 +27,9 @@ WARNINGS: Final = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
 PLAIN: Final = ("-O2",)
 ADDRESS: Final = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 THREAD: Final = ("-O1", "-g", "-fsanitize=thread")
-WAYS: Final = {way: (*WARNINGS, *flags) for way, flags in (("plain", PLAIN), ("address", ADDRESS), ("thread", THREAD))}
+WAYS: Final = {
+    way: (*WARNINGS, *flags) for way, flags in (("plain", PLAIN), ("address", ADDRESS), ("thread", THREAD))
+}
 _CACHE: Final = ROOT / "build" / "cpp"
 
 

@@ -124,7 +124,7 @@ private:
     void close_for_user(const Operation& operation) {
         const auto found = feeds_.find(operation.id);
         if (operation.id != 0 && found == feeds_.end()) {
-            refuse(operation.ticket, operation.id, "nothing to close: this client shares no WebSocket of this number");
+            refuse(operation.ticket, operation.id, "not closed: this client shares no WebSocket of this number");
             return;
         }
         if (operation.id != 0) {

@@ -48,7 +48,7 @@ protected:
     Request release(std::uint32_t number) {
         const auto found = requests_.find(number);
         if (found == requests_.end()) {
-            throw Trouble("the broker broke the protocol: an answer to nothing that was asked");
+            throw Violation("an answer to nothing that was asked");
         }
         Request request = std::move(found->second);
         requests_.erase(found);

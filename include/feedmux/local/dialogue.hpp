@@ -44,7 +44,7 @@ protected:
         RecordReader record(incoming.body);
         if (!link_.is_live() && incoming.type != FAILED) {
             if (incoming.type != WELCOME) {
-                throw Trouble("the broker broke the protocol: its first record is none that greets");
+                throw Violation("its first record is none that greets");
             }
             broker_pid_.store(link_.welcome(record, Clock::now()), std::memory_order_relaxed);
             greetings_ = 0;
@@ -62,7 +62,7 @@ protected:
                 break;
             }
             case ANSWER: return;  // we ask nothing
-            default: throw Trouble("the broker broke the protocol: a record of type " + std::to_string(incoming.type));
+            default: throw Violation("a record of type " + std::to_string(incoming.type));
             }
         }
         record.end();
@@ -130,7 +130,7 @@ private:
         const auto start = record.number<std::uint64_t>();
         const auto lasts = record.number<std::uint32_t>();
         if (request.type != OPEN || id == 0) {
-            throw Trouble("the broker broke the protocol: it opened what nobody asked for");
+            throw Violation("it opened what nobody asked for");
         }
         auto feed = by_broker(id);
         if (!feed && is_leaving(id)) {  // it was opened once more before the broker heard that it is left
@@ -195,7 +195,8 @@ private:
         }
         if (feed->blind_since) {
             const auto blind = std::chrono::duration_cast<milliseconds>(Clock::now() - *feed->blind_since).count();
-            complain(feed, "nothing was received for " + std::to_string(blind) + " ms: " + feed->blind_by + "; it is open again");
+            complain(feed, "nothing was received for " + std::to_string(blind) + " ms: " + feed->blind_by +
+                               "; it is open again");
             feed->blind_since.reset();
         }
         if (!feed->wishes.empty()) {  // a login has to come first; with opening messages it has
@@ -210,7 +211,7 @@ private:
             return;  // it was closed meanwhile
         }
         if (feed->lasts == 0 || (entry.what != What::TEXT && entry.what != What::BINARY)) {
-            throw Trouble("the broker broke the protocol: a last message that is none");
+            throw Violation("a last message that is none");
         }
         --feed->lasts;
         later(feed, [data = std::string(entry.payload), rest = entry.remaining](Voice& user, std::uint64_t id) {
@@ -244,7 +245,7 @@ private:
         const Request request = release(record.number<std::uint32_t>());
         const bool value = record.number<std::uint8_t>() != 0;
         if (request.type == OPEN) {
-            throw Trouble("the broker broke the protocol: it opened something without saying what");
+            throw Violation("it opened something without saying what");
         }
         if (request.type == SUBSCRIBE) {
             request.feed->want(request.wish);
@@ -267,14 +268,15 @@ private:
 
     /// It will be opened again by this broker; or never by this one, and then by the next one.
     void tell_closed(Feed& feed, const Entry& entry) {
+        const std::string reason(entry.payload);
         voice_.log(3, "WebSocket " + std::to_string(feed.id) + " was closed with " + std::to_string(entry.code) + ": " +
-                          std::string(entry.payload) + (entry.is_again ? "; it will be opened again" : ""));
+                          reason + (entry.is_again ? "; it will be opened again" : ""));
         const bool was_open = std::exchange(feed.is_open, false);
         if (!entry.is_again) {
             feed.detach();
             feed.is_given_up = true;
             feed.blind_since = Clock::now();
-            feed.blind_by = std::string(entry.payload);
+            feed.blind_by = reason;
         }
         if (was_open) {
             voice_.closed(feed.id);

@@ -70,7 +70,8 @@ inline bool is_utf8(std::string_view text) {
     std::size_t at = 0;
     while (at < text.size()) {
         const auto first = static_cast<unsigned char>(text[at]);
-        const std::size_t more = first < 0x80 ? 0 : first < 0xC2 ? 9 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : first < 0xF5 ? 3 : 9;
+        const bool is_none = (first >= 0x80 && first < 0xC2) || first > 0xF4;
+        const std::size_t more = is_none ? 9 : first < 0x80 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3;
         if (more > 3 || text.size() - at <= more) {
             return false;
         }
@@ -212,7 +213,7 @@ public:
     std::string_view text() {
         const auto found = cut(bounded(number<std::uint16_t>(), MAX_TEXT_BYTES));
         if (!is_utf8(found)) {
-            throw Trouble("the broker broke the protocol: a text that is not UTF-8");
+            throw Violation("a text that is not UTF-8");
         }
         return found;
     }
@@ -221,7 +222,7 @@ public:
 
     void end() const {
         if (!left_.empty()) {
-            throw Trouble("the broker broke the protocol: a record has " + std::to_string(left_.size()) + " bytes too many");
+            throw Violation("a record has " + std::to_string(left_.size()) + " bytes too many");
         }
     }
 
@@ -230,14 +231,14 @@ private:
 
     static std::size_t bounded(std::size_t size, std::size_t most) {
         if (size > most) {
-            throw Trouble("the broker broke the protocol: a length of " + std::to_string(size));
+            throw Violation("a length of " + std::to_string(size));
         }
         return size;
     }
 
     std::string_view cut(std::size_t size) {
         if (left_.size() < size) {
-            throw Trouble("the broker broke the protocol: a record ends within a field");
+            throw Violation("a record ends within a field");
         }
         const auto found = left_.substr(0, size);
         left_.remove_prefix(size);

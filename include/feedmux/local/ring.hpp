@@ -74,7 +74,7 @@ public:
             throw Trouble("the ring is damaged: its header says " + std::to_string(capacity_) + " bytes");
         }
         if (start % RECORD_HEAD != 0) {
-            throw Trouble("the broker broke the protocol: a record begins at no position like " + std::to_string(start));
+            throw Violation("a record begins at no position like " + std::to_string(start));
         }
     }
 
@@ -121,7 +121,7 @@ public:
     bool sleep() noexcept {
         seat_.set(true);
         full_fence();  // SYNC: with the writer, which publishes, and looks at the flag behind a fence of its own
-        if (seen_ != cursor_ || is_ahead(load(PUBLISHED, __ATOMIC_ACQUIRE))) {
+        if (seen_ != cursor_ || is_ahead(published())) {
             seat_.set(false);
             return false;
         }
@@ -150,45 +150,49 @@ private:
     std::uint64_t capacity_ = 0, cursor_ = 0, seen_ = 0, missed_ = 0;
     bool has_begun_ = false;
 
-    static std::uint64_t padded(std::uint64_t length) noexcept { return (RECORD_HEAD + length + 15) & ~std::uint64_t{15}; }
+    static std::uint64_t padded(std::uint64_t length) noexcept {
+        return (RECORD_HEAD + length + 15) & ~std::uint64_t{15};
+    }
 
-    std::uint64_t load(std::size_t at, int order) const noexcept {
-        const auto* place = reinterpret_cast<const std::uint64_t*>(memory_.start() + at);
-        return order == __ATOMIC_ACQUIRE ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : __atomic_load_n(place, __ATOMIC_RELAXED);
+    /// SYNC: with the writer, which stores `published` with release, behind what it shows.
+    std::uint64_t published() const noexcept { return __atomic_load_n(word_at(PUBLISHED), __ATOMIC_ACQUIRE); }
+
+    const std::uint64_t* word_at(std::size_t place) const noexcept {
+        return reinterpret_cast<const std::uint64_t*>(memory_.start() + place);
     }
 
     /// Whether this position shows something. Before the first record it may be behind the cursor: the broker
     /// says where we begin when it has written so far, and shows it a moment later.
-    bool is_ahead(std::uint64_t published) const noexcept {
-        return published != cursor_ && (has_begun_ || static_cast<std::int64_t>(published - cursor_) > 0);
+    bool is_ahead(std::uint64_t shown) const noexcept {
+        return shown != cursor_ && (has_begun_ || static_cast<std::int64_t>(shown - cursor_) > 0);
     }
 
     bool look() noexcept {
-        const std::uint64_t published = load(PUBLISHED, __ATOMIC_ACQUIRE);
-        if (!is_ahead(published)) {
+        const std::uint64_t shown = published();
+        if (!is_ahead(shown)) {
             return false;
         }
         has_begun_ = true;
-        seen_ = published;
+        seen_ = shown;
         return true;
     }
 
     bool is_late() const noexcept {
         acquire_fence();  // SYNC: with the writer, which stores `reserved` before it touches the bytes
-        return load(RESERVED, __ATOMIC_RELAXED) - cursor_ > capacity_;
+        return __atomic_load_n(word_at(RESERVED), __ATOMIC_RELAXED) - cursor_ > capacity_;
     }
 
     Found fall_back() noexcept {
-        const std::uint64_t published = load(PUBLISHED, __ATOMIC_ACQUIRE);
-        missed_ = published - cursor_;
-        cursor_ = seen_ = published;
+        const std::uint64_t shown = published();
+        missed_ = shown - cursor_;
+        cursor_ = seen_ = shown;
         return Found::LAPPED;
     }
 
     /// Copy from the data, eight bytes at a time: a record begins at a multiple of 16 and is padded to one, so
     /// no word crosses its end, and no word is read in halves.
     void copy(char* to, std::uint64_t place, std::uint64_t length) const noexcept {
-        const auto* from = reinterpret_cast<const std::uint64_t*>(memory_.start() + HEADER + place);
+        const std::uint64_t* from = word_at(HEADER + place);
         for (; length > 0; ++from) {
             const std::uint64_t word = __atomic_load_n(from, __ATOMIC_RELAXED);
             const std::uint64_t part = std::min<std::uint64_t>(length, sizeof word);
@@ -214,7 +218,7 @@ struct Entry {
     static Entry decode(std::string_view record) {
         constexpr std::size_t HEAD = 24;
         if (record.size() < HEAD || record[0] < 1 || record[0] > 5) {
-            throw Trouble("the broker broke the protocol: an entry of " + std::to_string(record.size()) + " bytes that is none");
+            throw Violation("an entry of " + std::to_string(record.size()) + " bytes that is none");
         }
         Entry entry;
         entry.what = static_cast<What>(record[0]);

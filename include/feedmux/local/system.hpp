@@ -49,6 +49,11 @@ struct Trouble : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// The broker did not keep to the protocol.
+struct Violation : Trouble {
+    explicit Violation(const std::string& what) : Trouble("the broker broke the protocol: " + what) {}
+};
+
 /// What the system says of an error number.
 inline std::string reason_of(int number) { return std::generic_category().message(number); }
 

@@ -24,6 +24,8 @@ public:
 
     void later(std::function<void(Voice&)> what) { waiting_.push_back(std::move(what)); }
 
+    [[nodiscard]] bool has_waiting() const noexcept { return !waiting_.empty(); }
+
     /// Tell what waits, in its order.
     void deliver() {
         while (!waiting_.empty()) {
@@ -46,10 +48,12 @@ public:
         guard([id](Callback& user) { user.onWebsocketClosed(id); });
     }
     void error(std::uint64_t id, std::string_view text) noexcept {
-        guard([=](Callback& user) { user.onWebsocketError(id, text.data(), static_cast<std::uint32_t>(text.size())); });
+        const auto size = static_cast<std::uint32_t>(text.size());
+        guard([=](Callback& user) { user.onWebsocketError(id, text.data(), size); });
     }
     void data(std::uint64_t id, std::string_view data, std::uint32_t remaining) noexcept {
-        guard([=](Callback& user) { user.onWebsocketData(id, data.data(), static_cast<std::uint32_t>(data.size()), remaining); });
+        const auto size = static_cast<std::uint32_t>(data.size());
+        guard([=](Callback& user) { user.onWebsocketData(id, data.data(), size, remaining); });
     }
 
     /// level: as in websocket_proxy::LogLevel.

@@ -107,7 +107,7 @@ public:
         std::uint32_t size = 0;
         std::memcpy(&size, left.data(), sizeof size);
         if (size > MAX_BODY_BYTES) {
-            throw Trouble("the broker broke the protocol: a record of " + std::to_string(size) + " bytes");
+            throw Violation("a record of " + std::to_string(size) + " bytes");
         }
         if (left.size() - HEADER_BYTES < size) {
             return false;
@@ -120,7 +120,7 @@ public:
     /// The descriptors that came with the oldest *opened* whose own were not taken yet.
     Lent take_lent() {
         if (lent_.size() < 3) {
-            throw Trouble("the broker broke the protocol: a WebSocket without its ring, seat and bell");
+            throw Violation("a WebSocket without its ring, seat and bell");
         }
         Lent found;
         for (Descriptor* place : {&found.ring, &found.seat, &found.bell}) {
@@ -151,10 +151,10 @@ private:
             }
         }
         if ((message.msg_flags & MSG_CTRUNC) != 0) {
-            throw Trouble("descriptors of the broker were lost: this process may have no more of them (RLIMIT_NOFILE)");
+            throw Trouble("descriptors of the broker were lost: this process may have no more (RLIMIT_NOFILE)");
         }
         if (lent_.size() > MOST_LENT) {
-            throw Trouble("the broker broke the protocol: descriptors that belong to nothing");
+            throw Violation("descriptors that belong to nothing");
         }
     }
 };

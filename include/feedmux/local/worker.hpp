@@ -150,7 +150,8 @@ private:
         here() = this;
         bool has_more = false;
         while (!is_ending()) {
-            guarded([&] { turn(has_more ? Clock::time_point() : Clock::time_point::max(), true); });
+            const bool may_sleep = !has_more && !lost_ && !voice_.has_waiting();
+            turn(may_sleep ? Clock::time_point::max() : Clock::time_point(), true);
             guarded([&] { voice_.deliver(); });
             guarded([&] { has_more = read_rings(); });
             if (lost_) {
@@ -276,7 +277,8 @@ private:
             }
             if (found == Found::LAPPED) {
                 feed.has_missed = true;
-                voice_.error(feed.id, "data was missed: this client was too slow, and " + std::to_string(feed.ring.missed()) +
+                voice_.error(feed.id, "data was missed: this client was too slow, and " +
+                                          std::to_string(feed.ring.missed()) +
                                           " bytes were overwritten before it read them");
             } else {
                 tell(feed, Entry::decode(record_));
