@@ -153,10 +153,12 @@ class Upstream:
 class BrokerProcess:
     """``feedmux share`` in a process of its own."""
 
-    def __init__(self, name: str, *options: str, **popen: Any) -> None:
+    def __init__(
+        self, name: str, *options: str, settings: dict[str, str] | None = None, **popen: Any
+    ) -> None:
         command = [sys.executable, "-m", "feedmux", "share", "--name", name, *options]
         self.process = subprocess.Popen(
-            command, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            command, env=environment(settings), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, **popen,
         )  # fmt: skip
 

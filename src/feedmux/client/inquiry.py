@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 from feedmux.client.peer import peer_of
@@ -43,9 +43,9 @@ def ask_broker(name: str, query: Query, within_s: float = 5.0) -> bytes:
                 raise ForeignBroker(name, uid)
             sock.sendall(encode(Hello(os.getpid(), "feedmux share")) + encode(Ask(1, query)))
             answer = _answer(_records(sock))
-            while query == Query.STOP and sock.recv(_READ_BYTES):
-                pass
-        except ConnectionResetError as error:
+            if query == Query.STOP:
+                _wait_end(sock)
+        except (ConnectionResetError, BrokenPipeError) as error:
             raise NoBroker(name, "it hung up") from error
         except TimeoutError as error:
             raise NoBroker(name, f"it does not answer within {within_s:g} s") from error
@@ -54,6 +54,12 @@ def ask_broker(name: str, query: Query, within_s: float = 5.0) -> bytes:
     if answer is None:
         raise NoBroker(name, "it hung up")
     return answer
+
+
+def _wait_end(sock: socket.socket) -> None:
+    with suppress(ConnectionResetError):  # it hung up with something unread
+        while sock.recv(_READ_BYTES):
+            pass
 
 
 def _answer(records: Iterator[Record]) -> bytes | None:
