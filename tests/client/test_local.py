@@ -85,6 +85,9 @@ async def test_every_method_does_what_the_async_one_does() -> None:
         await leaving
         await in_thread(client.set_log_level, 0)
         assert (await line.hear(LogLevel)).level == 0
+        figures: Any = await in_thread(client.statistics)
+        assert (figures["waiting"], figures["brokers"]) == (1, 1)
+        assert figures["websockets"][1]["ring"]["lost"] == 0
         closing = in_thread(client.close_websocket, 1)
         line.say(Done((await line.hear(Close)).request, 0))
         await closing

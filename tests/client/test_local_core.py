@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from feedmux.client import local_core
 from feedmux.client.local_async import AsyncLocalClient
 from feedmux.client.local_events import (
     BrokerGone,
@@ -323,6 +324,40 @@ async def test_what_is_not_opened_again_at_once_is_tried_again(scene: Scene) -> 
     await scene.wait(SocketRestored)
 
 
+async def test_what_is_closed_while_it_is_opened_again_is_left(scene: Scene) -> None:
+    await scene.open()
+    await scene.replace()
+    await scene.wait(SocketClosed)
+    request = (await scene.line.hear(Open)).request
+    await scene.client.close_websocket(1)
+    scene.line.opened(request, scene.ring(), id=3)
+    assert (await scene.line.hear(Close)).id == 3
+    await scene.client.set_log_level(6)
+    await scene.line.hear(LogLevel)
+    scene.line.say(Log(5, "the end"))
+    assert await scene.client.receive() == BrokerLog(5, "the end"), "nothing is said of it any more"
+
+
+async def test_what_is_left_while_it_is_restored_is_not_subscribed_to(scene: Scene) -> None:
+    await scene.open()
+    for symbol in ("BTC", "ETH"):
+        asking = later(scene.client.subscribe(1, symbol, f"sub {symbol}"))
+        scene.line.say(Done((await scene.line.hear(Subscribe)).request, 0))
+        await asking
+    await scene.replace()
+    await scene.answer_open()
+    first = await scene.line.hear(Subscribe)
+    assert first.symbol == "BTC"
+    leaving = later(scene.client.unsubscribe(1, "ETH", "unsub ETH"))
+    scene.line.say(Done((await scene.line.hear(Unsubscribe)).request, 0))
+    await leaving
+    scene.line.say(Done(first.request, 0))
+    await scene.wait(SocketRestored)
+    await scene.client.send(1, "after it")
+    await scene.line.hear(Send)
+    assert [record.symbol for record in scene.line.heard if isinstance(record, Subscribe)] == ["BTC"]
+
+
 async def test_what_cannot_be_opened_again_is_closed_for_good(scene: Scene) -> None:
     await scene.open()
     await scene.replace()
@@ -335,7 +370,10 @@ async def test_what_cannot_be_opened_again_is_closed_for_good(scene: Scene) -> N
         await waiting
 
 
-async def test_what_a_broker_closes_without_leaving_is_opened_again(scene: Scene) -> None:
+async def test_what_a_broker_closes_without_leaving_is_opened_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_core, "_LEAVING_S", 0.01)
     ring = await scene.open()
     ring.write(Entry(What.CLOSED, b"it was closed"))
     assert (await scene.wait(SocketClosed)).again
@@ -353,6 +391,8 @@ async def test_subscriptions_wait_for_the_login_of_the_one_who_has_to(scene: Sce
     await scene.wait(BrokerGone)
     await scene.answer_open(is_new=1)
     assert (await scene.wait(SocketOpened)).is_new
+    for _ in range(10):  # turns of the loop, for whoever does not wait
+        await asyncio.sleep(0)
     await scene.client.send(1, "login again")
     asking = later(scene.client.subscribe(1, "ETH", "sub ETH"))
     said = []

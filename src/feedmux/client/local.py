@@ -17,6 +17,7 @@ from feedmux.client.loop_thread import LoopThread
 from feedmux.model.checks import require_kind, require_number
 from feedmux.model.errors import FeedmuxError, InvalidSetting
 from feedmux.model.link_errors import LinkLost
+from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import Kinds, Open
 
 _ALL = Kinds.QUOTES | Kinds.TRADES
@@ -194,6 +195,10 @@ class LocalClient:
         while (event := self._box.take_blocking()) is not None:
             yield event
 
+    def statistics(self) -> Statistics:
+        """Return how many events wait, and more; see :meth:`AsyncLocalClient.statistics`."""
+        return self._loop.call(self._statistics())
+
     def close(self) -> None:
         """Leave everything, and end the client's threads. May be repeated, and called by callbacks."""
         if not self._loop.is_ended:
@@ -210,6 +215,9 @@ class LocalClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _statistics(self) -> Statistics:
+        return self._client.statistics()
 
     async def _begin(self, wanted: Open, request: int) -> None:
         task = asyncio.create_task(self._opened(wanted, request))

@@ -19,6 +19,7 @@ from feedmux.client.settings import LinkConfig
 from feedmux.model.checks import require_kind, require_number, require_whole, type_of
 from feedmux.model.errors import InvalidMessage, InvalidSetting
 from feedmux.model.link_errors import LinkLost
+from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import MAX_ITEMS, MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, Kinds, Message, Open
 
 _A_MESSAGE: Final = "a text, or bytes for a binary message"
@@ -68,7 +69,7 @@ class AsyncLocalClient:
         self._is_closed = False
 
     async def start(self) -> None:
-        """Find or start a broker; ``async with`` does it.
+        """Find or start a broker; ``async with`` does it. May be repeated.
 
         Raises:
             NoBroker: there is none, and none came up.
@@ -78,6 +79,8 @@ class AsyncLocalClient:
         """
         if self._is_closed:
             raise LinkLost(CLOSED)
+        if self._core is not None:
+            return
         self._box = EventBox(self._max_waiting, self._resume)
         core = LocalCore(
             self._box.put,
@@ -107,6 +110,14 @@ class AsyncLocalClient:
         """Where the events wait."""
         self._running()
         return self._box
+
+    def statistics(self) -> Statistics:
+        """Return how many events wait, how many brokers there were, and how each WebSocket is read.
+
+        Raises:
+            LinkLost: the client is not running.
+        """
+        return {"waiting": len(self.box), **self._running().statistics()}
 
     async def open_websocket(
         self,

@@ -36,6 +36,9 @@ class EventBox:
         self._was_full = self._is_ended = False
         self._logs_let_go = 0
 
+    def __len__(self) -> int:
+        return len(self._events)
+
     def has_room(self) -> bool:
         """Whether it is not full; if it is, ``on_room`` will be called."""
         if len(self._events) < self._bound:

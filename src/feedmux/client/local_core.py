@@ -37,13 +37,15 @@ from feedmux.client.local_shared import SharedSocket, Wish
 from feedmux.client.local_table import CLOSED, LocalTable
 from feedmux.model.errors import FeedmuxError
 from feedmux.model.link_errors import LinkLost, RequestTimeout
-from feedmux.model.local_errors import BrokerLost, UnknownWebSocket
+from feedmux.model.local_errors import BrokerLost, BrokerRefused, UnknownWebSocket
+from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import Close, LogLevel, Message, Open, Send, Unsubscribe
 
 _LOG: Final = logging.getLogger(__name__)
 _TRIES: Final = 3
 _WAITS_S: Final = (0.1, 5.0)
 _LOGIN_S: Final = 5.0
+_LEAVING_S: Final = 1.0
 _FLUSH_S: Final = 1.0
 _HOPELESS: Final = frozenset({"INVALID_SETTING"})
 """Codes that the next attempt would be answered with, too."""
@@ -71,7 +73,7 @@ class LocalCore:
         is_whole: bool,
         request_timeout_s: float,
     ) -> None:
-        self._table = LocalTable(emit, has_room, is_whole=is_whole, on_blind=self._revive)
+        self._table = LocalTable(emit, has_room, is_whole=is_whole, on_let_go=self._let_go)
         self._broker, self._name = broker, name
         self._timeout_s = request_timeout_s
         self._loop = asyncio.get_running_loop()
@@ -109,6 +111,10 @@ class LocalCore:
         """The process of the broker; 0: none is there."""
         return self._table.server_id
 
+    def statistics(self) -> Statistics:
+        """See :meth:`LocalTable.statistics`."""
+        return self._table.statistics()
+
     def resume(self) -> None:
         """Events are taken again."""
         self._table.resume()
@@ -131,7 +137,7 @@ class LocalCore:
                 number = shared.number
                 self._table.forget(shared)
                 if number:
-                    with contextlib.suppress(BrokerLost):  # and with it the WebSocket
+                    with contextlib.suppress(BrokerLost, BrokerRefused):  # it shares it no more, either way
                         await self._table.ask("close_websocket", partial(_close, number))
 
     def send(self, id: int, message: Message) -> None:
@@ -205,9 +211,13 @@ class LocalCore:
             line = await self._patiently_connected()
             self._begin(line)
 
-    def _revive(self, shared: SharedSocket) -> None:
+    def _let_go(self, shared: SharedSocket) -> None:
+        """The broker has closed it, and is about to end; if it does not, it opens it again."""
+        self._revive(shared, after_s=_LEAVING_S)
+
+    def _revive(self, shared: SharedSocket, after_s: float = 0.0) -> None:
         """Open it again, beside everything else."""
-        task = asyncio.create_task(self._restore(shared))
+        task = asyncio.create_task(self._restore(shared, after_s))
         self._restoring.add(task)
         task.add_done_callback(self._settled)
 
@@ -251,7 +261,8 @@ class LocalCore:
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * 2, _WAITS_S[1])
 
-    async def _restore(self, shared: SharedSocket) -> None:
+    async def _restore(self, shared: SharedSocket, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         wait_s = _WAITS_S[0]
         while not shared.is_gone:
             try:
@@ -260,6 +271,8 @@ class LocalCore:
             except BrokerLost:
                 return  # the next one is asked
             except FeedmuxError as error:
+                if shared.is_gone:
+                    return  # its user closed it meanwhile
                 self._table.emit(SocketError(shared.id, f"it was not opened again: {error}", error.code))
                 if error.code in _HOPELESS:
                     self._table.forget(shared)
@@ -280,6 +293,8 @@ class LocalCore:
                 pass
         for symbol, wishes in list(shared.wishes.items()):
             for wish in list(wishes):
+                if symbol not in shared.wishes or not shared.number:
+                    break  # its user left it meanwhile
                 try:
                     async with self._within("subscribe"):
                         await self._table.ask_wish(shared, symbol, wish)

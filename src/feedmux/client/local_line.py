@@ -254,4 +254,4 @@ class BrokerLine:
         if not self._has_spoken:
             self.say(Beat())
         self._has_spoken = False
-        self._ticking = self._loop.call_later(self.welcome.beat_ms / 1000, self._tick)
+        self._ticking = self._loop.call_later(max(self.welcome.beat_ms, 1) / 1000, self._tick)

@@ -16,6 +16,7 @@ from feedmux.client.local_events import (
 )
 from feedmux.client.local_tap import Tap
 from feedmux.model.errors import MalformedMessage
+from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import AGAIN, Entry, Kinds, Message, Open, What
 
 _DATA: Final = frozenset({What.TEXT, What.BINARY})
@@ -128,6 +129,14 @@ class SharedSocket:
         self.detach()
         self.is_open.set()
         self.has_subscribed.set()
+
+    def statistics(self) -> Statistics:
+        """Whether it is open, how many symbols are wanted, and how its ring is read; None: it is not."""
+        return {
+            "is_open": self.number != 0,
+            "symbols": len(self.wishes),
+            "ring": self._tap.statistics() if self._tap is not None else None,
+        }
 
     def wish(self, symbol: str, wish: Wish) -> None:
         """Remember what is wanted; what asks for nothing more than those before it is not."""

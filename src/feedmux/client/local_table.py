@@ -16,6 +16,7 @@ from feedmux.client.local_tap import Tap
 from feedmux.model.errors import FeedmuxError
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.local_errors import BrokerLost, BrokerRefused, UnknownWebSocket
+from feedmux.model.ports import Statistics
 from feedmux.wire.local_records import (
     Close,
     Done,
@@ -29,6 +30,7 @@ from feedmux.wire.local_records import (
 )
 
 CLOSED: Final = "the client was closed"
+_NUMBERS: Final = 1 << 32
 
 
 class _Asked(NamedTuple):
@@ -46,7 +48,7 @@ class LocalTable:
         emit: takes the events.
         has_room: whether events are taken now; when they are again, call :meth:`resume`.
         is_whole: whether messages in several parts are put together.
-        on_blind: is called when a WebSocket has to be opened again although the broker is there.
+        on_let_go: is called when the broker has closed a WebSocket, and is still there.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class LocalTable:
         has_room: Callable[[], bool],
         *,
         is_whole: bool,
-        on_blind: Callable[[SharedSocket], None],
+        on_let_go: Callable[[SharedSocket], None],
     ) -> None:
         self.emit = emit
         self.line: BrokerLine | None = None
@@ -63,11 +65,11 @@ class LocalTable:
         self.is_there = asyncio.Event()
         self.shared: dict[int, SharedSocket] = {}
         """The WebSockets, by the numbers that their user knows."""
-        self._has_room, self._is_whole, self._on_blind = has_room, is_whole, on_blind
+        self._has_room, self._is_whole, self._on_let_go = has_room, is_whole, on_let_go
         self._by_number: dict[int, SharedSocket] = {}
         self._asked: dict[int, _Asked] = {}
         self._requests = count(1)
-        self._last_id = 0
+        self._last_id = self._brokers = 0
         self._is_closed = False
 
     @property
@@ -75,10 +77,18 @@ class LocalTable:
         """The process of the broker; 0: none is there."""
         return self.line.welcome.pid if self.line is not None else 0
 
+    def statistics(self) -> Statistics:
+        """How many brokers there were, and of each WebSocket what is wanted and how its ring is read."""
+        return {
+            "brokers": self._brokers,
+            "websockets": {id: shared.statistics() for id, shared in self.shared.items()},
+        }
+
     def begin(self, line: BrokerLine) -> None:
         """This broker has said welcome."""
         if not line.is_over:
             self.line = line
+            self._brokers += 1
             self.is_there.set()
 
     def blind(self) -> list[SharedSocket]:
@@ -150,7 +160,7 @@ class LocalTable:
         """
         if self.line is None:
             raise BrokerLost("none is there")
-        request = next(self._requests) & 0xFFFFFFFF or next(self._requests)
+        request = self._number()
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._asked[request] = _Asked(what, answer, wanted, shared, tag)
         try:
@@ -223,7 +233,7 @@ class LocalTable:
         if asked is None or (shared is not None and shared.is_gone):
             parts.close()
             self._fail(record.request, UnknownWebSocket(shared.id if shared is not None else 0))
-            self.line.say(Close(next(self._requests), record.id))
+            self.line.say(Close(self._number(), record.id))
             return None
         if shared is None:
             assert asked.wanted is not None
@@ -232,11 +242,15 @@ class LocalTable:
             tap = Tap(shared, parts, record.start, self._has_room)
         except FeedmuxError as error:
             self._fail(record.request, error)
-            self.line.say(Close(next(self._requests), record.id))
+            self.line.say(Close(self._number(), record.id))
             return None
         self.shared[shared.id] = self._by_number[record.id] = shared
         shared.attach(record.id, self.line.welcome.client, tap)
         return shared
+
+    def _number(self) -> int:
+        """The next request's; what is asked may be asked for years."""
+        return next(self._requests) % _NUMBERS or next(self._requests) % _NUMBERS
 
     def _made(self, wanted: Open, number: int) -> SharedSocket:
         """A new one; no number was given to another one before."""
@@ -263,7 +277,7 @@ class LocalTable:
         shared.blind_since = asyncio.get_running_loop().time()
         shared.detach()
         if self.line is not None:
-            self._on_blind(shared)
+            self._on_let_go(shared)
 
     def _spoiled(self, reason: str) -> None:
         if self.line is not None:
