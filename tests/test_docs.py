@@ -220,8 +220,23 @@ def test_the_reference_of_the_metrics_is_what_the_code_says() -> None:
         assert there.meaning.lower().startswith(words.lower()), f"{row.name}: {words}"
 
 
+def check_cpp(block: Block) -> None:
+    """Its headers are ours; tests/e2e/test_share_cpp_parts.py compiles it."""
+    included = re.findall(r"^#include <(feedmux/\S+)>$", block.text, re.MULTILINE)
+    assert included
+    assert all((ROOT / "include" / name).is_file() for name in included)
+
+
+def check_cmake(block: Block) -> None:
+    """It names what our package offers; tests/e2e/test_share_cpp_parts.py builds with it."""
+    offered = (ROOT / "cmake" / "feedmux-config.cmake").read_text()
+    assert all(f"add_library({name} " in offered for name in re.findall(r"feedmux::\w+", block.text))
+
+
 LANGUAGES: dict[str, Callable[[Block], None]] = {
     "bash": check_bash,
+    "cmake": check_cmake,
+    "cpp": check_cpp,
     "env": check_env,
     "json": check_json,
     "python": check_python,

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from feedmux.app.share.headers import headers
 from feedmux.app.share.status_table import write_status
 from feedmux.app.share.wiring import already, run
 from feedmux.client.inquiry import ask_broker
@@ -40,12 +41,21 @@ def share(
     client_dead: Annotated[
         float, typer.Option(help="The broker gives a client up after so many silent seconds.")
     ] = 30.0,
+    include_dir: Annotated[
+        bool, typer.Option("--include-dir", help="Only print where the headers for C++ are.")
+    ] = False,
+    cmake_dir: Annotated[
+        bool, typer.Option("--cmake-dir", help="Only print where CMake finds them.")
+    ] = False,
 ) -> None:
     """Share WebSockets among the programs of one user on this machine.
 
     The first client that needs a broker starts it, so there is no need to; it ends by itself when nobody
     needs it. If there is one of this name already, that one stays and this one ends.
     """
+    if include_dir or cmake_dir:
+        sys.stdout.write(f"{headers('include' if include_dir else 'cmake')}\n")
+        raise typer.Exit
     if context.invoked_subcommand is not None:
         context.obj = name
         return
