@@ -112,7 +112,8 @@ def _read(way: str, readers: int, rate: float, seconds: float) -> Sample:
 def _missing(result: Sample, rate: float) -> int:
     """How many did not come of those that the venue sent between the first and the last that did."""
     steps = (result["last_ns"] - result["first_ns"]) * rate / 1e9
-    return round(steps) + 1 - int(result["distinct"])
+    missing: int = round(steps) + 1 - result["distinct"]
+    return missing
 
 
 class _Reader(Native):
