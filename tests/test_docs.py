@@ -79,6 +79,7 @@ RANGO = {"RANGER_HOST": "127.0.0.1", "RANGER_PORT": "0", "METRICS_PORT": "0", "R
 OTHER_CAPITALS = {
     "DERIBIT_CLIENT_ID",
     "DERIBIT_CLIENT_SECRET",
+    "FEEDMUX_SHARE_NAME",
     "F_SEAL_FUTURE_WRITE",
     "F_SEAL_GROW",
     "F_SEAL_SEAL",
@@ -90,7 +91,7 @@ OTHER_CAPITALS = {
     "SO_REUSEPORT",
     "SO_SNDBUF",
 }
-"""Capitals in the prose that are the kernel's, or the beginning of several settings' names."""
+"""Capitals in the prose that are the kernel's, a C++ program's, or the beginning of several settings' names."""
 
 
 def of(*languages: str) -> list[Any]:
