@@ -91,7 +91,7 @@ OTHER_CAPITALS = {
     "SO_REUSEPORT",
     "SO_SNDBUF",
 }
-"""Capitals in the prose that are the kernel's, a C++ program's, or the beginning of several settings' names."""
+"""Capitals in the prose: the kernel's, a C++ program's, the beginning of several settings' names."""
 
 
 def of(*languages: str) -> list[Any]:
