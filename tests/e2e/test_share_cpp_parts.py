@@ -196,3 +196,14 @@ def test_no_header_is_longer_than_a_module_may_be() -> None:
     assert len(lines) > 10
     assert not {name: len(text) for name, text in lines.items() if len(text) > 400}
     assert not [(name, line) for name, text in lines.items() for line in text if len(line) > 120]
+
+
+def test_it_is_installed_with_the_package(tmp_path: Path) -> None:
+    build = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    for folder in ("include", "cmake"):
+        built = {
+            path.relative_to(tmp_path / "feedmux") for path in (tmp_path / "feedmux" / folder).rglob("*.*")
+        }
+        assert built == {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.*")}
+        assert built
