@@ -1,4 +1,4 @@
-"""Every story has a stage of its own; those of RabbitMQ share a server, unless they stop it."""
+"""Every story has a stage of its own; those of RabbitMQ share a server of their process, unless they stop it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from support.debian import DebianProgram
 from support.processes import Stage, stage
-from support.rabbitmq import EXCHANGE, Publisher, RabbitServer, rabbitmq_program, shared_server
+from support.rabbitmq import EXCHANGE, Publisher, RabbitServer, rabbitmq_program
 from support.rango_gateway import RangoGateway, Scene, rango_gateway, token
 from support.redis import RedisServer, redis_program
 from support.tokens import Signer, ed25519
@@ -63,12 +63,19 @@ def _rabbitmq_program(say: Callable[[str], None]) -> DebianProgram:
 
 @pytest.fixture(scope="session")
 def rabbitmq(
-    rabbitmq_program: DebianProgram, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+    rabbitmq_program: DebianProgram, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RabbitServer]:
-    """A server that runs as long as the tests do; nobody may stop it."""
-    own = tmp_path_factory.getbasetemp()
-    with shared_server(rabbitmq_program, own if worker_id == "master" else own.parent) as server:
+    """A server that runs as long as the tests of this process do; nobody may stop it.
+
+    Each process has its own: some tests delete queues and publish what ends connections, which concerns all
+    who consume there.
+    """
+    server = RabbitServer(rabbitmq_program, tmp_path_factory.mktemp("server") / "rabbitmq")
+    try:
+        server.start()
         yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

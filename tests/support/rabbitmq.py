@@ -7,7 +7,6 @@ machine alone. Its processes are told by the system when the test run dies, and 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import json
 import os
 import secrets
@@ -15,8 +14,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -86,14 +85,6 @@ class RabbitServer:
         self._choose_ports()
         if program.root != MACHINE:
             self._write_erl()
-
-    @classmethod
-    def of_another(cls, program: DebianProgram, folder: Path) -> Self:
-        """The server that another process has started with the same arguments, and will end."""
-        server = cls.__new__(cls)
-        server._program, server._processes, server.folder = program, [], folder
-        server._take_ports(json.loads((folder / "ports").read_text()))
-        return server
 
     # Life
 
@@ -308,37 +299,6 @@ class RabbitServer:
                 start_new_session=True,
                 preexec_fn=_die_with_us,  # noqa: PLW1509 - one system call, and no lock
             )
-
-
-@contextmanager
-def shared_server(program: DebianProgram, place: Path) -> Iterator[RabbitServer]:
-    """One server for all processes that test at once: the first one starts it, and ends it as the last.
-
-    Args:
-        program: see :func:`rabbitmq_program`.
-        place: a folder that they share, and nobody else.
-    """
-    folder = place / "rabbitmq"
-    with (place / "rabbitmq.users").open("w") as users:
-        with _locked(place):
-            is_ours = not folder.exists()
-            server = RabbitServer(program, folder) if is_ours else RabbitServer.of_another(program, folder)
-            if is_ours:
-                server.start()
-            fcntl.flock(users, fcntl.LOCK_SH)
-        try:
-            yield server
-        finally:
-            if is_ours:
-                fcntl.flock(users, fcntl.LOCK_EX)
-                server.kill()
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    with (place / "rabbitmq.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _binary(text: str) -> str:
