@@ -1,4 +1,4 @@
-"""Every story has a stage of its own; those of RabbitMQ share a server of their process, unless they stop it."""
+"""Every story has a stage of its own; those of RabbitMQ share a server, unless they stop it."""
 
 from __future__ import annotations
 

@@ -226,10 +226,6 @@ class RabbitServer:
         ports: set[int] = set()
         while len(ports) < 4:
             ports.add(free_port())
-        (self.folder / "ports").write_text(json.dumps([*ports]))
-        self._take_ports([*ports])
-
-    def _take_ports(self, ports: list[int]) -> None:
         self.port, self.tls_port, self._epmd_port, self._distribution_port = ports
 
     @property
