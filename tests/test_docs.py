@@ -36,7 +36,6 @@ from feedmux.model.event import EventKind
 from feedmux.sim import (
     alpaca,
     alpaca_control,
-    bybit,
     control,
     deribit,
     deribit_control,
@@ -711,7 +710,7 @@ def test_the_simulators_know_what_their_page_says() -> None:
     assert {name for cell in verbs for name in re.findall(r"`(\w+)`", cell)} == set(alpaca_control.VERBS)
     assert set(control.VERBS) - {"state"} <= set(deribit_control.VERBS) & set(alpaca_control.VERBS)
     paths = {span for span in code_spans(SIMULATORS) if span.startswith("/")}
-    served = {bybit.CONTROL_PATH, deribit.PATH, *alpaca.PATHS}
+    served = {deribit.PATH, *alpaca.PATHS}
     assert paths == served | {f"/v5/public/{name}" for name in options.MARKETS}
     named = {name for text in code_spans(SIMULATORS) for name in re.findall(r"--[a-z-]+", text)}
     assert named - {"--help"} <= {name for command in simulator_commands() for name in command}

@@ -10,8 +10,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 
 from feedmux.model.errors import InvalidSetting
-from feedmux.sim.alpaca import CONTROL_PATH, AlpacaSim, run
+from feedmux.sim.alpaca import AlpacaSim, run
 from feedmux.sim.alpaca_options import DEMO, AlpacaOptions
+from feedmux.sim.venue_server import CONTROL_PATH
 from support.alpaca_client import (
     AUTHENTICATED,
     CONNECTED,

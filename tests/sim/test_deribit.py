@@ -11,8 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from feedmux.model.errors import InvalidSetting
-from feedmux.sim.deribit import CONTROL_PATH, DeribitSim, run
+from feedmux.sim.deribit import DeribitSim, run
 from feedmux.sim.deribit_options import DEMO, DeribitOptions
+from feedmux.sim.venue_server import CONTROL_PATH
 from support.deribit_client import (
     DEADLINE_S,
     LIVELY,

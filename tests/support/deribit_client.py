@@ -13,8 +13,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from feedmux.sim.deribit import CONTROL_PATH, DeribitSim
+from feedmux.sim.deribit import DeribitSim
 from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, Account, DeribitOptions
+from feedmux.sim.venue_server import CONTROL_PATH
 
 DEADLINE_S = 5
 PERPETUAL = "BTC-PERPETUAL"

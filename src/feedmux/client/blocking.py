@@ -54,11 +54,10 @@ class BlockingLink:
         if not callable(make_link):
             raise InvalidSetting("make_link", type_of(make_link), _MAKER)
         self._loop = LoopThread("feedmux-link", "the link")
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._loop.end)
             self._link = self._loop.call(_opened(make_link, within_s))
-        except BaseException:
-            self._loop.end()
-            raise
+            undo.pop_all()
 
     @property
     def state(self) -> LinkState:
@@ -130,11 +129,10 @@ async def _opened(make_link: Callable[[], Link], within_s: float | None) -> Link
     link = make_link()
     require_kind("make_link", link, Link, _MAKER)
     link.start()
-    try:
+    async with contextlib.AsyncExitStack() as undo:
+        undo.push_async_callback(link.close)
         await link.wait_live(within_s)
-    except BaseException:
-        await link.close()
-        raise
+        undo.pop_all()
     return link
 
 

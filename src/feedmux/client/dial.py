@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 
@@ -29,15 +30,14 @@ async def dial(host: str, port: int, turn: int) -> socket.socket:
     problem = OSError("no address")
     for family, kind, protocol, _, address in found[first:] + found[:first]:
         sock = socket.socket(family, kind, protocol)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(sock.close)
             sock.setblocking(False)
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            problem = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
+            try:
+                await loop.sock_connect(sock, address)
+            except OSError as error:
+                problem = error
+                continue
+            undo.pop_all()
             return sock
     raise problem

@@ -243,11 +243,10 @@ class Link:
 
     async def __aenter__(self) -> Self:
         self.start()
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
             await self.wait_live()
-        except BaseException:
-            await self.close()
-            raise
+            undo.pop_all()
         return self
 
     async def __aexit__(

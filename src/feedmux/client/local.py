@@ -73,11 +73,10 @@ class LocalClient:
         self._requests = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = LoopThread("feedmux-local", "the client")
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._loop.end)
             self._loop.call(self._client.start())
-        except BaseException:
-            self._loop.end()
-            raise
+            undo.pop_all()
         self._box = self._client.box
         self._caller: threading.Thread | None = None
         if callbacks is not None:

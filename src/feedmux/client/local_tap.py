@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -57,15 +58,13 @@ class Tap:
         self._loop = asyncio.get_running_loop()
         self._is_open = self._is_closed = self._is_paused = False
         self._again: asyncio.Handle | None = None
-        try:
+        with contextlib.ExitStack() as done, contextlib.ExitStack() as undo:
+            done.callback(os.close, parts.ring)
+            done.callback(os.close, parts.seat)
+            undo.callback(os.close, parts.bell)
             self._seat = Seat(open_page(parts.seat), parts.bell)
             self._ring = RingReader(open_ring(parts.ring), self._seat, start)
-        except BaseException:
-            os.close(parts.bell)
-            raise
-        finally:
-            os.close(parts.seat)
-            os.close(parts.ring)
+            undo.pop_all()
 
     @property
     def is_open(self) -> bool:

@@ -45,9 +45,8 @@ class LoopThread:
             return waiting.result()
         except CancelledError as error:
             raise LinkLost(f"{self._what} was closed") from error
-        except BaseException:
-            waiting.cancel()
-            raise
+        finally:
+            waiting.cancel()  # nobody waits for it any more
 
     def end(self) -> None:
         """Cancel what runs, and end the thread. May be repeated."""

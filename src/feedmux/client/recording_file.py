@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from contextlib import ExitStack
 from typing import Final
 
 from feedmux.model.checks import type_of
@@ -40,11 +41,10 @@ class RecordingFile:
             self._descriptor = os.open(path, _FLAGS, 0o600)
         except (OSError, ValueError) as error:
             raise _refused(path, error) from error
-        try:
+        with ExitStack() as undo:
+            undo.callback(os.close, self._descriptor)
             self._claim()
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+            undo.pop_all()
 
     @property
     def size(self) -> int:

@@ -27,7 +27,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -341,11 +341,10 @@ class _Connection(aio_pika.Connection):
     """
 
     async def connect(self, timeout: Any = None) -> None:
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.close)
             await super().connect(timeout)
-        except BaseException:
-            await self.close()
-            raise
+            undo.pop_all()
 
 
 async def _connect(broker: BrokerConfig, name: str) -> AbstractConnection:

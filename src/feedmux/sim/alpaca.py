@@ -16,14 +16,10 @@ prices from anywhere but dice. How the venue pings is not documented; here it do
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.asyncio.server import ServerConnection
 
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Clock
@@ -36,18 +32,16 @@ from feedmux.sim.alpaca_session import AlpacaSession
 from feedmux.sim.alpaca_trading import TradingFloor, TradingSession, Update
 from feedmux.sim.clock import SystemClock
 from feedmux.sim.misbehaviour import garbage
+from feedmux.sim.venue_server import CONTROL_PATH, GOING_AWAY, Ticker, VenueServer
 
-CONTROL_PATH = "/control"
 TRADING_PATH = "/stream"
 DATA_PATHS = tuple(f"/v2/{feed}" for feed in FEEDS)
 """Market data, one path for each feed."""
 PATHS = (*DATA_PATHS, TRADING_PATH, CONTROL_PATH)
 """All that is served."""
-_GOING_AWAY = 1001
-_CLOSE_TIMEOUT_S = 1.0
 
 
-class AlpacaSim:
+class AlpacaSim(VenueServer[AlpacaSession | TradingSession]):
     """A running simulator. All switches act at once, on all feeds, and may not block.
 
     Args:
@@ -57,112 +51,23 @@ class AlpacaSim:
 
     def __init__(self, options: AlpacaOptions | None = None, *, clock: Clock | None = None) -> None:
         self.options = options or AlpacaOptions()
+        paths = (*DATA_PATHS, TRADING_PATH)
+        super().__init__(self.options.host, self.options.port, paths=paths, compression="deflate")
         clock = clock or SystemClock()
         self.gate = Gate(self.options.accounts, self.options.connection_limit, self.options.linger_s)
         self.floors = {feed: AlpacaFloor(feed, self.options, clock, self.gate) for feed in FEEDS}
         self.trading = TradingFloor(self.gate, clock, self.options.seed, paper=self.options.paper)
         self.verdicts = Verdicts()
-        self._sessions: dict[ServerConnection, AlpacaSession | TradingSession] = {}
         self._numbers = count(1)
-        self._server: Server | None = None
-        self._ticking: list[asyncio.Task[None]] = []
-        self._refusing = False
-        self._connections_ever = 0
-        self._connections_refused = 0
-
-    # -- life ------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Listen and begin to trade.
-
-        Raises:
-            InvalidSetting: the address cannot be listened on.
-        """
-        host, port = self.options.host, self.options.port
-        try:
-            self._server = await serve(
-                self._connected,
-                host,
-                port,
-                process_request=self._admit,
-                compression="deflate",
-                ping_interval=None,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                server_header=None,
-            )
-        except OSError as error:
-            raise InvalidSetting("port", f"{host}:{port}", f"an address that is free ({error})") from error
-        self._ticking = [
-            asyncio.create_task(floor.run(), name=f"alpaca-sim-{floor.feed}")
-            for floor in self.floors.values()
-        ]
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        assert self._server is not None, "start() comes first"
-        return int(next(iter(self._server.sockets)).getsockname()[1])
 
     def url(self, path: str = "/v2/iex") -> str:
         """Where a client connects; one of :data:`PATHS`."""
-        return f"ws://{self.options.host}:{self.port}{path}"
-
-    async def wait(self) -> None:
-        """Wait until cancelled, or until a feed fails, which is a defect and is raised."""
-        await asyncio.gather(*self._ticking)
-
-    async def stop(self) -> None:
-        """Close every connection (1001) and the listener. May be called twice."""
-        ticking, self._ticking = self._ticking, []
-        for task in ticking:
-            task.cancel()
-        outcomes = await asyncio.gather(*ticking, return_exceptions=True)
-        self.unmute()  # whoever is not read cannot answer a close
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
+        return self._url(path)
 
     # -- connections -----------------------------------------------------------------------
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        path = request.path.partition("?")[0]
-        if path not in PATHS:
-            return connection.respond(HTTPStatus.NOT_FOUND, f"served are {', '.join(PATHS)}\n")
-        if path != CONTROL_PATH and self._refusing:
-            self._connections_refused += 1
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no connections now\n")
-        return None
-
-    async def _connected(self, connection: ServerConnection) -> None:
-        assert connection.request is not None
-        path = connection.request.path.partition("?")[0]
-        try:
-            if path == CONTROL_PATH:
-                await self._control(connection)
-            else:
-                await self._serve(connection, path)
-        except ConnectionClosed:
-            return  # with or without a close frame: both are how connections end
-
-    async def _control(self, connection: ServerConnection) -> None:
-        async for message in connection:
-            await connection.send(obey(self, message).decode())
-
-    async def _serve(self, connection: ServerConnection, path: str) -> None:
-        self._connections_ever += 1
-        session = self._session(connection, path)
-        self._sessions[connection] = session
-        try:
-            async for message in connection:
-                session.receive(message)
-        finally:
-            del self._sessions[connection]
-            session.leave()
-            if session.closing is not None:
-                await session.closing
+    def _tickers(self) -> Mapping[str, Ticker]:
+        return {f"alpaca-sim-{feed}": floor for feed, floor in self.floors.items()}
 
     def _session(self, connection: ServerConnection, path: str) -> AlpacaSession | TradingSession:
         ident = next(self._numbers)
@@ -170,6 +75,17 @@ class AlpacaSim:
             return TradingSession(self.trading, connection, ident)
         floor = self.floors[path.rpartition("/")[2]]
         return AlpacaSession(floor, connection, ident, self.verdicts)
+
+    async def _left(self, session: AlpacaSession | TradingSession) -> None:
+        session.leave()
+        if session.closing is not None:
+            await session.closing
+
+    def _obey(self, message: str | bytes) -> bytes:
+        return obey(self, message)
+
+    async def _before_close(self) -> None:
+        self.unmute()  # whoever is not read cannot answer a close
 
     # -- switches --------------------------------------------------------------------------
 
@@ -203,14 +119,10 @@ class AlpacaSim:
         sessions = list(self._sessions.values())
         for session in sessions:
             if clean:
-                session.close(_GOING_AWAY, "maintenance")
+                session.close(GOING_AWAY, "maintenance")
             else:
                 session.abort()
         return len(sessions)
-
-    def refuse_connections(self, refuse: bool) -> None:
-        """Answer new connections with HTTP 503, or accept them again."""
-        self._refusing = refuse
 
     def garbage(self, kind: str, topic: str | None = None) -> int:
         """Send one spoilt message now, besides the real ones.

@@ -11,7 +11,6 @@ second behind starts a new one instead of catching up.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -28,7 +27,6 @@ from feedmux.sim.misbehaviour import Garbage
 
 SHORTEST_TICK_S = 0.005
 LONGEST_TICK_S = 0.05
-_LATE_S = 1.0
 
 
 class Member(Protocol):
@@ -210,18 +208,6 @@ class AlpacaFloor:
         now = self._clock.time_ns()
         passed = (now - self._born_ns) * self.options.candle_speed
         return now, self._born_ns + int(passed)
-
-    async def run(self) -> None:
-        """Tick until cancelled."""
-        due = self.now()
-        while True:
-            due += self.tick_s
-            late = self.now() - due
-            if late > _LATE_S:
-                due = self.now()
-                self.counts["late"] += 1
-            await asyncio.sleep(max(0.0, -late))
-            self.tick()
 
     def tick(self) -> None:
         """Let one tick's worth of time pass."""

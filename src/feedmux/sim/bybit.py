@@ -15,13 +15,10 @@ the venue refuses the 501st connection in five minutes is not documented).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.asyncio.server import ServerConnection
 
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Clock
@@ -31,14 +28,12 @@ from feedmux.sim.clock import SystemClock
 from feedmux.sim.control import obey
 from feedmux.sim.misbehaviour import garbage
 from feedmux.sim.options import MARKETS, SimOptions
+from feedmux.sim.venue_server import CONTROL_PATH, GOING_AWAY, Ticker, VenueServer
 
-CONTROL_PATH = "/control"
 _PUBLIC = "/v5/public/"
-_GOING_AWAY = 1001
-_CLOSE_TIMEOUT_S = 1.0
 
 
-class BybitSim:
+class BybitSim(VenueServer[Session]):
     """A running simulator. All switches act at once, on all markets, and may not block.
 
     Args:
@@ -48,111 +43,33 @@ class BybitSim:
 
     def __init__(self, options: SimOptions | None = None, *, clock: Clock | None = None) -> None:
         self.options = options or SimOptions()
+        paths = tuple(_PUBLIC + market for market in MARKETS)
+        super().__init__(self.options.host, self.options.port, paths=paths, compression=None)
         clock = clock or SystemClock()
         self._floors = {market: Floor(market, self.options, clock) for market in MARKETS}
-        self._sessions: dict[ServerConnection, Session] = {}
         self._dice = Random(f"{self.options.seed}:connections")
-        self._server: Server | None = None
-        self._ticking: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
-        self._refusing = False
-        self._connections_ever = 0
-        self._connections_refused = 0
-
-    # -- life ------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Listen and begin to trade.
-
-        Raises:
-            InvalidSetting: the address cannot be listened on.
-        """
-        host, port = self.options.host, self.options.port
-        try:
-            self._server = await serve(
-                self._connected,
-                host,
-                port,
-                process_request=self._admit,
-                compression=None,
-                ping_interval=None,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                server_header=None,
-            )
-        except OSError as error:
-            raise InvalidSetting("port", f"{host}:{port}", f"an address that is free ({error})") from error
-        self._ticking = [
-            asyncio.create_task(floor.run(), name=f"bybit-sim-{floor.market}")
-            for floor in self._floors.values()
-        ]
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        assert self._server is not None, "start() comes first"
-        return int(next(iter(self._server.sockets)).getsockname()[1])
 
     def url(self, market: str = "linear") -> str:
         """Where a client of ``market`` connects; ``control`` is the control endpoint."""
-        path = CONTROL_PATH if market == "control" else _PUBLIC + market
-        return f"ws://{self.options.host}:{self.port}{path}"
-
-    async def wait(self) -> None:
-        """Wait until cancelled, or until a market fails, which is a defect and is raised."""
-        await asyncio.gather(*self._ticking)
-
-    async def stop(self) -> None:
-        """Close every connection (1001) and the listener. May be called twice."""
-        for task in self._ticking:
-            task.cancel()
-        outcomes = await asyncio.gather(*self._ticking, return_exceptions=True)
-        self._ticking = []
-        await asyncio.gather(*self._closing)
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
+        return self._url(CONTROL_PATH if market == "control" else _PUBLIC + market)
 
     # -- connections -----------------------------------------------------------------------
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        path = request.path.partition("?")[0]
-        if path == CONTROL_PATH:
-            return None
-        if self._refusing:
-            self._connections_refused += 1
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no connections now\n")
-        if path.removeprefix(_PUBLIC) in self._floors and path.startswith(_PUBLIC):
-            return None
-        return connection.respond(HTTPStatus.NOT_FOUND, f"served are {_PUBLIC}{{{','.join(MARKETS)}}}\n")
+    def _tickers(self) -> Mapping[str, Ticker]:
+        return {f"bybit-sim-{market}": floor for market, floor in self._floors.items()}
 
-    async def _connected(self, connection: ServerConnection) -> None:
-        assert connection.request is not None
-        path = connection.request.path.partition("?")[0]
-        try:
-            if path == CONTROL_PATH:
-                await self._control(connection)
-            else:
-                await self._trade(connection, self._floors[path.removeprefix(_PUBLIC)])
-        except ConnectionClosed:
-            return  # with or without a close frame: both are how connections end
+    def _session(self, connection: ServerConnection, path: str) -> Session:
+        return Session(self._floors[path.removeprefix(_PUBLIC)], connection, self._dice)
 
-    async def _control(self, connection: ServerConnection) -> None:
-        async for message in connection:
-            await connection.send(obey(self, message).decode())
+    async def _left(self, session: Session) -> None:
+        session.leave()
 
-    async def _trade(self, connection: ServerConnection, floor: Floor) -> None:
-        self._connections_ever += 1
-        session = Session(floor, connection, self._dice)
-        self._sessions[connection] = session
-        try:
-            async for message in connection:
-                session.receive(message)
-        finally:
-            del self._sessions[connection]
-            floor.leave(session)
+    def _obey(self, message: str | bytes) -> bytes:
+        return obey(self, message)
+
+    async def _before_close(self) -> None:
+        await asyncio.gather(*self._closing)
 
     # -- switches --------------------------------------------------------------------------
 
@@ -185,16 +102,12 @@ class BybitSim:
         sessions = list(self._sessions.values())
         for session in sessions:
             if clean:
-                task = asyncio.create_task(session.connection.close(_GOING_AWAY, "maintenance"))
+                task = asyncio.create_task(session.connection.close(GOING_AWAY, "maintenance"))
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
             else:
                 session.abort()
         return len(sessions)
-
-    def refuse_connections(self, refuse: bool) -> None:
-        """Answer new connections to a market with HTTP 503, or accept them again."""
-        self._refusing = refuse
 
     def garbage(self, kind: str, topic: str | None = None) -> int:
         """Send one spoilt frame now, besides the real ones.

@@ -11,7 +11,6 @@ loop that fell more than a second behind starts a new one instead of catching up
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -30,7 +29,6 @@ LONGEST_TICK_S = 0.1
 _TICKS_BEFORE_ACK = 3
 _MAX_PENDING = 65_536
 _SWEEP_S = 0.05
-_LATE_S = 1.0
 
 
 class Member(Reader, Protocol):
@@ -251,18 +249,6 @@ class Floor:
         return [stream for desk in self._desks.values() for stream in desk.streams.values()]
 
     # -- time ------------------------------------------------------------------------------
-
-    async def run(self) -> None:
-        """Tick until cancelled."""
-        due = self.now()
-        while True:
-            due += self.tick_s
-            late = self.now() - due
-            if late > _LATE_S:
-                due = self.now()
-                self.counts["late"] += 1
-            await asyncio.sleep(max(0.0, -late))
-            self.tick()
 
     def tick(self) -> None:
         """Let one tick's worth of time pass."""

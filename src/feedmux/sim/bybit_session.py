@@ -95,6 +95,10 @@ class Session:
 
     # -- from the client -------------------------------------------------------------------
 
+    def leave(self) -> None:
+        """The connection ended."""
+        self._floor.leave(self)
+
     def receive(self, message: str | bytes) -> None:
         """Answer one request; while the venue is silent it is lost."""
         self._heard = self._floor.now()

@@ -16,15 +16,13 @@ orders, settlement, and prices from anywhere but dice.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from itertools import count
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Response
 from websockets.protocol import State
 
 from feedmux.model.errors import InvalidSetting
@@ -36,15 +34,13 @@ from feedmux.sim.deribit_floor import DeribitFloor
 from feedmux.sim.deribit_options import DeribitOptions
 from feedmux.sim.deribit_session import DeribitSession
 from feedmux.sim.misbehaviour import garbage
+from feedmux.sim.venue_server import GOING_AWAY, Ticker, VenueServer
 
 PATH = "/ws/api/v2"
-CONTROL_PATH = "/control"
-_GOING_AWAY = 1001
-_CLOSE_TIMEOUT_S = 1.0
 _CLOSE_CODES = range(3000, 5000)
 
 
-class DeribitSim:
+class DeribitSim(VenueServer[DeribitSession]):
     """A running simulator. All switches act at once and may not block.
 
     Args:
@@ -54,116 +50,39 @@ class DeribitSim:
 
     def __init__(self, options: DeribitOptions | None = None, *, clock: Clock | None = None) -> None:
         self.options = options or DeribitOptions()
+        super().__init__(self.options.host, self.options.port, paths=(PATH,), compression="deflate")
         self.floor = DeribitFloor(self.options, clock or SystemClock())
-        self._sessions: dict[ServerConnection, DeribitSession] = {}
         self._admitted: dict[ServerConnection, str] = {}
         self._numbers = count(1)
-        self._server: Server | None = None
-        self._ticking: asyncio.Task[None] | None = None
-        self._refusing = False
-        self._connections_ever = 0
-        self._connections_refused = 0
-
-    # -- life ------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Listen and begin to trade.
-
-        Raises:
-            InvalidSetting: the address cannot be listened on.
-        """
-        host, port = self.options.host, self.options.port
-        try:
-            self._server = await serve(
-                self._connected,
-                host,
-                port,
-                process_request=self._admit,
-                compression="deflate",
-                ping_interval=None,
-                close_timeout=_CLOSE_TIMEOUT_S,
-                server_header=None,
-            )
-        except OSError as error:
-            raise InvalidSetting("port", f"{host}:{port}", f"an address that is free ({error})") from error
-        self._ticking = asyncio.create_task(self.floor.run(), name="deribit-sim")
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        assert self._server is not None, "start() comes first"
-        return int(next(iter(self._server.sockets)).getsockname()[1])
 
     def url(self, path: str = PATH) -> str:
         """Where a client connects; :data:`CONTROL_PATH` is the control endpoint."""
-        return f"ws://{self.options.host}:{self.port}{path}"
-
-    async def wait(self) -> None:
-        """Wait until cancelled, or until the floor fails, which is a defect and is raised."""
-        assert self._ticking is not None, "start() comes first"
-        await asyncio.gather(self._ticking)
-
-    async def stop(self) -> None:
-        """Close every connection (1001) and the listener. May be called twice."""
-        ticking, self._ticking = self._ticking, None
-        outcomes: list[BaseException | None] = []
-        if ticking is not None:
-            ticking.cancel()
-            outcomes += await asyncio.gather(ticking, return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
+        return self._url(path)
 
     # -- connections -----------------------------------------------------------------------
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        path = request.path.partition("?")[0]
-        if path == CONTROL_PATH:
-            return None
-        if path != PATH:
-            return connection.respond(HTTPStatus.NOT_FOUND, f"served is {PATH}\n")
-        if self._refusing:
-            self._connections_refused += 1
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no connections now\n")
+    def _tickers(self) -> Mapping[str, Ticker]:
+        return {"deribit-sim": self.floor}
+
+    def _turn_away(self, connection: ServerConnection) -> Response | None:
         address = str((connection.remote_address or ("",))[0])
         for other in [other for other in self._admitted if other.state is State.CLOSED]:
             del self._admitted[other]
         if Counter(self._admitted.values())[address] >= self.options.max_connections:
-            self._connections_refused += 1
             return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many connections\n")
         self._admitted[connection] = address
         return None
 
-    async def _connected(self, connection: ServerConnection) -> None:
-        assert connection.request is not None
-        path = connection.request.path.partition("?")[0]
-        try:
-            if path == CONTROL_PATH:
-                await self._control(connection)
-            else:
-                await self._serve(connection)
-        except ConnectionClosed:
-            return  # with or without a close frame: both are how connections end
+    def _session(self, connection: ServerConnection, path: str) -> DeribitSession:
+        return DeribitSession(self.floor, connection, next(self._numbers))
 
-    async def _control(self, connection: ServerConnection) -> None:
-        async for message in connection:
-            await connection.send(obey(self, message).decode())
+    async def _left(self, session: DeribitSession) -> None:
+        session.leave()
+        if session.closing is not None:
+            await session.closing
 
-    async def _serve(self, connection: ServerConnection) -> None:
-        self._connections_ever += 1
-        session = DeribitSession(self.floor, connection, next(self._numbers))
-        self._sessions[connection] = session
-        try:
-            async for message in connection:
-                session.receive(message)
-        finally:
-            del self._sessions[connection]
-            session.leave()
-            if session.closing is not None:
-                await session.closing
+    def _obey(self, message: str | bytes) -> bytes:
+        return obey(self, message)
 
     # -- switches --------------------------------------------------------------------------
 
@@ -184,7 +103,7 @@ class DeribitSim:
     def cut(self, *, clean: bool = False) -> int:
         """End every connection: with code 1001 when ``clean``, else by a reset. Returns how many."""
         if clean:
-            return self._close_all(_GOING_AWAY, "maintenance")
+            return self._close_all(GOING_AWAY, "maintenance")
         sessions = list(self._sessions.values())
         for session in sessions:
             session.abort()
@@ -207,10 +126,6 @@ class DeribitSim:
         for session in sessions:
             session.close(code, reason)
         return len(sessions)
-
-    def refuse_connections(self, refuse: bool) -> None:
-        """Answer new connections with HTTP 503, or accept them again."""
-        self._refusing = refuse
 
     def garbage(self, kind: str, topic: str | None = None) -> int:
         """Send one spoilt frame now, besides the real ones.

@@ -13,7 +13,6 @@ A stream exists as long as somebody reads it.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +44,6 @@ SHORTEST_TICK_S = 0.005
 LONGEST_TICK_S = 0.02
 _MAX_POSTPONED = 65_536
 _MAX_STEPS = 1000
-_LATE_S = 1.0
 Key = tuple[str, str]
 """Whose stream (empty for everybody's), and its channel."""
 
@@ -138,18 +136,6 @@ class DeribitFloor:
         now_ms = self.now_ms()
         passed = (now_ms - self._born_ms) * self.options.candle_speed
         return Moment(now_ms, self._born_ms + int(passed))
-
-    async def run(self) -> None:
-        """Tick until cancelled."""
-        due = self.now()
-        while True:
-            due += self.tick_s
-            late = self.now() - due
-            if late > _LATE_S:
-                due = self.now()
-                self.counts["late"] += 1
-            await asyncio.sleep(max(0.0, -late))
-            self.tick()
 
     def tick(self) -> None:
         """Let one tick's worth of time pass."""

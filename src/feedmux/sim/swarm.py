@@ -17,6 +17,7 @@ The percentiles of the swarm are those of all values of all processes: their his
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import resource
@@ -193,12 +194,11 @@ class Swarm:
         return tuple(generator.pid for generator in self._generators)
 
     async def __aenter__(self) -> Self:
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._end)
             for number, clients in enumerate(self._shares):
                 self._generators.append(await Generator.start("load", self._command(number, clients)))
-        except BaseException:
-            await self._end()
-            raise
+            undo.pop_all()
         return self
 
     async def __aexit__(

@@ -17,6 +17,7 @@ from feedmux.sim.alpaca_options import FEEDS, AlpacaOptions
 from feedmux.sim.alpaca_options import Account as AlpacaAccount
 from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, Account, DeribitOptions
 from feedmux.sim.options import MARKETS, SimOptions
+from feedmux.sim.venue_server import CONTROL_PATH
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -198,7 +199,7 @@ def _announce_deribit(running: deribit_sim.DeribitSim) -> None:
     sys.stdout.write(
         f"to point a gateway at it: DERIBIT_WS_URL={running.url()} feedmux serve --venue deribit\n"
     )
-    sys.stdout.write(f"to drive it from outside: {running.url(deribit_sim.CONTROL_PATH)}\n")
+    sys.stdout.write(f"to drive it from outside: {running.url(CONTROL_PATH)}\n")
     sys.stdout.flush()
 
 
@@ -264,5 +265,5 @@ def _announce_alpaca(running: alpaca_sim.AlpacaSim) -> None:
         "(with APCA_API_KEY_ID and APCA_API_SECRET_KEY)\n"
     )
     sys.stdout.write(f"orders are told at {running.url(alpaca_sim.TRADING_PATH)}\n")
-    sys.stdout.write(f"to drive it from outside: {running.url(alpaca_sim.CONTROL_PATH)}\n")
+    sys.stdout.write(f"to drive it from outside: {running.url(CONTROL_PATH)}\n")
     sys.stdout.flush()
