@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -148,10 +149,10 @@ class Puppet:
             await self.process.wait()
         await self._reading
 
-    def cpu_seconds(self) -> float:
-        """The processor time that it used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def naps(self) -> int:
+        """How often one of its threads went to sleep so far."""
+        books = [path.read_text() for path in Path(f"/proc/{self.process.pid}/task").glob("*/status")]
+        return sum(int(re.findall(r"^voluntary_ctxt_switches:\s*(\d+)", book, re.M)[0]) for book in books)
 
     async def _read(self) -> None:
         assert self.process.stdout is not None

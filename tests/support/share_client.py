@@ -193,8 +193,12 @@ class ShareClient:
                 assert time.monotonic() < end, "no broker came"
                 time.sleep(0.005)
                 continue
-            client.say(hello())
-            client.number = client.next(WELCOME)[3]
+            try:
+                client.say(hello())
+                client.number = client.next(WELCOME)[3]
+            except BaseException:
+                client.close()
+                raise
             return client
 
     def say(self, data: bytes) -> None:
@@ -225,6 +229,12 @@ class ShareClient:
             if said.kind == kind:
                 return said.fields
             assert said.kind in {BEAT, LOG}, said
+
+    def hears_beats(self, count: int) -> None:
+        """Wait for so many beats, one after another."""
+        for _ in range(count):
+            said = self.hear()
+            assert said is not None and said.kind == BEAT, said
 
     def request(self) -> int:
         self._requests += 1
