@@ -80,6 +80,15 @@ class OfferTerms(TypedDict):
     rango_message_bytes: int
 
 
+class LocalTerms(TypedDict):
+    """Of :class:`feedmux.share.config.OfferConfig`."""
+
+    name: str
+    ring_bytes: int
+    most_readers: int
+    max_message_bytes: int
+
+
 class BrokerTerms(TypedDict):
     """Of :class:`feedmux.feed.broker.BrokerConfig`."""
 
@@ -244,6 +253,16 @@ def offer(settings: Settings) -> OfferTerms:
         "speaks_rango": asks_broker(settings),
         "is_rango_everywhere": settings.dialect == "rango",
         "rango_message_bytes": settings.rango_max_message_bytes,
+    }
+
+
+def local(settings: Settings) -> LocalTerms:
+    """How programs of the same user are served."""
+    return {
+        "name": settings.local_name,
+        "ring_bytes": settings.local_ring_bytes,
+        "most_readers": settings.local_max_clients,
+        "max_message_bytes": settings.client_max_message_bytes,
     }
 
 
