@@ -11,15 +11,17 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar, cast
 
-from feedmux.client.local_events import BrokerLog, LocalEvent
+from feedmux.client.local_events import BrokerLog
 
 _WARNING: Final = 3
 
+Event = TypeVar("Event")
 
-class EventBox:
-    """Events in their order.
+
+class EventBox(Generic[Event]):
+    """Events in their order; of whatever kind, but lines of the log are told apart.
 
     Args:
         bound: from so many on it is full.
@@ -30,7 +32,7 @@ class EventBox:
         self._bound, self._on_room = bound, on_room
         self._loop = asyncio.get_running_loop()
         self._gate = threading.Condition()
-        self._events: deque[LocalEvent] = deque()
+        self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._sleepers = 0
         self._was_full = self._is_ended = False
@@ -47,7 +49,7 @@ class EventBox:
             self._was_full = len(self._events) >= self._bound
             return not self._was_full
 
-    def put(self, event: LocalEvent) -> None:
+    def put(self, event: Event) -> None:
         """Take an event; in the loop."""
         with self._gate:
             if self._is_ended or not self._admits(event):
@@ -68,7 +70,7 @@ class EventBox:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def take(self) -> LocalEvent | None:
+    async def take(self) -> Event | None:
         """Wait for the next event; None: there are no more. For one task of the loop."""
         while not self._events and not self._is_ended:
             self._waiter = self._loop.create_future()
@@ -78,7 +80,7 @@ class EventBox:
                 self._waiter = None
         return self._next()
 
-    def take_blocking(self, timeout_s: float | None = None) -> LocalEvent | None:
+    def take_blocking(self, timeout_s: float | None = None) -> Event | None:
         """Wait for the next event in a thread; None: there are no more.
 
         Raises:
@@ -93,7 +95,7 @@ class EventBox:
                 self._sleepers -= 1
             return self._next()
 
-    def _next(self) -> LocalEvent | None:
+    def _next(self) -> Event | None:
         with self._gate:
             event = self._events.popleft() if self._events else None
             has_room = self._was_full and len(self._events) <= self._bound // 2
@@ -104,7 +106,7 @@ class EventBox:
                 self._loop.call_soon_threadsafe(self._on_room)
         return event
 
-    def _admits(self, event: LocalEvent) -> bool:
+    def _admits(self, event: Event) -> bool:
         """Whether there is room for it; if so, says first which lines of the log there was none for."""
         if not isinstance(event, BrokerLog):
             return True
@@ -113,6 +115,6 @@ class EventBox:
             return False
         if self._logs_let_go:
             text = f"{self._logs_let_go} lines of the log were let go: they were not taken in time"
-            self._events.append(BrokerLog(_WARNING, text))
+            self._events.append(cast(Event, BrokerLog(_WARNING, text)))
             self._logs_let_go = 0
         return True
