@@ -21,7 +21,7 @@ from feedmux.client.peer import peer_of
 from feedmux.model.checks import require_kind
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.share_errors import ForeignBroker, NoBroker
-from feedmux.wire.local_address import address
+from feedmux.wire.local_address import DEFAULT_NAME, NAME_VARIABLE, address
 
 _BY_HAND: Final = "none came up within {:g} s; run `feedmux share --name {}` by hand to see why"
 _PATIENCE_S: Final = 2.0
@@ -32,18 +32,19 @@ _DETACHED: Final = '"$@" &'
 
 
 def check_name(name: object) -> str:
-    """Return a broker's name.
+    """Return a broker's name; an empty one stands for that of the environment, else ``default``.
 
     Raises:
         InvalidSetting: it is none.
     """
     require_kind("broker", name, str, "the broker's name, a text")
     assert isinstance(name, str)
+    where, chosen = ("broker", name) if name else (NAME_VARIABLE, os.environ.get(NAME_VARIABLE, ""))
     try:
-        address(os.getuid(), name)
+        address(os.getuid(), chosen or DEFAULT_NAME)
     except InvalidSetting as error:
-        raise InvalidSetting("broker", name, error.expected) from None
-    return name
+        raise InvalidSetting(where, chosen, error.expected) from None
+    return chosen or DEFAULT_NAME
 
 
 async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = True) -> socket.socket:

@@ -8,6 +8,8 @@ from typing import Final
 from feedmux.model.errors import InvalidSetting
 
 DEFAULT_NAME: Final = "default"
+NAME_VARIABLE: Final = "FEEDMUX_SHARE_NAME"
+"""The environment variable in which a program that names no broker finds the name."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
