@@ -140,5 +140,12 @@ def test_memory_and_descriptors_that_cannot_be_had_are_named() -> None:
     assert all("of shared memory cannot be had: [Errno " in line for line in said)
 
 
+def test_more_than_the_machine_has_left_is_not_even_asked_for() -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(NoMemory, match=r"1099511631872 bytes .* cannot be had: \d+ bytes are left"):
+        make_ring(1 << 40)
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_an_error_names_how_much_was_asked_for() -> None:
     assert str(NoMemory(4096, "no")) == "4096 bytes of shared memory cannot be had: no"
