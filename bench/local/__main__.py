@@ -1,8 +1,8 @@
 """Read a venue's trades and note when each came: ``python -m bench.local WAY PORT TOPICS WARMUP SECONDS``.
 
 The way is ``direct``, a connection of its own, or ``shared:NAME``, that of the broker of this name; both in
-asyncio. Prints ``ready``, ``measuring`` when the warm-up is over, then the result. What came is looked into
-only afterwards, so that little of its own is in what it measures.
+asyncio. Prints ``ready``, ``first`` when data came, ``measuring`` when the warm-up is over, then the result.
+What came is looked into only afterwards, so that little of its own is in what it measures.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ async def _read(options: argparse.Namespace) -> None:
     async with reading as pid:
         _say(event="ready", broker=pid)
         await notes.trading.wait()
+        _say(event="first")
         await asyncio.sleep(options.warmup)
         start_ns = time.monotonic_ns()
         _say(event="measuring")

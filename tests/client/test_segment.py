@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -141,10 +142,10 @@ def test_memory_and_descriptors_that_cannot_be_had_are_named() -> None:
 
 
 def test_more_than_the_machine_has_left_is_not_even_asked_for() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = sorted(Path("/proc/self/fd").iterdir())
     with pytest.raises(NoMemory, match=r"1099511631872 bytes .* cannot be had: \d+ bytes are left"):
         make_ring(1 << 40)
-    assert os.listdir("/proc/self/fd") == before
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_an_error_names_how_much_was_asked_for() -> None:
