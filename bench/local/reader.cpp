@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::chrono::milliseconds GRACE{500};
 constexpr std::size_t DIGITS = 17;
-const std::string INTENDED = "\"i\":\"";
+const std::string INTENDED = "\"i\":\"", NUMBER = "\"seq\":";
 
 std::int64_t now_ns() {
     timespec now{};
@@ -61,25 +61,31 @@ void say(const std::string& line) {
     std::fflush(stdout);
 }
 
+std::size_t after(const std::string& text, const std::string& what) {
+    const auto place = text.find(what);
+    return place == std::string::npos ? place : place + what.size();
+}
+
 std::string result(const std::vector<std::pair<std::int64_t, std::string>>& seen, std::int64_t start,
                    std::int64_t stop) {
     std::vector<std::int64_t> late;
-    std::set<std::int64_t> intended;
+    std::set<std::int64_t> numbers;
     for (const auto& [at, payload] : seen) {
-        for (auto place = payload.find(INTENDED); place != std::string::npos;
-             place = payload.find(INTENDED, place + 1)) {
-            const auto due = std::strtoll(payload.substr(place + INTENDED.size(), DIGITS).c_str(), nullptr, 10);
-            if (start <= due && due < stop) {
-                late.push_back(at - due);
-                intended.insert(due);
-            }
+        const auto intended = after(payload, INTENDED), number = after(payload, NUMBER);
+        if (intended == std::string::npos || number == std::string::npos) {
+            continue;
+        }
+        const auto due = std::strtoll(payload.substr(intended, DIGITS).c_str(), nullptr, 10);
+        if (start <= due && due < stop) {
+            late.push_back(at - due);
+            numbers.insert(std::strtoll(payload.c_str() + number, nullptr, 10));
         }
     }
+    const auto whole = numbers.empty() ? 0 : *numbers.rbegin() - *numbers.begin() + 1;
     std::sort(late.begin(), late.end());
     std::ostringstream line;
-    line << R"({"event":"result","messages":)" << late.size() << R"(,"distinct":)" << intended.size();
-    line << R"(,"first_ns":)" << (intended.empty() ? 0 : *intended.begin());
-    line << R"(,"last_ns":)" << (intended.empty() ? 0 : *intended.rbegin());
+    line << R"({"event":"result","messages":)" << late.size() << R"(,"distinct":)" << numbers.size();
+    line << R"(,"missing":)" << whole - static_cast<std::int64_t>(numbers.size());
     const std::pair<const char*, double> marks[] = {{"p10", 0.1}, {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"max", 1.0}};
     for (const auto& [name, mark] : marks) {
         const auto place = static_cast<std::size_t>(static_cast<double>(late.size()) * mark);

@@ -118,7 +118,7 @@ def _read(way: str, readers: int, rate: float, seconds: float) -> Sample:
         "deliveries_per_s": sum(one["messages"] for one in results) / seconds,
         "p50_ns": statistics.median(one["p50_ns"] for one in results),
         "p99_ns": max(one["p99_ns"] for one in results),
-        "lost": 0 if way == DIRECT else sum(_missing(one, rate) for one in results),
+        "lost": 0 if way == DIRECT and readers > 1 else sum(one["missing"] for one in results),
         "duplicates": sum(one["messages"] - one["distinct"] for one in results),
         "readers_cpu_us": statistics.mean(cpu[name] for name in pids),
         "broker_cpu_us": cpu.get("broker", 0.0),
@@ -127,13 +127,6 @@ def _read(way: str, readers: int, rate: float, seconds: float) -> Sample:
         **used,
         "each": results,
     }
-
-
-def _missing(result: Sample, rate: float) -> int:
-    """How many did not come of those that the venue sent between the first and the last that did."""
-    steps = (result["last_ns"] - result["first_ns"]) * rate / 1e9
-    missing: int = round(steps) + 1 - result["distinct"]
-    return missing
 
 
 def _first_message(way: str) -> float:
