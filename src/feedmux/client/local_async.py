@@ -253,6 +253,8 @@ class AsyncLocalClient:
         self._running()
         while (event := await self._box.take()) is not None:
             yield event
+            while (event := self._box.next()) is not None:  # it has come already: no need to wait
+                yield event
 
     async def __aenter__(self) -> Self:
         await self.start()
