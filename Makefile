@@ -71,7 +71,7 @@ partition: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy src tests bench
+	@$(BIN)/mypy src tests bench examples
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench
