@@ -71,7 +71,7 @@ partition: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy src tests bench
+	@$(BIN)/mypy src tests bench examples
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench
@@ -79,6 +79,7 @@ bench: $(STAMP)
 soak: $(STAMP)
 	@$(BIN)/python -m bench soak
 	@FEEDMUX_REDIS_ROUNDS=5 $(BIN)/python -m pytest tests/e2e/test_redis_cluster_soak.py
+	@FEEDMUX_SHARE_ROUNDS=5000 $(BIN)/python -m pytest tests/e2e/test_share_soak.py
 
 # Two runs of so many minutes, then reconnects and a high rate; shorter than ten minutes it is stored apart.
 MINUTES ?= 10

@@ -46,6 +46,7 @@ def machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "python_build": " ".join((*platform.python_build(), platform.python_compiler())),
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
 

@@ -1,8 +1,8 @@
 """Read a venue's trades and note when each came: ``python -m bench.local WAY PORT TOPICS WARMUP SECONDS``.
 
 The way is ``direct``, a connection of its own, or ``shared:NAME``, that of the broker of this name; both in
-asyncio. Prints ``ready``, ``measuring`` when the warm-up is over, then the result. What came is looked into
-only afterwards, so that little of its own is in what it measures.
+asyncio. Prints ``ready``, ``first`` when data came, ``measuring`` when the warm-up is over, then the result.
+What came is looked into only afterwards, so that little of its own is in what it measures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ try:
 except ImportError:
     from asyncio import run
 
-_INTENDED = re.compile(rb'"i":"(\d{17})')
+_TRADE = re.compile(rb'"i":"(\d{17}).*"seq":(\d+)')
 _SUBSCRIBED = b'"success":true'
 _GRACE_S = 0.5
 
@@ -45,7 +45,7 @@ class _Notes:
         """A message came."""
         self.seen.append((time.monotonic_ns(), payload))
         if not self.trading.is_set():
-            if _INTENDED.search(payload):
+            if _TRADE.search(payload):
                 self.trading.set()
             elif _SUBSCRIBED in payload:
                 self.subscribed.set()
@@ -106,17 +106,20 @@ async def _shared(broker: str, url: str, opening: str, notes: _Notes) -> AsyncIt
 
 
 def result(seen: Sequence[tuple[int, bytes]], start_ns: int, stop_ns: int) -> dict[str, Any]:
-    """How late those were that were to be sent in this time, and how many of them there are."""
+    """How late those were that were to be sent in this time, how many there are, and how many are missing.
+
+    What is missing is between the first and the last one that came: the venue numbers all that it sends, to
+    whomever it is.
+    """
     late: list[int] = []
-    intended: set[int] = set()
+    numbers: set[int] = set()
     for at_ns, payload in seen:
-        for found in _INTENDED.finditer(payload):
-            due_ns = int(found[1])
-            if start_ns <= due_ns < stop_ns:
-                late.append(at_ns - due_ns)
-                intended.add(due_ns)
-    ends = {"first_ns": min(intended, default=0), "last_ns": max(intended, default=0)}
-    return {"messages": len(late), "distinct": len(intended), **ends, **marks(late)}
+        found = _TRADE.search(payload)
+        if found is not None and start_ns <= int(found[1]) < stop_ns:
+            late.append(at_ns - int(found[1]))
+            numbers.add(int(found[2]))
+    missing = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
+    return {"messages": len(late), "distinct": len(numbers), "missing": missing, **marks(late)}
 
 
 async def _read(options: argparse.Namespace) -> None:
@@ -129,6 +132,7 @@ async def _read(options: argparse.Namespace) -> None:
     async with reading as pid:
         _say(event="ready", broker=pid)
         await notes.trading.wait()
+        _say(event="first")
         await asyncio.sleep(options.warmup)
         start_ns = time.monotonic_ns()
         _say(event="measuring")

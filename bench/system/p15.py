@@ -3,7 +3,10 @@
 Readers in processes of their own take trades of one venue: each by a connection of its own, on which the
 venue sends it so many, or all of them the same through one broker (``feedmux share``), which the first one
 starts. Latency is from the venue's intended time to the message in the reader's ``async for``, or in its
-callback where it is direct.
+callback where it is direct or in C++.
+
+Beside it: how soon a program has its first message when it has to start the broker, and what broker and
+clients use while nothing comes.
 """
 
 from __future__ import annotations
@@ -11,18 +14,21 @@ from __future__ import annotations
 import contextlib
 import statistics
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
-from bench.report import Cell, spread, table
+from bench.build import tool
+from bench.report import Cell, say, spread, table
 from bench.system.books import Books
 from bench.system.native import BenchError, Native, Venue, every_core, pinned, rss_bytes
 from bench.system.rounds import Samples, Subjects, alternate_parts
 from bench.system.run import WARMUP_S, Sample, calm, symbols
 
-DIRECT, SHARED = "direct", "shared"
+DIRECT, SHARED, SHARED_CPP = "direct", "shared", "shared, C++"
 MESSAGE_BYTES: Final = 420
 TOPICS: Final = 16
 PARTS: Final[Mapping[str, tuple[int, float]]] = {
@@ -32,16 +38,23 @@ PARTS: Final[Mapping[str, tuple[int, float]]] = {
 }
 """Readers, and messages a second."""
 _PATIENCE_S: Final = 60.0
+_STARTS: Final = 5
+_REST_S: Final = 30.0
 
 
 def run(*, seconds: float, quick: bool) -> dict[str, Any]:
     """Measure both ways in alternating rounds."""
     parts: dict[str, Subjects] = {
-        part: {way: partial(_read, way, readers, rate, seconds) for way in (DIRECT, SHARED)}
+        part: {way: partial(_read, way, readers, rate, seconds) for way in (DIRECT, SHARED, SHARED_CPP)}
         for part, (readers, rate) in PARTS.items()
     }
     with pinned(*every_core()):
         samples = alternate_parts("p15", parts, rounds=1 if quick else 5, add=_add)
+        first_s = {
+            way: [_first_message(way) for _ in range(1 if quick else _STARTS)]
+            for way in (DIRECT, SHARED, SHARED_CPP)
+        }
+        at_rest = _rest(seconds if quick else _REST_S)
     figures = {
         "message_bytes": MESSAGE_BYTES,
         "topics": TOPICS,
@@ -56,6 +69,14 @@ def run(*, seconds: float, quick: bool) -> dict[str, Any]:
         "clean": not any(
             one["lost"] for ways in samples.values() for taken in ways.values() for one in taken
         ),
+        "broker_bytes": max(
+            one.get("broker_bytes", 0)
+            for ways in samples.values()
+            for taken in ways.values()
+            for one in taken
+        ),
+        "first_message_s": {way: spread(taken) for way, taken in first_s.items()},
+        "at_rest": at_rest,
         "samples": samples,
     }
     _print(figures, samples)
@@ -72,10 +93,9 @@ def _read(way: str, readers: int, rate: float, seconds: float) -> Sample:
     Raises:
         BenchError: it could not be measured.
     """
-    name = f"bench-{uuid.uuid4().hex[:12]}"
+    name = _broker_name()
     with Venue(client_bytes=MESSAGE_BYTES) as venue, contextlib.ExitStack() as stack:
-        options = [DIRECT if way == DIRECT else f"{SHARED}:{name}", venue.port, ",".join(symbols(TOPICS))]
-        started = [stack.enter_context(_Reader([*options, WARMUP_S, seconds])) for _ in range(readers)]
+        started = [stack.enter_context(_Reader(way, name, venue, seconds)) for _ in range(readers)]
         brokers = {one.expect("ready")["broker"] for one in started}
         venue.tell(f"rate {rate * (readers if way == DIRECT else 1):g}")
         for one in started:
@@ -98,7 +118,7 @@ def _read(way: str, readers: int, rate: float, seconds: float) -> Sample:
         "deliveries_per_s": sum(one["messages"] for one in results) / seconds,
         "p50_ns": statistics.median(one["p50_ns"] for one in results),
         "p99_ns": max(one["p99_ns"] for one in results),
-        "lost": sum(_missing(one, rate) for one in results) if way == SHARED else 0,
+        "lost": 0 if way == DIRECT and readers > 1 else sum(one["missing"] for one in results),
         "duplicates": sum(one["messages"] - one["distinct"] for one in results),
         "readers_cpu_us": statistics.mean(cpu[name] for name in pids),
         "broker_cpu_us": cpu.get("broker", 0.0),
@@ -109,19 +129,49 @@ def _read(way: str, readers: int, rate: float, seconds: float) -> Sample:
     }
 
 
-def _missing(result: Sample, rate: float) -> int:
-    """How many did not come of those that the venue sent between the first and the last that did."""
-    steps = (result["last_ns"] - result["first_ns"]) * rate / 1e9
-    missing: int = round(steps) + 1 - result["distinct"]
-    return missing
+def _first_message(way: str) -> float:
+    """Seconds from the start of a program, without a broker, to its first message."""
+    with Venue(client_bytes=MESSAGE_BYTES) as venue:
+        venue.tell("rate 1000")
+        began = time.monotonic()
+        with _Reader(way, _broker_name(), venue, 0.0) as reader:
+            reader.expect("first")
+            return time.monotonic() - began
+
+
+def _rest(seconds: float) -> dict[str, Any]:
+    """What a broker and its clients use of a core while nothing comes, and the broker's memory."""
+    name = _broker_name()
+    ways = {"Python client": SHARED, "C++ client": SHARED_CPP}
+    with Venue(client_bytes=MESSAGE_BYTES) as venue, contextlib.ExitStack() as stack:
+        started = {who: stack.enter_context(_Reader(way, name, venue, 0.0)) for who, way in ways.items()}
+        broker = {one.expect("ready")["broker"] for one in started.values()}.pop()
+        time.sleep(WARMUP_S)
+        books = Books({"broker": broker, **{who: one.pid for who, one in started.items()}})
+        time.sleep(seconds)
+        return {"seconds": seconds, "broker_bytes": rss_bytes(broker), **books.close().per(1)}
+
+
+def _broker_name() -> str:
+    return f"bench-{uuid.uuid4().hex[:12]}"
 
 
 class _Reader(Native):
     """A program that reads; it has every core."""
 
-    def __init__(self, options: Sequence[object]) -> None:
-        program = [sys.executable, "-m", "bench.local"]
-        super().__init__("reader", options, core=every_core(), program=program)
+    def __init__(self, way: str, broker: str, venue: Venue, seconds: float) -> None:
+        reading = [venue.port, ",".join(symbols(TOPICS)), WARMUP_S, seconds]
+        if way == SHARED_CPP:
+            program = [tool("local_reader"), broker, str(Path(sys.executable).with_name("feedmux"))]
+        else:
+            python = [sys.executable, "-m", "bench.local"]
+            program = [*python, DIRECT if way == DIRECT else f"{SHARED}:{broker}"]
+        super().__init__("reader", reading, core=every_core(), program=program)
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self._process.terminate()
+        super().end()
 
     def expect(self, event: str, seconds: float = 0.0) -> Sample:
         """The line in which it says this."""
@@ -151,3 +201,13 @@ def _print(figures: Mapping[str, Any], samples: Mapping[str, Samples]) -> None:
             "lost",
         ]
         table(f"{MESSAGE_BYTES} bytes, {TOPICS} topics, venue to reader", columns, rows)
+    starts = [[way, *map(found.get, ("median", "lowest", "highest"))] for way, found in
+              figures["first_message_s"].items()]  # fmt: skip
+    table(
+        "From the start of a program to its first message", ["P15, start", "s", "lowest", "highest"], starts
+    )
+    rest = figures["at_rest"]
+    shares = [[who, busy * 100] for who, busy in rest["busy"].items()]
+    table(f"While nothing comes for {rest['seconds']:g} s", ["P15, at rest", "% of a core"], shares)
+    loaded, resting = (size / 1e6 for size in (figures["broker_bytes"], rest["broker_bytes"]))
+    say(f"the broker's memory is {resting:.1f} MB at rest, and at most {loaded:.1f} MB with messages")

@@ -16,7 +16,7 @@ from feedmux.client.local_finder import check_name, find_broker, find_gateway
 from feedmux.client.peer import Peer
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.share_errors import ForeignGateway, NoBroker, NoGateway
-from feedmux.wire.local_address import gateway_address
+from feedmux.wire.local_address import NAME_VARIABLE, gateway_address
 from support.local import broker_name, is_listed
 from support.local_broker import scripted_broker
 from support.waiting import until
@@ -36,10 +36,22 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 65, "a/b"])
+@pytest.mark.parametrize("name", ["a b", "ä", "x" * 65, "a/b"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(InvalidSetting, match=r"broker: .* does not work; expected 1 to 64 letters"):
         check_name(name)
+
+
+def test_who_names_none_means_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(NAME_VARIABLE, raising=False)
+    assert check_name("") == "default"
+    monkeypatch.setenv(NAME_VARIABLE, "")
+    assert check_name("") == "default"
+    monkeypatch.setenv(NAME_VARIABLE, "tests")
+    assert (check_name(""), check_name("own")) == ("tests", "own")
+    monkeypatch.setenv(NAME_VARIABLE, "a b")
+    with pytest.raises(InvalidSetting, match="FEEDMUX_SHARE_NAME: 'a b' does not work"):
+        check_name("")
 
 
 def test_a_name_is_a_text() -> None:

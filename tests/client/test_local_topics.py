@@ -290,7 +290,7 @@ async def test_a_thread_reads_what_comes(scene: Scene) -> None:
     with pytest.raises(TimeoutError):
         await in_thread(topics.receive, 0)
     assert (await in_thread(topics.statistics))["brokers"] == 1
-    reading_all = in_thread(list, topics)
+    reading_all: asyncio.Task[list[Any]] = in_thread(list, topics)
     scene.ring.write(text(tick(2)))
     await eventually(lambda: in_thread(topics.statistics), lambda found: not found["waiting"], "it is taken")
     await in_thread(topics.close)

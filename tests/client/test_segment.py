@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,13 @@ def test_memory_and_descriptors_that_cannot_be_had_are_named() -> None:
     said = done.stdout.splitlines()
     assert len(said) == 4
     assert all("of shared memory cannot be had: [Errno " in line for line in said)
+
+
+def test_more_than_the_machine_has_left_is_not_even_asked_for() -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with pytest.raises(NoMemory, match=r"1099511631872 bytes .* cannot be had: \d+ bytes are left"):
+        make_ring(1 << 40)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_an_error_names_how_much_was_asked_for() -> None:

@@ -80,3 +80,10 @@ def test_it_keeps_no_more_than_it_may() -> None:
         short.want("BTC", 1, TRADES, SECOND)
     assert short.restore() == [FIRST]
     assert not short.want("BTC", 2, QUOTES, SECOND)
+
+
+def test_text_has_to_be_text_and_bytes_may_be_anything() -> None:
+    Said("ä".encode()).check()
+    Said(b"\xff", True).check()
+    with pytest.raises(UnicodeDecodeError):
+        Said(b"\xff").check()

@@ -167,15 +167,15 @@ async def test_who_reads_too_slowly_is_told_and_begins_anew() -> None:
         other = await scene.topics("trade:BTCUSDT")
         slow = await scene.topics("ticker:BTCUSDT", "trade:BTCUSDT", max_waiting=1)
         await next_of(slow, is_of(TICKER))
-        before = (await gateway.stats())["local"]["bytes"]
-        seqs = []
+        before = int((await gateway.stats())["local"]["bytes"])
+        seqs: list[int] = []
 
         async def written() -> int:
             seqs.append((await next_of(other, is_of(TRADES)))["seq"])
-            found: int = (await gateway.stats())["local"]["bytes"]
-            return found - before
+            return int((await gateway.stats())["local"]["bytes"]) - before
 
         await eventually(written, lambda count: count > 600_000, "several rings were written", DEADLINE_S)
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs))), "nobody else is slowed down"
         interrupted = await next_of(slow, is_a(Interrupted))
         assert interrupted.reason.startswith("this program was too slow: ")
         restored = await slow.receive()

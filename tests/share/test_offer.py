@@ -254,7 +254,12 @@ async def test_workers_of_one_gateway_say_nothing_of_each_other(
     caplog.set_level(logging.INFO, "feedmux.share.offer")
     looked: list[int] = []
     parent_of = offers._parent_of
-    monkeypatch.setattr(offers, "_parent_of", lambda pid: looked.append(pid) or parent_of(pid))
+
+    def look(pid: int) -> int:
+        looked.append(pid)
+        return parent_of(pid)
+
+    monkeypatch.setattr(offers, "_parent_of", look)
     async with offered(means) as first, offered(means, first.config.name, parent=os.getppid()):
         await until(lambda: looked)
     assert caplog.messages == []

@@ -33,7 +33,12 @@ class Scene:
 
     async def read(self, count: int) -> list[Item]:
         found: list[Item] = []
-        await until(lambda: found.extend(self.items()) or len(found) >= count)
+
+        def has_come() -> bool:
+            found.extend(self.items())
+            return len(found) >= count
+
+        await until(has_come)
         return found
 
     async def messages(self, count: int) -> list[bytes]:

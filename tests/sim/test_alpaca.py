@@ -10,9 +10,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 
 from feedmux.model.errors import InvalidSetting
-from feedmux.sim.alpaca import AlpacaSim, run
+from feedmux.sim.alpaca import AlpacaSim
 from feedmux.sim.alpaca_options import DEMO, AlpacaOptions
-from feedmux.sim.venue_server import CONTROL_PATH
+from feedmux.sim.venue_server import CONTROL_PATH, run
 from support.alpaca_client import (
     AUTHENTICATED,
     CONNECTED,
@@ -315,7 +315,7 @@ async def test_stopping_closes_connections_even_stalled_ones_and_frees_the_port(
 
 async def test_running_goes_on_until_it_is_cancelled() -> None:
     ready: asyncio.Queue[AlpacaSim] = asyncio.Queue()
-    task = asyncio.create_task(run(STILL, ready.put_nowait))
+    task = asyncio.create_task(run(AlpacaSim, STILL, ready.put_nowait))
     sim = await asyncio.wait_for(ready.get(), DEADLINE_S)
     url = sim.url()
     async with client(sim) as peer:

@@ -10,8 +10,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 
 from feedmux.model.errors import InvalidSetting
-from feedmux.sim.bybit import BybitSim, run
+from feedmux.sim.bybit import BybitSim
 from feedmux.sim.options import SimOptions
+from feedmux.sim.venue_server import run
 from support.bybit_client import DEADLINE_S, FAST, Message, client, running, until
 
 # -- switches ----------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ async def test_stopping_closes_connections_and_frees_the_port() -> None:
 
 async def test_running_goes_on_until_it_is_cancelled() -> None:
     ready: asyncio.Queue[BybitSim] = asyncio.Queue()
-    task = asyncio.create_task(run(FAST, ready.put_nowait))
+    task = asyncio.create_task(run(BybitSim, FAST, ready.put_nowait))
     sim = await asyncio.wait_for(ready.get(), DEADLINE_S)
     url = sim.url()
     async with client(sim) as peer:

@@ -11,9 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from feedmux.model.errors import InvalidSetting
-from feedmux.sim.deribit import DeribitSim, run
+from feedmux.sim.deribit import DeribitSim
 from feedmux.sim.deribit_options import DEMO, DeribitOptions
-from feedmux.sim.venue_server import CONTROL_PATH
+from feedmux.sim.venue_server import CONTROL_PATH, run
 from support.deribit_client import (
     DEADLINE_S,
     LIVELY,
@@ -263,7 +263,7 @@ async def test_what_is_gone_leaves_nothing() -> None:
 
 async def test_running_goes_on_until_it_is_cancelled() -> None:
     ready: asyncio.Queue[DeribitSim] = asyncio.Queue()
-    task = asyncio.create_task(run(STILL, ready.put_nowait))
+    task = asyncio.create_task(run(DeribitSim, STILL, ready.put_nowait))
     sim = await asyncio.wait_for(ready.get(), DEADLINE_S)
     url = sim.url()
     async with client(sim) as peer:

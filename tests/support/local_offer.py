@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from feedmux._native.outbox import Outbox, TopicRow
+from feedmux._native.outbox import Flush, Outbox, TopicRow
 from feedmux.core.outbox import OutboxLimits
 from feedmux.model import ports
 from feedmux.share.config import OfferConfig
@@ -59,8 +59,7 @@ class ScriptedMeans:
         self.is_broken = False
 
     def make_outbox(self, writer: ports.DirectWriter, /) -> Outbox:
-        loop = asyncio.get_running_loop()
-        return Outbox(writer, lambda outbox: loop.call_soon(outbox.drain) and None, OutboxLimits())
+        return Outbox(writer, Flush(asyncio.get_running_loop().call_soon), OutboxLimits())
 
     def make_session(self, reading: Reading, outlet: ports.Outlet, /) -> ScriptedSession:
         if self.is_broken:

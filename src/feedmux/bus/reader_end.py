@@ -57,7 +57,8 @@ class ReaderEnd:
         self._road: WriterRoad | None = None
         self._was_cut = False
         self._is_closed = False
-        self._counts = {"received": 0, "ignored": 0, "lost": 0, "cuts": 0}
+        self._received = 0
+        self._counts = {"ignored": 0, "lost": 0, "cuts": 0}
 
     def want(self, topic: Topic, asker: int = 0) -> None:
         """Ask for ``topic``; repeating it is answered again. Never blocks.
@@ -98,7 +99,8 @@ class ReaderEnd:
 
     def statistics(self) -> Statistics:
         """Counters since the start, and how many topics are held."""
-        return {"connected": self._road is not None, "topics": len(self._held), **self._counts}
+        is_there, topics = self._road is not None, len(self._held)
+        return {"connected": is_there, "topics": topics, "received": self._received, **self._counts}
 
     def states(self) -> dict[str, int]:
         """How many of the topics that are held are in each state."""
@@ -152,7 +154,7 @@ class ReaderEnd:
         if held is None:
             self._counts["ignored"] += 1
             return
-        self._counts["received"] += 1
+        self._received += 1
         if envelope.epoch > held.epoch or (envelope.epoch == held.epoch and envelope.seq > held.seq):
             held.epoch, held.seq = envelope.epoch, envelope.seq
         if envelope.kind is _STATUS:

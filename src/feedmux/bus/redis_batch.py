@@ -95,13 +95,16 @@ class Batch:
             return
         gathered, self._events = self._events, {}
         for channel, events in gathered.items():
+            if sum(map(len, events)) <= MOST_JOINED_BYTES:
+                self._write(channel, events)
+                continue
             start = size = 0
             for at, event in enumerate(events):
                 size += len(event)
                 if size > MOST_JOINED_BYTES and at > start:
                     self._write(channel, events[start:at])
                     start, size = at, len(event)
-            self._write(channel, events[start:] if start else events)
+            self._write(channel, events[start:])
 
     def _write(self, channel: bytes, events: list[bytes]) -> None:
         body = events[0] if len(events) == 1 else b"".join(events)

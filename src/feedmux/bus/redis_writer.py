@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final
 
 from feedmux._native.envelope import encode
@@ -17,6 +16,7 @@ from feedmux.bus.writer_end import ReaderRoad, WriterEnd
 from feedmux.model.errors import FeedmuxError, MalformedMessage
 from feedmux.model.event import Envelope
 from feedmux.model.ports import Statistics
+from feedmux.model.topic import Topic
 from feedmux.wire import cluster
 from feedmux.wire.cluster import Said, Word
 from feedmux.wire.envelope import read_topic
@@ -25,7 +25,6 @@ from feedmux.wire.record import encode as encode_record
 
 LOG: Final = logging.getLogger(__name__)
 MALFORMED: Final = "bus.redis_malformed channel=%s error=%s"
-_CACHED_CHANNELS: Final = 16_384
 _OF_READERS: Final = frozenset({Word.LOOK, Word.HERE, Word.BYE, Word.ALL, Word.ASKS})
 
 
@@ -55,7 +54,8 @@ class RedisWriter(WriterEnd["_Remote"]):
         super().__init__()
         self._bus, self._life, self._monotonic = bus, life, monotonic
         self._since = life if since is None else since
-        self._channel = lru_cache(_CACHED_CHANNELS)(bus.channel)
+        self._wanted: dict[Topic, bytes] = {}
+        """The channels of what somebody holds."""
         self._link = RedisLink(redis, self, may_publish=may_write)
         self._refusals = Refusals(monotonic, bus.silence_s)
         self._heard_at: dict[str, float] = {}
@@ -71,12 +71,12 @@ class RedisWriter(WriterEnd["_Remote"]):
 
     def publish(self, envelope: Envelope, /) -> None:
         """Carry one event to every holder of its topic; it leaves when this loop turn ends."""
-        topic = envelope.topic
-        if topic in self._demand:
+        channel = self._wanted.get(envelope.topic)
+        if channel is not None:
             self._published += 1
             data = self._fit(envelope, encode)
             if data is not None:
-                self._link.join(self._channel(topic), data)
+                self._link.join(channel, data)
 
     def close(self) -> None:
         """Say goodbye to all readers; what was published still leaves."""
@@ -170,11 +170,27 @@ class RedisWriter(WriterEnd["_Remote"]):
             assert isinstance(record, Want | Drop)
             self.asked(road, record)
 
+    def asked(self, road: _Remote, record: Want | Drop) -> None:
+        """It wants a topic, which may be answered before this returns, or no longer does."""
+        topic = record.topic
+        if isinstance(record, Want) and topic not in self._wanted:
+            self._wanted[topic] = self._bus.channel(topic)
+        super().asked(road, record)
+        self._let_go(topic)
+
     def ended(self, road: _Remote) -> None:
         """It is gone: all that it held goes with it."""
         if self._roads.get(road.peer) is road:
             self._heard_at.pop(road.peer, None)
+        held = self._demand.topics(road)
         super().ended(road)
+        self._let_go(*held)
+
+    def _let_go(self, *topics: Topic) -> None:
+        """Forget the channels of what nobody holds any more."""
+        for topic in topics:
+            if topic not in self._demand:
+                self._wanted.pop(topic, None)
 
     async def _beat(self) -> None:
         while True:

@@ -40,7 +40,7 @@ class LocalClient:
     Args:
         callbacks: who is called; None: nobody, the events are iterated over.
         name: what ``feedmux share status`` calls this client; empty: the program's name.
-        broker: the broker's name.
+        broker: the broker's name; empty: that in ``FEEDMUX_SHARE_NAME``, else ``default``.
         is_whole: True puts messages that come in several parts together; False hands the parts on.
         request_timeout_s: how long anything that is asked for may take, seconds.
         max_waiting: events that wait to be taken.
@@ -57,7 +57,7 @@ class LocalClient:
         callbacks: LocalCallbacks | None = None,
         *,
         name: str = "",
-        broker: str = "default",
+        broker: str = "",
         is_whole: bool = True,
         request_timeout_s: float = 30.0,
         max_waiting: int = 4096,

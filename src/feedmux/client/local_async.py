@@ -42,7 +42,7 @@ class AsyncLocalClient:
 
     Args:
         name: what ``feedmux share status`` calls this client; empty: the program's name.
-        broker: the broker's name.
+        broker: the broker's name; empty: that in ``FEEDMUX_SHARE_NAME``, else ``default``.
         is_whole: True puts messages that come in several parts together; False hands the parts on.
         request_timeout_s: how long anything that is asked for may take, seconds.
         max_waiting: events that wait to be taken.
@@ -55,7 +55,7 @@ class AsyncLocalClient:
         self,
         name: str = "",
         *,
-        broker: str = "default",
+        broker: str = "",
         is_whole: bool = True,
         request_timeout_s: float = 30.0,
         max_waiting: int = 4096,
@@ -285,6 +285,8 @@ class AsyncLocalClient:
         self._running()
         while (event := await self._box.take()) is not None:
             yield event
+            while (event := self._box.next()) is not None:  # it has come already: no need to wait
+                yield event
 
     async def __aenter__(self) -> Self:
         await self.start()

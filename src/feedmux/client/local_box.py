@@ -2,6 +2,9 @@
 
 It never refuses an event. When it is full, the rings are not read, and they hold what comes meanwhile; that
 they do not hold it for ever is said by an event. Lines of the log are let go and counted instead.
+
+Only a thread that waits costs a lock: one end of a deque is the loop's, the other one that of whoever takes,
+and each notes what it is about to do before it looks at what the other one did.
 """
 
 from __future__ import annotations
@@ -45,17 +48,17 @@ class EventBox(Generic[Event]):
         """Whether it is not full; if it is, ``on_room`` will be called."""
         if len(self._events) < self._bound:
             return True
-        with self._gate:
-            self._was_full = len(self._events) >= self._bound
-            return not self._was_full
+        self._was_full = True  # noted first: who makes room from now on says so
+        self._was_full = len(self._events) >= self._bound
+        return not self._was_full
 
     def put(self, event: Event) -> None:
         """Take an event; in the loop."""
-        with self._gate:
-            if self._is_ended or not self._admits(event):
-                return
-            self._events.append(event)
-            if self._sleepers:
+        if self._is_ended or (type(event) is BrokerLog and not self._admits_line()):
+            return
+        self._events.append(event)
+        if self._sleepers:  # one that comes now looks at the events before it sleeps
+            with self._gate:
                 self._gate.notify()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -78,7 +81,7 @@ class EventBox(Generic[Event]):
                 await self._waiter
             finally:
                 self._waiter = None
-        return self._next()
+        return self.next()
 
     def take_blocking(self, timeout_s: float | None = None) -> Event | None:
         """Wait for the next event in a thread; None: there are no more.
@@ -93,23 +96,22 @@ class EventBox(Generic[Event]):
                     raise TimeoutError("no event came")
             finally:
                 self._sleepers -= 1
-            return self._next()
+            return self.next()
 
-    def _next(self) -> Event | None:
-        with self._gate:
-            event = self._events.popleft() if self._events else None
-            has_room = self._was_full and len(self._events) <= self._bound // 2
-            if has_room:
-                self._was_full = False
-        if has_room:
+    def next(self) -> Event | None:
+        """Take an event if there is one."""
+        try:
+            event = self._events.popleft()
+        except IndexError:
+            return None
+        if self._was_full and len(self._events) <= self._bound // 2:
+            self._was_full = False
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody reads any more
                 self._loop.call_soon_threadsafe(self._on_room)
         return event
 
-    def _admits(self, event: Event) -> bool:
-        """Whether there is room for it; if so, says first which lines of the log there was none for."""
-        if not isinstance(event, BrokerLog):
-            return True
+    def _admits_line(self) -> bool:
+        """Whether there is room for a line of the log; if so, says first for how many there was none."""
         if len(self._events) >= self._bound:
             self._logs_let_go += 1
             return False

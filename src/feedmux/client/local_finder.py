@@ -22,7 +22,7 @@ from feedmux.client.peer import peer_of
 from feedmux.model.checks import require_kind
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.share_errors import ForeignBroker, ForeignGateway, NoBroker, NoGateway
-from feedmux.wire.local_address import address, gateway_address
+from feedmux.wire.local_address import DEFAULT_NAME, NAME_VARIABLE, address, gateway_address
 
 _BY_HAND: Final = "none came up within {:g} s; run `feedmux share --name {}` by hand to see why"
 _PATIENCE_S: Final = 2.0
@@ -32,18 +32,34 @@ _DETACHED: Final = '"$@" &'
 """The shell ends at once, so that the broker is nobody's child and no dead process waits for its parent."""
 
 
-def check_name(name: object, what: str = "broker") -> str:
-    """Return a broker's name, or a gateway's.
+def check_name(name: object) -> str:
+    """Return a broker's name; an empty one stands for that of the environment, else ``default``.
 
     Raises:
         InvalidSetting: it is none.
     """
-    require_kind(what, name, str, f"the {what}'s name, a text")
+    require_kind("broker", name, str, "the broker's name, a text")
+    assert isinstance(name, str)
+    where, chosen = ("broker", name) if name else (NAME_VARIABLE, os.environ.get(NAME_VARIABLE, ""))
+    try:
+        address(os.getuid(), chosen or DEFAULT_NAME)
+    except InvalidSetting as error:
+        raise InvalidSetting(where, chosen, error.expected) from None
+    return chosen or DEFAULT_NAME
+
+
+def check_gateway(name: object) -> str:
+    """Return a gateway's name, its setting LOCAL_NAME.
+
+    Raises:
+        InvalidSetting: it is none.
+    """
+    require_kind("gateway", name, str, "the gateway's name, a text")
     assert isinstance(name, str)
     try:
-        address(os.getuid(), name)
+        gateway_address(os.getuid(), name)
     except InvalidSetting as error:
-        raise InvalidSetting(what, name, error.expected) from None
+        raise InvalidSetting("gateway", name, error.expected) from None
     return name
 
 

@@ -17,9 +17,11 @@ from feedmux.client.local_events import (
 from feedmux.client.local_tap import Tap
 from feedmux.model.errors import MalformedMessage
 from feedmux.model.ports import Statistics
-from feedmux.wire.local_records import AGAIN, Entry, Kinds, Message, Open, What
+from feedmux.wire.local_records import AGAIN, ENTRY, Entry, Kinds, Message, Open, What
 
 _DATA: Final = frozenset({What.TEXT, What.BINARY})
+_BINARY: Final = int(What.BINARY)
+_WHOLE: Final = frozenset({int(What.TEXT), _BINARY})
 
 
 class Wish(NamedTuple):
@@ -159,6 +161,12 @@ class SharedSocket:
         Raises:
             MalformedMessage: it is none.
         """
+        if len(entry) >= ENTRY.size and not self._remaining:
+            what, _, _, remaining, _, _, received_ns = ENTRY.unpack_from(entry)
+            if not remaining and what in _WHOLE:  # most of all: no detour
+                payload = entry[ENTRY.size :]
+                self._emit(SocketData(self.id, payload, what == _BINARY, 0, received_ns))
+                return
         found = Entry.decode(entry)
         if found.what in _DATA:
             self._data(found)

@@ -17,7 +17,7 @@ import msgspec
 from feedmux.client.events import Notice
 from feedmux.client.local_box import EventBox
 from feedmux.client.local_core import LocalCore
-from feedmux.client.local_finder import check_name, find_gateway
+from feedmux.client.local_finder import check_gateway, find_gateway
 from feedmux.client.local_stream import Item, TopicStream
 from feedmux.client.local_table import CLOSED
 from feedmux.client.loop_thread import LoopThread
@@ -72,7 +72,7 @@ class AsyncLocalTopics:
         request_timeout_s: float = 30.0,
     ) -> None:
         self._topics = _checked(topics)
-        self._gateway = check_name(gateway, "gateway")
+        self._gateway = check_gateway(gateway)
         require_whole("max_waiting", max_waiting, "a number of messages above 0", least=1)
         require_number("request_timeout_s", request_timeout_s, "seconds, above 0", above=0)
         self._options, self._max_waiting, self._timeout_s = options, max_waiting, request_timeout_s
@@ -271,7 +271,9 @@ class LocalTopics:
         return self
 
     def __next__(self) -> Message | Notice:
-        item = self._box.take_blocking()
+        item = self._box.next()
+        if item is None:  # nothing has come yet
+            item = self._box.take_blocking()
         if item is None:
             raise StopIteration
         return self._given(item)

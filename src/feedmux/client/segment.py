@@ -16,12 +16,13 @@ bell           eventfd that does not block      wait for it
 =============  ===============================  =================================================
 
 The sizes are sealed on both sides' behalf: memory that is cut off under a mapping ends a process. All of
-the memory is taken when it is made, so that there is none missing later, in the middle of a write.
+the memory is taken when it is made, so that there is none missing later, in the middle of a write. What
+is more than the system says it has left is not asked for: it would end processes before it said no.
 
 This is the only module that knows the system. Linux 5.1 or newer has all of it; another system needs
 another one of these.
 
-**Source**: memfd_create(2), fcntl(2), eventfd(2), Linux man-pages 6.03.
+**Source**: memfd_create(2), fcntl(2), eventfd(2), proc(5), Linux man-pages 6.03.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import contextlib
 import fcntl
 import mmap
 import os
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from feedmux.core.ring import PAGE_BYTES, segment_bytes
@@ -40,6 +42,10 @@ _SHRINK: Final = 0x2
 _GROW: Final = 0x4
 _FUTURE_WRITE: Final = 0x10
 """``F_SEAL_*`` of <linux/fcntl.h>; Python's ``fcntl`` does not have the last one."""
+
+
+_BOOK: Final = Path("/proc/meminfo")
+_MOST_BYTES: Final = 1 << 41
 
 
 class Lent(NamedTuple):
@@ -113,6 +119,9 @@ def silence_bell(bell: int) -> None:
 
 
 def _make(name: str, size_bytes: int, seals: int) -> Lent:
+    free_bytes = _free_bytes()
+    if size_bytes > free_bytes:
+        raise NoMemory(size_bytes, f"{free_bytes} bytes are left")
     descriptor = -1
     try:
         descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -124,6 +133,16 @@ def _make(name: str, size_bytes: int, seals: int) -> Lent:
             os.close(descriptor)
         raise NoMemory(size_bytes, str(error)) from error
     return Lent(memory, descriptor)
+
+
+def _free_bytes() -> int:
+    """What the machine has left, as far as the system says."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in _BOOK.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "MemAvailable":
+                return int(value.removesuffix("kB")) * 1024
+    return _MOST_BYTES
 
 
 def _open(descriptor: int, what: str, protection: int) -> mmap.mmap:

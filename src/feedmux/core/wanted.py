@@ -47,6 +47,15 @@ class Said(NamedTuple):
     payload: bytes
     is_binary: bool = False
 
+    def check(self) -> None:
+        """Refuse text that is none: the other side would close the connection of all.
+
+        Raises:
+            UnicodeDecodeError: it is not UTF-8.
+        """
+        if not self.is_binary:
+            self.payload.decode()
+
 
 class _Kept(NamedTuple):
     """What was sent on for one symbol, and for which kinds."""

@@ -35,7 +35,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -194,11 +194,12 @@ class Driver:
         envelope: Envelope | Unmerged | None
         if type(event) is Merge:
             envelope = writer.merge(event, receive_ns)
-        elif type(event) is Candle:
+        elif isinstance(event, Value):
+            envelope = writer.take(event, receive_ns)
+        else:
+            assert isinstance(event, Candle)
             self._write_candle(writer, event, receive_ns)
             return
-        else:
-            envelope = writer.take(cast(Value, event), receive_ns)
         if type(envelope) is Envelope:
             self._published += 1
             self._publish(envelope)

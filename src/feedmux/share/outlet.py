@@ -21,6 +21,7 @@ from feedmux.model.ports import Statistics
 from feedmux.model.ring_errors import NoMemory, RecordTooLarge
 from feedmux.wire.local_records import ENTRY, Entry, What
 
+_head = ENTRY.pack
 _RECORD_BYTES: Final = 32
 """What the ring adds to an entry at most: the header of a record, and padding."""
 
@@ -63,6 +64,19 @@ class Outlet:
         assert isinstance(end, int)
         return end
 
+    def message(self, what: What, payload: bytes, received_ns: int) -> None:
+        """Write a message of the WebSocket; runs per message. See :meth:`write`.
+
+        Raises:
+            RecordTooLarge: the ring cannot hold it.
+        """
+        if self._is_closed or len(payload) > self._whole_bytes:
+            self.write(Entry(what, payload, 0, received_ns))
+            return
+        self._ring.write(_head(what, 0, 0, 0, 0, 0, received_ns) + payload)
+        if not self._is_flushing:
+            self._flush_soon()
+
     def write(self, entry: Entry) -> None:
         """Write a whole entry, in parts if it is long; it is shown when this turn of the loop ends.
 
@@ -76,8 +90,7 @@ class Outlet:
         else:
             self._write_parts(entry)
         if not self._is_flushing:
-            self._is_flushing = True
-            asyncio.get_running_loop().call_soon(self.flush)
+            self._flush_soon()
 
     def flush(self) -> None:
         """Show what was written, and wake those who sleep."""
@@ -132,6 +145,10 @@ class Outlet:
     def statistics(self) -> Statistics:
         """Return what was written so far, and how often a reader was woken."""
         return self._ring.statistics()
+
+    def _flush_soon(self) -> None:
+        self._is_flushing = True
+        asyncio.get_running_loop().call_soon(self.flush)
 
     def _write_parts(self, entry: Entry) -> None:
         view = memoryview(entry.payload)

@@ -22,11 +22,12 @@ from feedmux._native.outbox import Outbox
 from feedmux.model import ports
 from feedmux.model.ring_errors import NoMemory, RecordTooLarge
 from feedmux.share.outlet import Outlet, told
-from feedmux.wire.local_records import Entry, What
+from feedmux.wire.local_records import What
 
 _LOG: Final = logging.getLogger(__name__)
 _NEVER: Final = float("inf")
 _NOT_SERVED: Final = 1011
+_TEXT: Final = What.TEXT  # naming an enum's member costs a search (Python 3.11)
 
 
 class Session(Protocol):
@@ -189,7 +190,7 @@ class Reading:
 
     def _write(self, message: bytes, now_ns: int) -> None:
         try:
-            self._ring.write(Entry(What.TEXT, message, 0, now_ns))
+            self._ring.message(_TEXT, message, now_ns)
         except RecordTooLarge as error:
             self.left_out += 1
             text = f"a message was left out: {error}; a gateway with more LOCAL_RING_BYTES takes it"

@@ -56,6 +56,7 @@ from feedmux.wire.local_records import (
 
 _LOG: Final = logging.getLogger(__name__)
 GONE: Final = "CONNECT_FAILED"
+_TEXT, _BINARY = What.TEXT, What.BINARY  # naming an enum's member costs a search (Python 3.11)
 
 
 class Shared:
@@ -94,7 +95,7 @@ class Shared:
         self._login = Login(has_opening=bool(target.opening))
         self._timer: asyncio.TimerHandle | None = None
         self._lasts = Lasts(target.last_by)
-        self._was_open = self._is_lost = self._is_closing = False
+        self._was_open = self._is_lost = self._is_closing = self._is_proven = False
 
     # What clients ask for.
 
@@ -148,7 +149,7 @@ class Shared:
         said = Said(record.payload, bool(record.is_binary))
         self._login.spoke(member.number)
         try:
-            _check(said)
+            said.check()
             self._carrier.send(said.payload, binary=said.is_binary)
         except (LinkLost, CapacityError, UnicodeDecodeError) as error:
             self._tell(What.ERROR, f"not sent: {_words(error)}", client=member.number)
@@ -159,9 +160,9 @@ class Shared:
         message = Said(record.message, is_binary)
         release = Said(record.release, is_binary) if record.release else None
         try:
-            _check(message)
+            message.check()
             if release is not None:
-                _check(release)
+                release.check()
             is_news = self._wanted.want(record.symbol, member.number, record.kinds, message, release)
         except (CapacityError, UnicodeDecodeError) as error:
             member.fail(record.request, _code(error), _words(error))
@@ -178,7 +179,7 @@ class Shared:
         """Note that a client wants a symbol no more; the last one's message is sent; answered by *done*."""
         message = Said(record.message, bool(record.is_binary))
         try:
-            _check(message)
+            message.check()
         except UnicodeDecodeError as error:
             member.fail(record.request, _code(error), _words(error))
             return
@@ -256,18 +257,21 @@ class Shared:
     def received(self, payload: bytes, /) -> None:
         """Take a text message; runs per message."""
         now_ns = time.time_ns()
-        self._carrier.prove()
-        self._lasts.note(payload, now_ns)
-        self._write(Entry(What.TEXT, payload, 0, now_ns))
+        if not self._is_proven:
+            self._prove()
+        if self.target.last_by:
+            self._lasts.note(payload, now_ns)
+        self._pass_on(_TEXT, payload, now_ns)
 
     def received_binary(self, payload: bytes, /) -> None:
         """Take a binary message; runs per message."""
-        self._carrier.prove()
-        self._write(Entry(What.BINARY, payload, 0, time.time_ns()))
+        if not self._is_proven:
+            self._prove()
+        self._pass_on(_BINARY, payload, time.time_ns())
 
     def lost(self, reason: str, /) -> None:
         """Tell everybody, unless it was closed here."""
-        self._is_lost = True
+        self._is_lost, self._is_proven = True, False
         self._lasts.clear()
         self._login.lost()
         self._watch_login()
@@ -329,9 +333,14 @@ class Shared:
         except CapacityError as error:
             self._carrier.replace(f"what is wanted could not be said: {error}")
 
-    def _write(self, entry: Entry) -> None:
+    def _prove(self) -> None:
+        """It says something: the connection is good."""
+        self._is_proven = True
+        self._carrier.prove()
+
+    def _pass_on(self, what: What, payload: bytes, now_ns: int) -> None:
         try:
-            self._outlet.write(entry)
+            self._outlet.message(what, payload, now_ns)
         except RecordTooLarge as error:
             text = f"a message was left out: {error}; a broker with more --ring-bytes takes it"
             self._tell(What.ERROR, text, client=0)
@@ -375,16 +384,6 @@ class Shared:
         self._places.clear()
         self._outlet.close()
         self._over(self)
-
-
-def _check(said: Said) -> None:
-    """Refuse text that is none: the other side would close the connection of all.
-
-    Raises:
-        UnicodeDecodeError: it is not UTF-8.
-    """
-    if not said.is_binary:
-        said.payload.decode()
 
 
 def _code(error: Exception) -> str:

@@ -16,7 +16,7 @@ prices from anywhere but dice. How the venue pings is not documented; here it do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 
 from websockets.asyncio.server import ServerConnection
@@ -256,30 +256,9 @@ class AlpacaSim(VenueServer[AlpacaSession | TradingSession]):
         """Connections now, ever and refused; each one's key, codec and subscriptions; errors and frames."""
         floors = {name: floor.statistics() for name, floor in self.floors.items()}
         return {
-            "connections": len(self._sessions),
-            "connections_ever": self._connections_ever,
-            "connections_refused": self._connections_refused,
+            **self._figures(),
             "connection_limit": self.gate.limit,
             "sessions": [session.statistics() for session in self._sessions.values()],
             "feeds": floors,
             "trading": self.trading.statistics(),
         }
-
-
-async def run(options: AlpacaOptions, ready: Callable[[AlpacaSim], None]) -> None:
-    """Run a simulator until cancelled.
-
-    Args:
-        options: how it behaves.
-        ready: called once, when it listens.
-
-    Raises:
-        InvalidSetting: the address cannot be listened on.
-    """
-    sim = AlpacaSim(options)
-    await sim.start()
-    try:
-        ready(sim)
-        await sim.wait()
-    finally:
-        await sim.stop()

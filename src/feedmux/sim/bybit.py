@@ -15,7 +15,7 @@ the venue refuses the 501st connection in five minutes is not documented).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from random import Random
 
 from websockets.asyncio.server import ServerConnection
@@ -150,30 +150,9 @@ class BybitSim(VenueServer[Session]):
         markets = {name: floor.statistics() for name, floor in self._floors.items()}
         floors = self._floors.values()
         return {
-            "connections": len(self._sessions),
-            "connections_ever": self._connections_ever,
-            "connections_refused": self._connections_refused,
+            **self._figures(),
             "requests": sum(sum(floor.requests.values()) for floor in floors),
             "refused": sum(floor.counts["refused"] for floor in floors),
             "frames_sent": sum(floor.counts["frames_sent"] for floor in floors),
             "markets": markets,
         }
-
-
-async def run(options: SimOptions, ready: Callable[[BybitSim], None]) -> None:
-    """Run a simulator until cancelled.
-
-    Args:
-        options: how it behaves.
-        ready: called once, when it listens.
-
-    Raises:
-        InvalidSetting: the address cannot be listened on.
-    """
-    sim = BybitSim(options)
-    await sim.start()
-    try:
-        ready(sim)
-        await sim.wait()
-    finally:
-        await sim.stop()

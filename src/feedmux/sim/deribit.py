@@ -17,7 +17,7 @@ orders, settlement, and prices from anywhere but dice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import count
 
@@ -209,26 +209,5 @@ class DeribitSim(VenueServer[DeribitSession]):
         """Connections, requests, channels, orders and frames."""
         return {
             **self.floor.statistics(),
-            "connections": len(self._sessions),
-            "connections_ever": self._connections_ever,
-            "connections_refused": self._connections_refused,
+            **self._figures(),
         }
-
-
-async def run(options: DeribitOptions, ready: Callable[[DeribitSim], None]) -> None:
-    """Run a simulator until cancelled.
-
-    Args:
-        options: how it behaves.
-        ready: called once, when it listens.
-
-    Raises:
-        InvalidSetting: the address cannot be listened on.
-    """
-    sim = DeribitSim(options)
-    await sim.start()
-    try:
-        ready(sim)
-        await sim.wait()
-    finally:
-        await sim.stop()

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -49,6 +49,8 @@ class Session(Protocol):
 
 
 SessionT = TypeVar("SessionT", bound=Session)
+OptionsT = TypeVar("OptionsT")
+ServerT = TypeVar("ServerT", bound="VenueServer[Any]")
 
 
 class VenueServer(ABC, Generic[SessionT]):
@@ -148,6 +150,14 @@ class VenueServer(ABC, Generic[SessionT]):
         """Answer new connections with HTTP 503, or accept them again."""
         self._refusing = refuse
 
+    def _figures(self) -> dict[str, object]:
+        """Connections now, ever and refused."""
+        return {
+            "connections": len(self._sessions),
+            "connections_ever": self._connections_ever,
+            "connections_refused": self._connections_refused,
+        }
+
     def _url(self, path: str) -> str:
         return f"ws://{self._place[0]}:{self.port}{path}"
 
@@ -189,6 +199,28 @@ class VenueServer(ABC, Generic[SessionT]):
         finally:
             del self._sessions[connection]
             await self._left(session)
+
+
+async def run(
+    make: Callable[[OptionsT], ServerT], options: OptionsT, ready: Callable[[ServerT], None]
+) -> None:
+    """Run a simulated venue until cancelled.
+
+    Args:
+        make: makes it.
+        options: how it behaves.
+        ready: called once, when it listens.
+
+    Raises:
+        InvalidSetting: the address cannot be listened on.
+    """
+    server = make(options)
+    await server.start()
+    try:
+        ready(server)
+        await server.wait()
+    finally:
+        await server.stop()
 
 
 async def _tick(ticker: Ticker) -> None:

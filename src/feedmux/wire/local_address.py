@@ -10,6 +10,8 @@ from feedmux.model.errors import InvalidSetting
 DEFAULT_NAME: Final = "default"
 TOPICS: Final = "feedmux:topics"
 """What a gateway's programs open in the place of a WebSocket's address."""
+NAME_VARIABLE: Final = "FEEDMUX_SHARE_NAME"
+"""The environment variable in which a program that names no broker finds the name."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

@@ -23,7 +23,12 @@ NOWHERE = "ws://127.0.0.1:9/there"
 
 def built(**settings: Any) -> Gateway:
     """A gateway that is not started, under a name of its own."""
-    ours = {"host": "127.0.0.1", "port": 0, "bybit_ws_url": NOWHERE, "local_name": uuid4().hex}
+    ours: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "bybit_ws_url": NOWHERE,
+        "local_name": uuid4().hex,
+    }
     return build(Settings(**(ours | settings)), loop=asyncio.get_running_loop())
 
 

@@ -13,7 +13,7 @@ from feedmux.app.share.status_table import write_status
 from feedmux.app.share.wiring import already, run
 from feedmux.client.inquiry import ask_broker
 from feedmux.model.share_errors import NoBroker
-from feedmux.wire.local_address import DEFAULT_NAME
+from feedmux.wire.local_address import DEFAULT_NAME, NAME_VARIABLE
 from feedmux.wire.local_records import Query
 
 app = typer.Typer(
@@ -22,7 +22,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Name = Annotated[str, typer.Option("--name", help="Which broker: a user may have several.")]
+Name = Annotated[
+    str, typer.Option("--name", envvar=NAME_VARIABLE, help="Which broker: a user may have several.")
+]
 
 
 @app.callback()

@@ -17,7 +17,7 @@ from feedmux.sim.alpaca_options import FEEDS, AlpacaOptions
 from feedmux.sim.alpaca_options import Account as AlpacaAccount
 from feedmux.sim.deribit_options import DEMO, INSTRUMENTS, Account, DeribitOptions
 from feedmux.sim.options import MARKETS, SimOptions
-from feedmux.sim.venue_server import CONTROL_PATH
+from feedmux.sim.venue_server import CONTROL_PATH, run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -117,7 +117,7 @@ def bybit(
         refuse=tuple(refuse or ()),
         garbage_every=garbage_every,
     )
-    asyncio.run(bybit_sim.run(options, _announce_bybit))
+    asyncio.run(run(bybit_sim.BybitSim, options, _announce_bybit))
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -177,7 +177,7 @@ def deribit(
         any_order=any_order,
         answer_delay_s=answer_delay,
     )
-    asyncio.run(deribit_sim.run(options, _announce_deribit))
+    asyncio.run(run(deribit_sim.DeribitSim, options, _announce_deribit))
 
 
 def _account(text: str) -> Account:
@@ -251,7 +251,7 @@ def alpaca(
         batch=batch,
         paper=paper,
     )
-    asyncio.run(alpaca_sim.run(options, _announce_alpaca))
+    asyncio.run(run(alpaca_sim.AlpacaSim, options, _announce_alpaca))
 
 
 def _announce_alpaca(running: alpaca_sim.AlpacaSim) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -13,6 +14,7 @@ from feedmux.model.errors import FeedmuxError, LocalError
 from feedmux.share.broker import Broker
 from feedmux.share.config import ShareConfig
 from feedmux.share.door import claim
+from feedmux.wire.local_address import DEFAULT_NAME, NAME_VARIABLE
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -41,13 +43,14 @@ def run(**options: object) -> bool:
 
 def main(options: dict[str, str | float | int]) -> int:
     """Run as a program whose options were recognised at once; returns the exit code."""
+    options.setdefault("name", os.environ.get(NAME_VARIABLE) or DEFAULT_NAME)
     try:
         is_ours = run(**options)
     except FeedmuxError as error:
         sys.stderr.write(f"feedmux: {error}\n")
         return 2 if isinstance(error, LocalError) else 1
     if not is_ours:
-        sys.stderr.write(f"feedmux: {already(str(options.get('name', 'default')))}\n")
+        sys.stderr.write(f"feedmux: {already(str(options['name']))}\n")
     return 0
 
 
