@@ -183,6 +183,11 @@ async def test_if_nothing_is_left_later_that_is_the_last_word(live: Scene) -> No
     assert error.reason == "no such symbol; delisted"
 
 
+async def test_an_opening_that_fails_is_not_missed_data(live: Scene) -> None:
+    live.stream.take(SocketError(7, "it was not opened again: no memory", "NO_MEMORY"))
+    assert live.out == []
+
+
 async def test_a_ring_that_is_not_opened_again_is_the_end(live: Scene) -> None:
     live.stream.take(SocketClosed(7, "nothing else", again=False))
     assert [type(item) for item in live.out] == [Interrupted, Refused]

@@ -232,6 +232,8 @@ async def test_another_one_follows_when_the_first_ends(
         _, ring = await opened(client)
         assert is_offered(first) and not is_offered(second)
         await until(lambda: caplog.messages)
+        for _ in range(3):
+            second._try_place()
         await first.drain(0)
         assert not is_offered(first)
         await until(lambda: is_offered(second))
@@ -272,6 +274,8 @@ async def test_a_place_that_another_user_holds_is_named_once(
         monkeypatch.setattr(offers, "holder_of", lambda _: Peer(77, 65534))
         async with offered(means, first.config.name) as second:
             await until(lambda: caplog.records)
+            for _ in range(3):
+                second._try_place()
             await first.stop()
             await until(lambda: is_offered(second))
     (line,) = caplog.messages
@@ -287,6 +291,8 @@ async def test_that_the_system_lends_no_socket_is_no_failure(
     monkeypatch.setattr(offers, "take_place", refuse)
     async with offered(means) as offer:
         await until(lambda: caplog.records)
+        for _ in range(3):
+            offer._try_place()
         monkeypatch.undo()
         await until(lambda: is_offered(offer))
     assert caplog.messages == ["its topics cannot be offered to local programs: Too many open files"]
@@ -297,11 +303,24 @@ async def test_a_process_that_is_gone_is_nobodys_child() -> None:
     assert offers._parent_of(2**30) == 0
 
 
-async def test_the_last_words_are_given_a_moment_and_no_more(
-    means: ScriptedMeans, client: ShareClient, offer: LocalOffer
+async def test_who_is_about_to_end_is_found_no_more(offer: LocalOffer, client: ShareClient) -> None:
+    await opened(client)
+    draining = asyncio.create_task(offer.drain(3600))
+    await until(lambda: not is_offered(offer))
+    offer._tick()
+    assert not is_offered(offer)
+    client.beat()
+    assert (await blocking(client.hear)) is not None, "who is there stays until the grace is over"
+    draining.cancel()
+
+
+async def test_the_last_words_are_read_and_that_is_the_end(
+    client: ShareClient, offer: LocalOffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("feedmux.share.company._FAREWELL_S", 3600)
     _, ring = await opened(client)
-    await offer.stop()
+    async with asyncio.timeout(10):
+        await offer.stop()
     assert ring.wait().what == IS_CLOSED
     assert FAILED not in {said.kind for said in await blocking(client.wait_end)}
     assert offer.statistics()["clients"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -127,13 +128,17 @@ async def test_who_cannot_be_served_is_told(scene: Scene, caplog: pytest.LogCapt
 async def test_the_session_looks_at_its_deadlines_in_time(scene: Scene) -> None:
     scene.reading.begin()
     scene.reading.remind(3600)
-    scene.session.next_deadline = 1.0  # long ago
+    scene.session.later = [1.0]  # long ago
     scene.reading.remind(0.001)
     scene.reading.remind(3600)
-    await until(lambda: scene.session.expired)
-    scene.session.next_deadline = 2.0
-    scene.reading.remind(0)
     await until(lambda: len(scene.session.expired) == 2)
+
+
+async def test_who_sleeps_is_woken_for_the_last_word(scene: Scene) -> None:
+    scene.reading.begin()
+    scene.ring.page[:4] = b"\1\0\0\0"
+    scene.reading.close(4001, "Token expired")
+    assert select.select([scene.ring.bell], [], [], 0)[0]
 
 
 async def test_after_its_end_nothing_is_written_and_nothing_falls_due(scene: Scene) -> None:

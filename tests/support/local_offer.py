@@ -24,6 +24,8 @@ class ScriptedSession:
         self.heard: list[bytes] = []
         self.next_deadline = float("inf")
         self.expired: list[float] = []
+        self.later: list[float] = []
+        """What falls due after that."""
         self.is_over = False
 
     def begin(self) -> None:
@@ -43,7 +45,7 @@ class ScriptedSession:
 
     def expire(self, now: float) -> None:
         self.expired.append(now)
-        self.next_deadline = float("inf")
+        self.next_deadline = self.later.pop(0) if self.later else float("inf")
 
     def end(self) -> None:
         self.row.discard(self.outlet)

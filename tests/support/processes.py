@@ -222,7 +222,6 @@ class Stage:
             "PORT": "0",
             "BYBIT_WS_URL": venue_url,
             "BYBIT_RECONNECT_DELAY_INITIAL": "0.1",
-            "LOCAL": "off",  # there are many, and one would be the one that local programs find
         }
         running = await self.run(
             "serve", *options, env=env | {key: str(value) for key, value in settings.items()}

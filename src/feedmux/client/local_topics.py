@@ -96,7 +96,7 @@ class AsyncLocalTopics:
         if self._core is not None:
             return
         self._box: EventBox[Item] = EventBox(self._max_waiting, self._resume)
-        self._stream = TopicStream(self._topics, put=self._put, renew=self._renew, narrow=self._narrow)
+        self._stream = TopicStream(self._topics, put=self._box.put, renew=self._renew, narrow=self._narrow)
         self._core = core = LocalCore(
             self._stream.take,
             self._box.has_room,
@@ -189,11 +189,6 @@ class AsyncLocalTopics:
                 await asyncio.shield(self._stream.answered)
         except TimeoutError:
             raise RequestTimeout("subscribe", self._timeout_s, maybe_executed=True) from None
-
-    def _put(self, item: Item) -> None:
-        self._box.put(item)
-        if isinstance(item, FeedmuxError):
-            self._box.end()
 
     def _resume(self) -> None:
         if self._core is not None:

@@ -48,20 +48,12 @@ async def test_programs_get_the_text_of_what_websocket_clients_get() -> None:
     assert offer is not None
     async with AsyncLocalClient.topics("ticker:BTCUSDT", gateway=offer.config.name) as topics:
         topic = Topic("public", "bybit", "linear", "ticker", "BTCUSDT", "")
-        gateway.hub.receive(
-            Envelope(topic, 1 << 50, 1, EventKind.UPDATE, 0, 5_000_000, "k", b'{"price":"1"}')
-        )
-        message = await topics.receive()
-        assert json.dumps(message) == json.dumps(
-            {
-                "stream": "mudrex.futures.ticker.BTCUSDT",
-                "type": "update",
-                "data": {"price": "1"},
-                "timestamp": 5,
-                "source": "mudrex",
-                "seq": 1,
-            }
-        )
+        for number, kind in enumerate((EventKind.SNAPSHOT, EventKind.UPDATE), 1):
+            gateway.hub.receive(Envelope(topic, 1 << 50, number, kind, 0, 5_000_000, "k", b'{"price":"1"}'))
+            message: dict[str, Any] = {"stream": "mudrex.futures.ticker.BTCUSDT", "type": kind.name.lower()}
+            message |= {"data": {"price": "1"}, "timestamp": 5, "source": "mudrex", "seq": number}
+            message |= {"epoch": 1 << 50} if kind is EventKind.SNAPSHOT else {}
+            assert json.dumps(await topics.receive()) == json.dumps(message)
         assert gateway.edge.server.clients == 0
         assert gateway.edge.figures()["local"]["clients"] == 1
     await gateway.edge.drain(0, 0)
