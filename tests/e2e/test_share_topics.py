@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from feedmux.app.descriptors import OF_PROGRAM
 from feedmux.client import AsyncLocalTopics, Interrupted, NoGateway, Restored
 from feedmux.model.errors import Refused
 from support.processes import DEADLINE_S
@@ -42,7 +43,10 @@ async def test_all_programs_and_websocket_clients_get_the_same() -> None:
         gateway = await scene.gateway()
         client = await scene.set_up.client(gateway)
         await client.subscribe("ticker:BTCUSDT", "trade:BTCUSDT")
-        readers = [await scene.topics("ticker:BTCUSDT", "trade:BTCUSDT") for _ in range(3)]
+        readers = [await scene.topics("ticker:BTCUSDT", "trade:BTCUSDT")]
+        files = gateway.running.descriptors()
+        readers += [await scene.topics("ticker:BTCUSDT", "trade:BTCUSDT") for _ in range(2)]
+        assert gateway.running.descriptors() == files + 2 * OF_PROGRAM, "room was made for so many"
         first = [await next_of(reader, is_of(TRADES)) for reader in readers]
         begin = max(message["seq"] for message in first) + 1
         end = begin + 200

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
 
-from feedmux.app import keys, memory
+from feedmux.app import keys, memory, terms
 from feedmux.app.census import Figures
 from feedmux.app.control import exactly
 from feedmux.app.descriptors import make_room
@@ -46,7 +46,7 @@ class EdgeChild:
         page, *listeners = descriptors
         self._whole = message.figures
         settings, loop = self._settings, asyncio.get_running_loop()
-        make_room(settings.max_clients_total, settings.max_half_open)
+        make_room(**terms.room(settings))
         door = shared_door(page, message.place)
         self._parts = build_edge(settings, loop=loop, door=door, whole=self._of_all)
         await self._parts.edge.start([socket.socket(fileno=descriptor) for descriptor in listeners])

@@ -12,7 +12,7 @@ from functools import partial
 
 import uvloop
 
-from feedmux.app import introduction, keys, memory, metrics_port
+from feedmux.app import introduction, keys, memory, metrics_port, terms
 from feedmux.app.descriptors import make_room
 from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
@@ -59,7 +59,7 @@ async def serve(settings: Settings, beside: Beside | None = None, *, again: Agai
     """
     stop = asyncio.Event()
     memory.calm_collector()
-    make_room(settings.max_clients_total, settings.max_half_open)
+    make_room(**terms.room(settings))
     gateway = build(settings, loop=asyncio.get_running_loop())
     await gateway.edge.start()
     _introduce(gateway, settings.host)

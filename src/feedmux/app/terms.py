@@ -80,6 +80,14 @@ class OfferTerms(TypedDict):
     rango_message_bytes: int
 
 
+class RoomTerms(TypedDict):
+    """Of :func:`feedmux.app.descriptors.make_room`."""
+
+    max_clients: int
+    max_half_open: int
+    local_programs: int
+
+
 class LocalTerms(TypedDict):
     """Of :class:`feedmux.share.config.OfferConfig`."""
 
@@ -253,6 +261,15 @@ def offer(settings: Settings) -> OfferTerms:
         "speaks_rango": asks_broker(settings),
         "is_rango_everywhere": settings.dialect == "rango",
         "rango_message_bytes": settings.rango_max_message_bytes,
+    }
+
+
+def room(settings: Settings) -> RoomTerms:
+    """For how many there have to be descriptors."""
+    return {
+        "max_clients": settings.max_clients_total,
+        "max_half_open": settings.max_half_open,
+        "local_programs": settings.local_max_clients if settings.local else 0,
     }
 
 
