@@ -468,8 +468,14 @@ def test_decisions_are_numbered_without_a_hole() -> None:
 # The rest needs a venue and a gateway
 
 
-WITH_EVERYTHING = {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_PORT": 9, "JWT_PUBLIC_KEY": ed25519().pem}
-"""What lets a gateway say all that it can say of RabbitMQ, which is away, and of tokens."""
+WITH_EVERYTHING = {
+    "RABBITMQ_HOST": "127.0.0.1",
+    "RABBITMQ_PORT": 9,
+    "JWT_PUBLIC_KEY": ed25519().pem,
+    "LOCAL": "on",
+    "LOCAL_NAME": f"docs-{os.getpid()}",
+}
+"""What lets a gateway say all that it can say of RabbitMQ, which is away, of tokens and of local programs."""
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from feedmux._native.text import MergedText, ObjectText, data_frame
+from feedmux._native.text import MergedText, ObjectText, data_frame, data_text
 from feedmux.core.ticker import MAX_FIELDS, Unmerged
 from feedmux.feed.writer import RenderedMerge
 from feedmux.venue.bybit_data import CARRIED, TICKER_PLAN, write_ticker
@@ -36,11 +36,13 @@ FIELDS = st.sampled_from([*sorted(CARRIED), "other"])
 
 @given(prefix=PIECES, payload=PIECES, milliseconds=NUMBERS, source=PIECES, seq=NUMBERS)
 @settings(max_examples=EXAMPLES, deadline=None)
-def test_a_data_frame_is_the_same(
+def test_a_data_frame_is_the_same_and_so_is_its_text(
     prefix: bytes, payload: bytes, milliseconds: int, source: bytes, seq: int
 ) -> None:
     expected = frame.data_frame(prefix, payload, milliseconds, source, seq)
     assert data_frame(prefix, payload, milliseconds, source, seq) == expected
+    expected = frame.data_text(prefix, payload, milliseconds, source, seq)
+    assert data_text(prefix, payload, milliseconds, source, seq) == expected
 
 
 def twins(symbol: str) -> tuple[MergedText, RenderedMerge]:

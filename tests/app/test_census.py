@@ -117,6 +117,10 @@ def test_of_a_worker_that_ended_everything_counted_stays_and_nothing_of_its_pres
     assert left["tokens"] == {"accepted": 11, "refused": {"TOKEN_EXPIRED": 12}}
     assert left["scrapes"] == part["scrapes"]
     assert left["subscriptions"] == {"public": {}, "private": {}, "prefixed": {}}
+    local = {"is_offered": False, "clients": 0, "clients_lifetime": 3, "entries": 40, "bytes": 5000}
+    assert left["local"] == local
+    offered = census.whole([left, edge_figures()], RULES)["local"]
+    assert (offered["is_offered"], offered["clients"], offered["entries"]) == (True, 2, 80)
 
 
 def test_pages_can_be_made_when_all_workers_have_just_ended() -> None:

@@ -10,18 +10,20 @@ import pytest
 PROGRAM = """
 import logging, resource, sys
 from feedmux.app.descriptors import make_room
-soft, hard, clients, half_open = map(int, sys.argv[1:])
+soft, hard, clients, half_open, programs = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
-print(make_room(clients, half_open), *resource.getrlimit(resource.RLIMIT_NOFILE))
+print(make_room(clients, half_open, local_programs=programs), *resource.getrlimit(resource.RLIMIT_NOFILE))
 status = open("/proc/self/status").read()
 print(status.partition("FDSize:")[2].split()[0])
 """
 
 
-def room(soft: int, hard: int, clients: int, half_open: int) -> tuple[list[str], list[int], int]:
+def room(
+    soft: int, hard: int, clients: int, half_open: int, programs: int = 0
+) -> tuple[list[str], list[int], int]:
     """(what was said, [limit it returned, soft, hard], entries of the kernel's table)."""
-    words = map(str, (soft, hard, clients, half_open))
+    words = map(str, (soft, hard, clients, half_open, programs))
     command = [sys.executable, "-c", PROGRAM, *words]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
@@ -31,6 +33,7 @@ def room(soft: int, hard: int, clients: int, half_open: int) -> tuple[list[str],
 
 def test_the_soft_limit_is_raised_to_what_is_needed_and_no_further() -> None:
     assert room(256, 4096, 1000, 100)[:2] == ([], [1356, 1356, 4096])
+    assert room(256, 4096, 1000, 100, 16)[:2] == ([], [1436, 1436, 4096])
 
 
 def test_a_soft_limit_that_suffices_is_left_alone() -> None:

@@ -88,6 +88,13 @@ def test_every_family_says_what_it_is() -> None:
         assert family.type in {"counter", "gauge", "histogram"}
 
 
+def test_stats_show_local_programs_where_there_may_be_any() -> None:
+    shown = stats(census.snapshot(whole_figures()), max_clients=9)["local"]
+    assert (shown["clients"], shown["entries"]) == (2, 40)
+    figures = {name: value for name, value in whole_figures().items() if name != "local"}
+    assert stats(census.snapshot(figures), max_clients=9)["local"] is None
+
+
 def test_nothing_slow_was_closed_yet() -> None:
     assert samples(snapshot(server={"closed_by_code": {}}))["feedmux_slow_closes_total"] == 0
 

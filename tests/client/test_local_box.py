@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from feedmux.client.local_box import EventBox
-from feedmux.client.local_events import BrokerLog, SocketData
+from feedmux.client.local_events import BrokerLog, LocalEvent, SocketData
 from support.waiting import until
 
 
@@ -24,7 +24,7 @@ class Room:
 
 
 async def test_events_come_in_order_and_then_their_end() -> None:
-    box = EventBox(9, Room())
+    box: EventBox[LocalEvent] = EventBox(9, Room())
     box.put(data(1))
     box.put(data(2))
     box.end()
@@ -33,7 +33,7 @@ async def test_events_come_in_order_and_then_their_end() -> None:
 
 
 async def test_who_waits_is_woken() -> None:
-    box = EventBox(9, Room())
+    box: EventBox[LocalEvent] = EventBox(9, Room())
     waiting = asyncio.create_task(box.take())
     await asyncio.sleep(0)
     box.put(data(1))
@@ -45,7 +45,7 @@ async def test_who_waits_is_woken() -> None:
 
 
 async def test_who_no_longer_waits_takes_nothing() -> None:
-    box = EventBox(9, Room())
+    box: EventBox[LocalEvent] = EventBox(9, Room())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.001):
             await box.take()
@@ -54,7 +54,7 @@ async def test_who_no_longer_waits_takes_nothing() -> None:
 
 
 async def test_threads_take_each_event_once() -> None:
-    box = EventBox(9, Room())
+    box: EventBox[LocalEvent] = EventBox(9, Room())
     taken: list[object] = []
 
     def take() -> None:
@@ -72,14 +72,14 @@ async def test_threads_take_each_event_once() -> None:
 
 
 async def test_a_thread_does_not_wait_for_ever() -> None:
-    box = EventBox(9, Room())
+    box: EventBox[LocalEvent] = EventBox(9, Room())
     with pytest.raises(TimeoutError, match="no event came"):
         await asyncio.to_thread(box.take_blocking, 0.001)
 
 
 async def test_a_full_box_takes_everything_and_says_when_there_is_room() -> None:
     room = Room()
-    box = EventBox(4, room)
+    box: EventBox[LocalEvent] = EventBox(4, room)
     assert box.has_room()
     for number in range(6):
         box.put(data(number))
@@ -94,7 +94,7 @@ async def test_a_full_box_takes_everything_and_says_when_there_is_room() -> None
 
 
 async def test_lines_of_the_log_are_let_go_and_counted() -> None:
-    box = EventBox(2, Room())
+    box: EventBox[LocalEvent] = EventBox(2, Room())
     for number in range(2):
         box.put(data(number))
     for _ in range(3):
@@ -106,13 +106,13 @@ async def test_lines_of_the_log_are_let_go_and_counted() -> None:
     assert texts == ["3 lines of the log were let go: they were not taken in time", "the next"]
 
 
-async def rest(box: EventBox):  # type: ignore[no-untyped-def]
+async def rest(box: EventBox[LocalEvent]):  # type: ignore[no-untyped-def]
     while (event := await box.take()) is not None:
         yield event
 
 
 async def test_what_is_thrown_away_does_not_come() -> None:
-    box = EventBox(9, Room())
+    box: EventBox[LocalEvent] = EventBox(9, Room())
     box.put(data(1))
     box.end(discard=True)
     assert await box.take() is None

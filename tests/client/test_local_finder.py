@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from feedmux.client import local_finder
-from feedmux.client.local_finder import check_name, find_broker
+from feedmux.client.local_finder import check_name, find_broker, find_gateway
+from feedmux.client.peer import Peer
 from feedmux.model.errors import InvalidSetting
-from feedmux.model.share_errors import NoBroker
-from feedmux.wire.local_address import NAME_VARIABLE
+from feedmux.model.share_errors import ForeignGateway, NoBroker, NoGateway
+from feedmux.wire.local_address import NAME_VARIABLE, gateway_address
 from support.local import broker_name, is_listed
 from support.local_broker import scripted_broker
 from support.waiting import until
@@ -107,3 +108,36 @@ def test_the_broker_finds_the_package_that_runs_here(monkeypatch: pytest.MonkeyP
     assert places[0] == str(Path("some/where").absolute())
     assert Path(local_finder.__file__).parents[2] in map(Path, [*places, *sys.path])
     assert str(Path(local_finder.__file__).parents[2]) in places
+
+
+# A gateway
+
+
+async def test_a_gateway_that_is_there_is_found(name: str) -> None:
+    async with scripted_broker(name, gateway_address) as gateway:
+        with await find_gateway(name) as sock:
+            await gateway.accept()
+            assert not sock.getblocking()
+
+
+async def test_a_gateway_is_never_started(name: str, started: list[str]) -> None:
+    async with scripted_broker(name):  # a broker of that name is none
+        with pytest.raises(NoGateway, match="start one with `feedmux serve`"):
+            await find_gateway(name)
+    assert started == []
+
+
+async def test_a_gateway_that_has_no_time_is_not_taken_for_none(name: str) -> None:
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(gateway_address(os.getuid(), name))
+        busy.listen(0)
+        first.connect(gateway_address(os.getuid(), name))
+        with pytest.raises(NoGateway, match="cannot be reached: Resource temporarily unavailable"):
+            await find_gateway(name)
+
+
+async def test_a_gateway_of_another_user_is_none_of_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_finder, "peer_of", lambda _: Peer(1, 65534))
+    async with scripted_broker(name, gateway_address):
+        with pytest.raises(ForeignGateway, match="held by the user 65534; choose another LOCAL_NAME"):
+            await find_gateway(name)

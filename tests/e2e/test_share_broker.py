@@ -10,12 +10,12 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Self
 
 import pytest
 
+from support.child import Child
 from support.running import environment
 from support.share_client import FAILED, IS_CLOSED, ShareClient, hello, place, record
 from support.share_scene import ShareScene, share_scene, wait_until
@@ -39,41 +39,6 @@ def feedmux(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
         timeout=30,
         check=False,
     )
-
-
-class Child:
-    """A fork of this process that does one thing; it says a line when it is done and lives until killed."""
-
-    def __init__(self, work: Callable[[], str], uid: int | None = None) -> None:
-        reading, writing = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                if uid is not None:
-                    os.setgid(uid)
-                    os.setuid(uid)
-                os.write(writing, work().encode() + b"\n")
-                signal.pause()
-            except BaseException as error:  # noqa: BLE001 - a child must never come back
-                os.write(writing, f"{type(error).__name__}: {error}\n".encode())
-            finally:
-                os._exit(1)
-        os.close(writing)
-        with os.fdopen(reading) as lines:
-            self.line = lines.readline().strip()
-
-    def kill(self) -> None:
-        """End it at once; twice is allowed."""
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            self.pid = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
 
 def test_of_twenty_who_start_at_once_one_is_the_broker(scene: ShareScene) -> None:

@@ -99,7 +99,7 @@ def test_who_breaks_the_protocol_is_told_how_and_sent_away(
 
 
 def test_who_says_nothing_is_sent_away(scene: ShareScene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feedmux.share.broker.HELLO_WITHIN_S", 0.05)
+    monkeypatch.setattr("feedmux.share.visitor.HELLO_WITHIN_S", 0.05)
     scene.broker(beat_s=0.02)
     [failed] = scene.stranger().wait_end()
     assert failed == Said(FAILED, (0, "MALFORMED_MESSAGE", "it did not say who it is within 0.05 s"))
@@ -150,7 +150,7 @@ def test_who_wants_the_log_gets_it_and_nobody_else(scene: ShareScene) -> None:
     assert said.kind == LOG
     level, line = said.fields
     assert level == 2
-    assert line.endswith(f"feedmux.share.guest: client {other.number} is process {os.getpid()}, 'test'")
+    assert line.endswith(f"feedmux.share.visitor: client {other.number} is process {os.getpid()}, 'test'")
     curious.say(record(LOG_LEVEL, b"\x06"))
     curious.ask(1)
     scene.client()

@@ -139,6 +139,7 @@ def edge_figures(**others: Any) -> dict[str, Any]:
         "states": {"live": 5},
         "subscriptions": {"public": {"eurusd.trades": 2}, "private": {"order": 1}, "prefixed": {}},
         "process": process.figures(),
+        "local": {"is_offered": True, "clients": 2, "clients_lifetime": 3, "entries": 40, "bytes": 5000},
     } | others
 
 

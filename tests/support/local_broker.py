@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -133,10 +133,12 @@ class ScriptedBroker:
 
 
 @asynccontextmanager
-async def scripted_broker(name: str) -> AsyncIterator[ScriptedBroker]:
-    """A broker of this name; it is gone with the block."""
+async def scripted_broker(
+    name: str, place: Callable[[int, str], str] = address
+) -> AsyncIterator[ScriptedBroker]:
+    """A broker of this name, or whoever is found at ``place``; it is gone with the block."""
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(address(os.getuid(), name))
+    listening.bind(place(os.getuid(), name))
     listening.listen()
     listening.setblocking(False)
     broker = ScriptedBroker(listening)

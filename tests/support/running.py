@@ -20,9 +20,14 @@ SOURCE = Path(feedmux.__file__).parents[1]
 
 
 def environment(settings: dict[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process: ``settings``, and nothing else that configures it."""
+    """The environment of a process: ``settings``, and nothing else that configures it.
+
+    Unless they say otherwise no gateway is one that local programs find: none of this machine's is to read
+    what is simulated.
+    """
     kept = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG"}}
-    return kept | {"PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"} | (settings or {})
+    ours = {"PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1", "LOCAL": "off"}
+    return kept | ours | (settings or {})
 
 
 class Running:

@@ -59,8 +59,8 @@ def hello(pid: int | None = None, name: str = "test", version: int = 1) -> bytes
     return record(HELLO, MAGIC, struct.pack("<HI", version, os.getpid() if pid is None else pid), text(name))
 
 
-def place(name: str, uid: int | None = None) -> str:
-    return f"\0feedmux-share-{os.getuid() if uid is None else uid}-{name}"
+def place(name: str, uid: int | None = None, what: str = "share") -> str:
+    return f"\0feedmux-{what}-{os.getuid() if uid is None else uid}-{name}"
 
 
 _LAYOUTS = {WELCOME: "4sHIIII", BEAT: "", OPENED: "IQBQI", LAST: "Qb", FAILED: "Iss", DONE: "IB", LOG: "Bs"}
@@ -166,13 +166,13 @@ class Ring:
 
 
 class ShareClient:
-    """A connection to a broker; blocks. It beats only when told to."""
+    """A connection to a broker, or to a gateway; blocks. It beats only when told to."""
 
-    def __init__(self, name: str = "default") -> None:
+    def __init__(self, name: str = "default", what: str = "share") -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(DEADLINE_S)
         try:
-            self.sock.connect(place(name))
+            self.sock.connect(place(name, what=what))
         except OSError:
             self.sock.close()
             raise
@@ -183,12 +183,12 @@ class ShareClient:
         self._requests = 0
 
     @classmethod
-    def welcomed(cls, name: str = "default") -> ShareClient:
+    def welcomed(cls, name: str = "default", what: str = "share") -> ShareClient:
         """One that has said hello; waits until the broker is there."""
         end = time.monotonic() + DEADLINE_S
         while True:
             try:
-                client = cls(name)
+                client = cls(name, what)
             except ConnectionRefusedError:
                 assert time.monotonic() < end, "no broker came"
                 time.sleep(0.005)

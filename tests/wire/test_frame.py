@@ -6,7 +6,7 @@ import pytest
 from websockets.frames import Close, Frame, Opcode
 from websockets.streams import StreamReader
 
-from feedmux.wire.frame import close_frame, ping_frame, pong_frame, text_frame
+from feedmux.wire.frame import close_frame, data_frame, data_text, ping_frame, pong_frame, text_frame
 
 
 def parsed(data: bytes) -> Frame:
@@ -40,6 +40,13 @@ def test_the_length_takes_the_shortest_form_that_holds_it(size: int, header: str
     payload = b"x" * size
     assert text_frame(payload) == bytes.fromhex(header) + payload
     assert parsed(text_frame(payload)) == Frame(Opcode.TEXT, payload, fin=True)
+
+
+def test_a_data_frame_is_its_text_behind_a_header() -> None:
+    parts = b'{"data":', b"[1]", 7, b',"source":"x"', 9
+    text = b'{"data":[1],"timestamp":7,"source":"x","seq":9}'
+    assert data_text(*parts) == text
+    assert data_frame(*parts) == text_frame(text)
 
 
 def test_a_ping_and_a_pong_carry_their_payload() -> None:

@@ -51,6 +51,23 @@ def test_each_kind_of_event_is_one_message(twin: DataFrame, envelope: Envelope, 
 
 
 @pytest.mark.parametrize("kind", EventKind)
+@pytest.mark.parametrize("twin", [frame.data_text, text.data_text], ids=["python", "native"])
+def test_where_there_are_no_websockets_a_frame_is_the_message_itself(
+    twin: DataFrame, kind: EventKind
+) -> None:
+    framed = StreamFormat(PLACES)
+    plain = StreamFormat(PLACES, data_frame=twin, text_frame=bytes)
+    fields = frozenset({"price"})
+    for envelope in (event(kind, b'{"price":"1","size":"2"}'), event(kind, b"[1]", KLINE)):
+        message = plain.frame(envelope)
+        assert message is not None
+        assert framed.frame(envelope) == text_frame(message)
+        projected = plain.only(fields).frame(envelope)
+        assert projected is not None
+        assert framed.only(fields).frame(envelope) == text_frame(projected)
+
+
+@pytest.mark.parametrize("kind", EventKind)
 def test_a_client_that_cannot_bear_statuses_gets_all_the_rest(kind: EventKind) -> None:
     built = StreamFormat(PLACES, statuses=False).frame(event(kind, b"{}"))
     assert (built is None) == (kind is EventKind.STATUS)

@@ -5,6 +5,7 @@ from feedmux.core.ticker import Unmerged
 from feedmux.model.venue import ObjectPlan
 
 def data_frame(prefix: bytes, payload: bytes, milliseconds: int, source: bytes, seq: int, /) -> bytes: ...
+def data_text(prefix: bytes, payload: bytes, milliseconds: int, source: bytes, seq: int, /) -> bytes: ...
 
 @final
 class ObjectText:

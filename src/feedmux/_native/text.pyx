@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Write the JSON texts and frames that are made once per message, natively.
 
-Their specifications: ``feedmux.wire.frame.data_frame`` for :func:`data_frame`, and for
+Their specifications: ``feedmux.wire.frame`` for :func:`data_frame` and :func:`data_text`, and for
 :class:`MergedText` ``feedmux.feed.writer.RenderedMerge`` with the venue's own writer of the same
 plan, e.g. ``feedmux.venue.bybit_data.write_ticker``.
 
@@ -81,8 +81,8 @@ cdef int write_head(char *head, Py_ssize_t size) noexcept:
     return 10
 
 
-def data_frame(bytes prefix not None, bytes payload not None, long long milliseconds,
-               bytes source not None, long long seq, /):
+cdef bytes data_message(bytes prefix, bytes payload, long long milliseconds, bytes source, long long seq,
+                        bint is_framed):
     cdef char end[2 * LONGEST_NUMBER + 32]
     cdef char head[LONGEST_HEAD]
     cdef char *at = put_bytes(end, _TIMESTAMP)
@@ -96,13 +96,23 @@ def data_frame(bytes prefix not None, bytes payload not None, long long millisec
     at[0] = c"}"
     at += 1
     size = PyBytes_GET_SIZE(prefix) + PyBytes_GET_SIZE(payload) + PyBytes_GET_SIZE(source) + (at - end)
-    head_size = write_head(head, size)
+    head_size = write_head(head, size) if is_framed else 0
     frame = PyBytes_FromStringAndSize(NULL, head_size + size)
     cdef char *out = put(PyBytes_AS_STRING(frame), head, head_size)
     out = put_bytes(put_bytes(out, prefix), payload)
     out = put_bytes(put(out, end, seq_from - end), source)
     put(out, seq_from, at - seq_from)
     return frame
+
+
+def data_frame(bytes prefix not None, bytes payload not None, long long milliseconds,
+               bytes source not None, long long seq, /):
+    return data_message(prefix, payload, milliseconds, source, seq, True)
+
+
+def data_text(bytes prefix not None, bytes payload not None, long long milliseconds,
+              bytes source not None, long long seq, /):
+    return data_message(prefix, payload, milliseconds, source, seq, False)
 
 
 cdef char *_room = NULL  # where objects are put together; as long as the longest one

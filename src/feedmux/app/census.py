@@ -24,6 +24,7 @@ _PASSES: Final[Mapping[str, frozenset[str]]] = {
     ),
     "hub": frozenset({"topics", "subscriptions"}),
     "scrapes": frozenset({"in_flight"}),
+    "local": frozenset({"clients", "is_offered"}),
 }  # fmt: skip
 """What a process has only while it lives; everything else of these is counted since the start."""
 _AGES: Final = ("last_message_ago", "last_message_age_s")
@@ -126,6 +127,7 @@ def snapshot(figures: Figures) -> Snapshot:
         nodes=figures.get("nodes", []),
         tokens=figures.get("tokens"),
         scrapes=figures.get("scrapes", {}),
+        local=figures.get("local"),
     )
 
 

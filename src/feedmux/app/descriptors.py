@@ -21,21 +21,24 @@ log = logging.getLogger(__name__)
 
 SPARE: Final = 256
 """Files that are no clients: listening sockets, links to venues, the log, those of the libraries."""
+OF_PROGRAM: Final = 5
+"""Files of one local program: its socket, the memory of its ring and seat, its bell."""
 _GROWN: Final = 1 << 17
 """Entries the table is grown to at most before they are needed, which is 1 MB."""
 
 
-def make_room(max_clients: int, max_half_open: int) -> int:
+def make_room(max_clients: int, max_half_open: int, *, local_programs: int = 0) -> int:
     """Raise the limit of open files, and have the kernel's table grown; says so if it is too low.
 
     Args:
         max_clients: WebSocket clients at once.
         max_half_open: connections that are no clients yet.
+        local_programs: those that read through rings.
 
     Returns:
         How many files may be open from now on.
     """
-    wanted = max_clients + max_half_open + SPARE
+    wanted = max_clients + max_half_open + OF_PROGRAM * local_programs + SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = soft if soft >= wanted else min(hard, wanted)
     if limit != soft:

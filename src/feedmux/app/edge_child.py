@@ -7,7 +7,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
 
-from feedmux.app import keys, memory
+from feedmux.app import keys, memory, terms
 from feedmux.app.census import Figures
 from feedmux.app.control import exactly
 from feedmux.app.descriptors import make_room
@@ -46,10 +46,10 @@ class EdgeChild:
         page, *listeners = descriptors
         self._whole = message.figures
         settings, loop = self._settings, asyncio.get_running_loop()
-        make_room(settings.max_clients_total, settings.max_half_open)
+        make_room(**terms.room(settings))
         door = shared_door(page, message.place)
         self._parts = build_edge(settings, loop=loop, door=door, whole=self._of_all)
-        await self._parts.edge.server.start([socket.socket(fileno=descriptor) for descriptor in listeners])
+        await self._parts.edge.start([socket.socket(fileno=descriptor) for descriptor in listeners])
         self._tasks = [
             loop.create_task(self._report()),
             loop.create_task(memory.keep(self._stop)),
@@ -79,9 +79,9 @@ class EdgeChild:
         if self._parts is None:
             return
         if is_orderly:
-            await self._parts.edge.server.drain(self._settings.drain_grace, self._settings.drain_seconds)
+            await self._parts.edge.drain(self._settings.drain_grace, self._settings.drain_seconds)
         else:
-            await self._parts.edge.server.stop()
+            await self._parts.edge.stop()
         self._parts.reader.close()
         for task in self._tasks:
             task.cancel()

@@ -69,6 +69,7 @@ class Snapshot(NamedTuple):
         tokens: of who checks them; None where nobody does.
         scrapes: see :mod:`feedmux.app.scrapes`.
         nodes: of Redis, which this node and others share; empty where it is not used.
+        local: of what is offered to programs of the same user; None where nothing is.
     """
 
     server: Mapping[str, Any]
@@ -82,6 +83,7 @@ class Snapshot(NamedTuple):
     tokens: Mapping[str, Any] | None = None
     scrapes: Mapping[str, Any] = MappingProxyType({})
     nodes: Sequence[Mapping[str, Any]] = ()
+    local: Mapping[str, Any] | None = None
 
 
 def health(now: Snapshot) -> tuple[int, dict[str, Any]]:
@@ -139,6 +141,7 @@ def stats(now: Snapshot, *, max_clients: int) -> dict[str, Any]:
         "feeds": [{k: v for k, v in feed.items() if k != "links"} for feed in now.feeds],
         "brokers": list(now.brokers),
         "tokens": now.tokens,
+        "local": now.local,
         "cluster": cluster_health.stats(now.nodes, now.feeds),
     }
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import uvloop
 
-from feedmux.app import introduction, keys, memory, metrics_port
+from feedmux.app import introduction, keys, memory, metrics_port, terms
 from feedmux.app.descriptors import make_room
 from feedmux.app.rbac import Roles
 from feedmux.app.settings import Settings
@@ -59,9 +59,9 @@ async def serve(settings: Settings, beside: Beside | None = None, *, again: Agai
     """
     stop = asyncio.Event()
     memory.calm_collector()
-    make_room(settings.max_clients_total, settings.max_half_open)
+    make_room(**terms.room(settings))
     gateway = build(settings, loop=asyncio.get_running_loop())
-    await gateway.edge.server.start()
+    await gateway.edge.start()
     _introduce(gateway, settings.host)
     scheme = "ws" if gateway.edge.server.tls is None else "wss"
     with _signals_set(stop, None if beside is not None else partial(_reload, gateway, again)):
@@ -97,7 +97,7 @@ def _introduce(gateway: Gateway, host: str) -> None:
 
 async def _end(gateway: Gateway, settings: Settings) -> None:
     log.info("Going away: %d clients are sent away", gateway.edge.server.clients)
-    await gateway.edge.server.drain(settings.drain_grace, settings.drain_seconds)
+    await gateway.edge.drain(settings.drain_grace, settings.drain_seconds)
     for feed in gateway.feeds.all:
         feed.close()
 

@@ -209,6 +209,26 @@ class Processes(Section):
     )
 
 
+class LocalPrograms(Section):
+    """Programs on the same machine"""
+
+    local: bool = key(True, "Let programs of the same user on this machine read public topics through rings.")
+    local_name: str = key(
+        "default",
+        "Name under which they find this gateway; of several with one name the first is found.",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        expected="1 to 64 letters, digits, dots, hyphens and underscores",
+    )
+    local_max_clients: int = key(16, "How many such programs there may be at once.", between=(1, 1024))
+    local_ring_bytes: PowerOfTwo = key(
+        4 << 20,
+        "Size of the shared memory of each of them, where its messages wait until it reads them.",
+        between=(1 << 16, 1 << 30),
+        unit="bytes",
+        expected="a power of two from 65536 to 1073741824",
+    )
+
+
 class Logging(Section):
     """Log"""
 
@@ -232,6 +252,7 @@ SECTIONS: tuple[type[Section], ...] = (
     Authentication,
     Clients,
     Processes,
+    LocalPrograms,
     Upstream,
     Deribit,
     Alpaca,
@@ -248,6 +269,7 @@ class Settings(
     Alpaca,
     Deribit,
     Upstream,
+    LocalPrograms,
     Processes,
     Clients,
     Authentication,

@@ -80,6 +80,23 @@ class OfferTerms(TypedDict):
     rango_message_bytes: int
 
 
+class RoomTerms(TypedDict):
+    """Of :func:`feedmux.app.descriptors.make_room`."""
+
+    max_clients: int
+    max_half_open: int
+    local_programs: int
+
+
+class LocalTerms(TypedDict):
+    """Of :class:`feedmux.share.config.OfferConfig`."""
+
+    name: str
+    ring_bytes: int
+    most_readers: int
+    max_message_bytes: int
+
+
 class BrokerTerms(TypedDict):
     """Of :class:`feedmux.feed.broker.BrokerConfig`."""
 
@@ -244,6 +261,25 @@ def offer(settings: Settings) -> OfferTerms:
         "speaks_rango": asks_broker(settings),
         "is_rango_everywhere": settings.dialect == "rango",
         "rango_message_bytes": settings.rango_max_message_bytes,
+    }
+
+
+def room(settings: Settings) -> RoomTerms:
+    """For how many there have to be descriptors."""
+    return {
+        "max_clients": settings.max_clients_total,
+        "max_half_open": settings.max_half_open,
+        "local_programs": settings.local_max_clients if settings.local else 0,
+    }
+
+
+def local(settings: Settings) -> LocalTerms:
+    """How programs of the same user are served."""
+    return {
+        "name": settings.local_name,
+        "ring_bytes": settings.local_ring_bytes,
+        "most_readers": settings.local_max_clients,
+        "max_message_bytes": settings.client_max_message_bytes,
     }
 
 

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterable, Callable, Collection, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from feedmux._native.outbox import TopicRow
 from feedmux._native.text import data_frame
-from feedmux.app import process, subscriptions, terms, terms_redis
-from feedmux.app.bybit_url import venue_url
+from feedmux.app import process, subscriptions, terms
 from feedmux.app.census import Figures
 from feedmux.app.keys import local_keys
+from feedmux.app.local import wiring as local
 from feedmux.app.pages import Page, pages
 from feedmux.app.scrapes import Scrapes
+from feedmux.app.sources import wiring as sources
 from feedmux.bus.inproc import InprocBus
 from feedmux.bus.shm import RingParts, ShmReader, ShmWriter
 from feedmux.bus.shm_road import make_road
 from feedmux.client.clock import SystemClock
-from feedmux.client.settings import LinkConfig
 from feedmux.core import latency as latency_figures
 from feedmux.core import stats
 from feedmux.core.access import Access
-from feedmux.core.increments import ObjectLimits
 from feedmux.core.latency import Latency
-from feedmux.core.roster import Roster
 from feedmux.edge import house
 from feedmux.edge.door import Door, make_counts, shared_door
 from feedmux.edge.house import House, ServerConfig
@@ -40,22 +38,16 @@ from feedmux.edge.rango_session import RangoSession
 from feedmux.edge.server import Server, listen_for
 from feedmux.edge.session import Rules, Session
 from feedmux.edge.tls import Tls, TlsFiles
-from feedmux.feed import market as markets
-from feedmux.feed.market import Market
-from feedmux.feed.shard import ShardConfig
 from feedmux.feed.sources import Feeds
 from feedmux.hub.hub import Hub
-from feedmux.model.ports import Clock, Feed, Publisher
+from feedmux.share.offer import LocalOffer
 from feedmux.wire.place import Places
 from feedmux.wire.rango_topic import VENUE as BROKER
-from feedmux.wire.rango_topic import route
 from feedmux.wire.stream import StreamFormat
 
 if TYPE_CHECKING:
     from feedmux.app.settings import Settings
-    from feedmux.bus.redis_node import RedisNode
     from feedmux.edge.auth import Authenticator
-    from feedmux.feed.rabbitmq import RabbitMq
 
 __all__ = ["build", "build_edge", "build_feed", "listen_for", "make_counts", "make_road", "shared_door"]
 
@@ -67,6 +59,7 @@ RULES: Final[stats.Rules] = {
     "nodes": stats.Rule.JOIN,
     "process": process.RULES,
     "tokens": {"keys": stats.Rule.LEAST},
+    "local": local.RULES,
 }
 """How the figures of several processes add up."""
 
@@ -79,17 +72,42 @@ class Edge(NamedTuple):
         auth: says who they are; None: nobody is asked.
         rights: what all clients share about tokens and roles.
         scrapes: answers with the metrics of the whole gateway.
+        local: the topics for programs of the same user; None: they are not offered.
     """
 
     server: Server
     auth: Authenticator | None
     rights: Rights
     scrapes: Scrapes
+    local: LocalOffer | None
+
+    async def start(self, sockets: Iterable[socket.socket] | None = None) -> None:
+        """Let clients in; see :meth:`feedmux.edge.server.Server.start`."""
+        await self.server.start(sockets)
+        if self.local is not None:
+            self.local.start()
+
+    async def drain(self, grace_s: float, spread_s: float) -> None:
+        """Send everybody away; see :meth:`feedmux.edge.server.Server.drain`."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.server.drain(grace_s, spread_s))
+            if self.local is not None:
+                tasks.create_task(self.local.drain(grace_s))
+
+    async def stop(self) -> None:
+        """End at once."""
+        await self.server.stop()
+        if self.local is not None:
+            await self.local.stop()
 
     def figures(self) -> Figures:
         """What it counts."""
         found = {"server": self.server.statistics(), "scrapes": self.scrapes.statistics()}
-        return found if self.auth is None else {**found, "tokens": self.auth.statistics()}
+        if self.auth is not None:
+            found["tokens"] = self.auth.statistics()
+        if self.local is not None:
+            found["local"] = self.local.statistics()
+        return found
 
     def grant(self, roles: Mapping[str, Collection[str]]) -> None:
         """Let these roles open prefixes from now on; a stream that its reader may not have any more ends."""
@@ -144,7 +162,7 @@ def build(settings: Settings, *, loop: asyncio.AbstractEventLoop) -> Gateway:
         InvalidCertificate, InvalidKey: the files of TLS, or the keys of tokens, cannot be used.
     """
     bus = InprocBus()
-    feeds = _feeds(settings, bus)
+    feeds = sources.feeds(settings, bus)
     bus.serve(feeds.source(BROKER))
     hub, latency = _hub(settings, loop)
     hub.connect(bus.reader("hub", hub))
@@ -163,7 +181,7 @@ def build_feed(settings: Settings) -> FeedParts:
         NoMemory: the system does not lend enough for the ring.
     """
     writer = ShmWriter(capacity=settings.shm_ring_bytes)
-    feeds = _feeds(settings, writer)
+    feeds = sources.feeds(settings, writer)
     writer.serve(feeds.source(BROKER))
     return FeedParts(writer, feeds)
 
@@ -193,7 +211,7 @@ def build_edge(
     def figures() -> Figures:
         return _edge_figures(settings, edge, hub, latency)
 
-    edge = _edge(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door)
+    edge = _edge(settings, hub, latency, lambda: whole(figures()), loop=loop, door=door, parent=os.getppid())
     return EdgeParts(edge, reader, figures)
 
 
@@ -202,65 +220,6 @@ def build_scraped(settings: Settings, page: Callable[[], Page], *, loop: asyncio
     config = msgspec.structs.replace(server_config(settings), **terms.scraped(settings))
     routes = Everywhere(_route(page))
     return Server(House(config, endpoints={}, routes=routes, clock=SystemClock(), loop=loop))
-
-
-def _feeds(settings: Settings, publisher: Publisher) -> Feeds:
-    clock = SystemClock()
-    served = [_market(settings, name) for name in settings.venues]
-    node = _node(settings, clock) if settings.redis_url and served else None
-    drivers: dict[tuple[str, str], Feed] = {}
-    for one in served:
-        make = partial(markets.driver, one, clock=clock, **terms.driver(settings))
-        rest = markets.figures_at_rest(one)
-        source = make(publisher) if node is None else node.source(one.place, make, publisher, rest)
-        drivers[one.place.venue, one.place.market] = source
-    broker = _broker(settings, publisher, clock) if terms.asks_broker(settings) else None
-    return Feeds(drivers, broker, node)
-
-
-def _node(settings: Settings, clock: Clock) -> RedisNode:
-    terms_redis.require_redis(settings)
-    from feedmux.bus.redis_config import RedisConfig
-    from feedmux.bus.redis_node import RedisNode
-    from feedmux.core.lease import Terms
-
-    redis, leases = RedisConfig(**terms_redis.redis(settings)), Terms(**terms_redis.leases(settings))
-    return RedisNode(redis, clock=clock, terms=leases, **terms_redis.node(settings))
-
-
-def _broker(settings: Settings, publisher: Publisher, clock: Clock) -> RabbitMq:
-    terms.require_amqp(settings)
-    from feedmux.feed.broker import BrokerConfig
-    from feedmux.feed.rabbitmq import RabbitMq
-    from feedmux.feed.relay import RelayLimits
-    from feedmux.feed.stream import ObjectRules
-
-    are_numbered = settings.rabbitmq_sequences == "check"
-    return RabbitMq(
-        publisher,
-        BrokerConfig(**terms.broker(settings)),
-        route=route,
-        rules=ObjectRules(limits=_object_limits(settings), are_numbered=are_numbered),
-        limits=RelayLimits(**terms.relay(settings)),
-        clock=clock,
-    )
-
-
-async def survey(settings: Settings) -> Roster:
-    """Ask Redis what it knows of the cluster; a FeedmuxError says that it cannot be asked."""
-    terms_redis.require_redis(settings)
-    from feedmux.bus import redis_survey
-    from feedmux.bus.redis_config import RedisConfig
-
-    return await redis_survey.survey(RedisConfig(**terms_redis.redis(settings)), terms_redis.prefix(settings))
-
-
-async def publish(settings: Settings, messages: AsyncIterable[tuple[str, bytes]]) -> None:
-    """Publish messages to RabbitMQ; a FeedmuxError says that it is not there, or refuses something."""
-    terms.require_amqp(settings)
-    from feedmux.feed import broker, rabbitmq
-
-    await rabbitmq.publish(broker.BrokerConfig(**terms.broker(settings)), messages)
 
 
 def _edge_figures(settings: Settings, edge: Edge, hub: Hub, latency: Latency) -> Figures:
@@ -278,13 +237,8 @@ def _edge_figures(settings: Settings, edge: Edge, hub: Hub, latency: Latency) ->
 
 
 def _hub(settings: Settings, loop: asyncio.AbstractEventLoop) -> tuple[Hub, Latency]:
-    latency, limits = Latency(), _object_limits(settings)
+    latency, limits = Latency(), sources.object_limits(settings)
     return Hub(TopicRow, SystemClock(), loop.call_later, latency=latency, limits=limits), latency
-
-
-def _object_limits(settings: Settings) -> ObjectLimits:
-    """The same for who writes an object and who reads it, so that no reader loses what its writer has."""
-    return ObjectLimits(increments=settings.object_increments, bytes=settings.object_bytes)
 
 
 def _edge(
@@ -295,8 +249,9 @@ def _edge(
     *,
     loop: asyncio.AbstractEventLoop,
     door: Door | None = None,
+    parent: int = 0,
 ) -> Edge:
-    """The edge of a hub; ``figures`` are those of the whole gateway."""
+    """The edge of a hub; ``figures`` are those of the whole gateway, ``parent`` is that of a worker."""
     clock = SystemClock()
     routes: dict[str, Route] = {}
     auth = authenticator(settings) if terms.has_keys(settings) else None
@@ -306,7 +261,8 @@ def _edge(
         authenticate=None if auth is None else auth.identify,
         **terms.rights(settings),
     )
-    served = paths(_offer(settings, hub, rights, auth))
+    offer = _offer(settings, hub, rights, auth)
+    served = paths(offer)
     house = House(
         server_config(settings),
         endpoints=served.endpoints,
@@ -321,12 +277,12 @@ def _edge(
     scrapes = Scrapes(figures)
     found = pages(settings, figures, lambda: server.draining, scrapes.page)
     routes.update({path: _route(page) for path, page in found.items()})
-    return Edge(server, auth, rights, scrapes)
+    return Edge(server, auth, rights, scrapes, local.offer(settings, offer, house, parent=parent))
 
 
 def _offer(settings: Settings, hub: Hub, rights: Rights, auth: Authenticator | None) -> Offer:
     """What there is for clients, on whatever path."""
-    markets_served = [_market(settings, name).place for name in settings.venues]
+    markets_served = [sources.market(settings, name).place for name in settings.venues]
     places = Places(settings.brand, markets_served, has_broker=terms.asks_broker(settings))
     return Offer(
         hub=hub,
@@ -378,17 +334,6 @@ def authenticator(settings: Settings) -> Authenticator:
     found = local_keys(settings)
     known = keys.KeySet() if found is None else keys.read(found.content, found.source, is_jwks=found.is_jwks)
     return Authenticator(known, rules, clock=SystemClock(), in_url=settings.jwt_query_token)
-
-
-def _market(settings: Settings, name: str) -> Market:
-    """What a name of ``VENUES`` stands for."""
-    venue, _, market = name.partition(".")
-    link, shard = LinkConfig(**terms.link(settings, venue)), ShardConfig(**terms.shard(settings, venue))
-    if venue == "bybit":
-        return markets.bybit(market, venue_url(settings, market), link, shard)
-    if venue == "alpaca":
-        return markets.alpaca(link, shard, **terms.alpaca(settings))
-    return markets.deribit(settings.deribit_ws_url, link, shard)
 
 
 def server_config(settings: Settings) -> ServerConfig:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         SocketOpened,
         SocketRestored,
     )
+    from feedmux.client.local_topics import AsyncLocalTopics, LocalTopics
     from feedmux.client.plain import JsonRpcAdapter, PlainAdapter
     from feedmux.client.policy import Verdict
     from feedmux.client.settings import LinkConfig, WhenFull
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
     from feedmux.model.local_errors import BrokerLost, BrokerRefused, UnknownWebSocket
     from feedmux.model.ports import Correlator
     from feedmux.model.rpc import Ask, Reply, RpcError
-    from feedmux.model.share_errors import ForeignBroker, NoBroker
+    from feedmux.model.share_errors import ForeignBroker, ForeignGateway, NoBroker, NoGateway
     from feedmux.wire.local_records import Kinds
 
 _HOMES = {
     "Adapter": "feedmux.model.adapter",
     "Ask": "feedmux.model.rpc",
     "AsyncLocalClient": "feedmux.client.local_async",
+    "AsyncLocalTopics": "feedmux.client.local_topics",
     "AuthenticationFailed": "feedmux.model.errors",
     "BlockingLink": "feedmux.client.blocking",
     "BrokerGone": "feedmux.client.local_events",
@@ -59,6 +61,7 @@ _HOMES = {
     "Dialogue": "feedmux.model.adapter",
     "Dropped": "feedmux.client.events",
     "ForeignBroker": "feedmux.model.share_errors",
+    "ForeignGateway": "feedmux.model.share_errors",
     "Explanation": "feedmux.model.explain",
     "Interrupted": "feedmux.client.events",
     "JsonRpcAdapter": "feedmux.client.plain",
@@ -70,7 +73,9 @@ _HOMES = {
     "LinkState": "feedmux.client.link",
     "LocalCallbacks": "feedmux.client.local_events",
     "LocalClient": "feedmux.client.local",
+    "LocalTopics": "feedmux.client.local_topics",
     "NoBroker": "feedmux.model.share_errors",
+    "NoGateway": "feedmux.model.share_errors",
     "Note": "feedmux.model.adapter",
     "PlainAdapter": "feedmux.client.plain",
     "Reply": "feedmux.model.rpc",
@@ -97,6 +102,7 @@ __all__ = [
     "Adapter",
     "Ask",
     "AsyncLocalClient",
+    "AsyncLocalTopics",
     "AuthenticationFailed",
     "BlockingLink",
     "BrokerGone",
@@ -112,6 +118,7 @@ __all__ = [
     "Dropped",
     "Explanation",
     "ForeignBroker",
+    "ForeignGateway",
     "Interrupted",
     "JsonRpcAdapter",
     "Kinds",
@@ -122,7 +129,9 @@ __all__ = [
     "LinkState",
     "LocalCallbacks",
     "LocalClient",
+    "LocalTopics",
     "NoBroker",
+    "NoGateway",
     "Note",
     "PlainAdapter",
     "Reply",

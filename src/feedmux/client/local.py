@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from feedmux.client.guard import Guard
 from feedmux.client.local_async import AsyncLocalClient, wanted_of
 from feedmux.client.local_events import LocalCallbacks, LocalEvent, SocketError
+from feedmux.client.local_topics import LocalTopics
 from feedmux.client.loop_thread import LoopThread
 from feedmux.model.checks import require_kind, require_number
 from feedmux.model.errors import FeedmuxError, InvalidSetting
@@ -84,6 +85,35 @@ class LocalClient:
                 target=self._call_back, args=(callbacks,), name="feedmux-local-callbacks", daemon=True
             )
             self._caller.start()
+
+    @staticmethod
+    def topics(
+        *topics: str,
+        gateway: str = "default",
+        options: Mapping[str, Any] | None = None,
+        max_waiting: int = 4096,
+        request_timeout_s: float = 30.0,
+    ) -> LocalTopics:
+        """Read topics of a running gateway of this user and machine; see :meth:`AsyncLocalClient.topics`.
+
+        Returns:
+            An iterator and context manager that has begun.
+
+        Raises:
+            NoGateway: there is none.
+            ForeignGateway: another user is in its place.
+            BrokerRefused: it does not want us: too many programs read it, for instance.
+            Refused: it has none of the topics for us.
+            RequestTimeout: it did not answer.
+            InvalidSetting: one of the arguments cannot be.
+        """
+        return LocalTopics(
+            topics,
+            gateway=gateway,
+            options=options,
+            max_waiting=max_waiting,
+            request_timeout_s=request_timeout_s,
+        )
 
     @property
     def server_id(self) -> int:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from feedmux.client.endpoint import Endpoint
 from feedmux.client.local_box import EventBox
 from feedmux.client.local_core import LocalCore
 from feedmux.client.local_events import LocalEvent
-from feedmux.client.local_finder import check_name
+from feedmux.client.local_finder import check_name, find_broker
 from feedmux.client.local_shared import Wish
 from feedmux.client.local_table import CLOSED
+from feedmux.client.local_topics import AsyncLocalTopics
 from feedmux.client.settings import LinkConfig
 from feedmux.model.checks import require_kind, require_number, require_whole, type_of
 from feedmux.model.errors import InvalidMessage, InvalidSetting
@@ -62,11 +62,43 @@ class AsyncLocalClient:
     ) -> None:
         require_number("request_timeout_s", request_timeout_s, "seconds, above 0", above=0)
         require_whole("max_waiting", max_waiting, "a number of events above 0", least=1)
-        self._name = _text("name", name) or os.path.basename(sys.argv[0]) or "python"  # noqa: PTH119
+        self._name = _text("name", name)
         self._broker, self._is_whole = check_name(broker), is_whole
         self._timeout_s, self._max_waiting = request_timeout_s, max_waiting
         self._core: LocalCore | None = None
         self._is_closed = False
+
+    @staticmethod
+    def topics(
+        *topics: str,
+        gateway: str = "default",
+        options: Mapping[str, Any] | None = None,
+        max_waiting: int = 4096,
+        request_timeout_s: float = 30.0,
+    ) -> AsyncLocalTopics:
+        """Read topics of a running gateway of this user and machine; no broker is needed.
+
+        Args:
+            topics: what is wanted, e.g. ``ticker:BTCUSDT``; public ones only.
+            gateway: its name, the setting LOCAL_NAME.
+            options: of the subscription, e.g. ``{"max_rate": 4}``; the gateway checks them.
+            max_waiting: messages that wait to be taken; more wait in the ring.
+            request_timeout_s: how long the beginning may take, seconds.
+
+        Returns:
+            An asynchronous iterator and context manager: see :class:`AsyncLocalTopics`, which says what it
+            raises when it begins.
+
+        Raises:
+            InvalidSetting: one of these cannot be.
+        """
+        return AsyncLocalTopics(
+            topics,
+            gateway=gateway,
+            options=options,
+            max_waiting=max_waiting,
+            request_timeout_s=request_timeout_s,
+        )
 
     async def start(self) -> None:
         """Find or start a broker; ``async with`` does it. May be repeated.
@@ -81,11 +113,11 @@ class AsyncLocalClient:
             raise LinkLost(CLOSED)
         if self._core is not None:
             return
-        self._box = EventBox(self._max_waiting, self._resume)
+        self._box: EventBox[LocalEvent] = EventBox(self._max_waiting, self._resume)
         core = LocalCore(
             self._box.put,
             self._box.has_room,
-            broker=self._broker,
+            find=partial(find_broker, self._broker),
             name=self._name,
             is_whole=self._is_whole,
             request_timeout_s=self._timeout_s,
@@ -106,7 +138,7 @@ class AsyncLocalClient:
         return self._core.server_id if self._core is not None else 0
 
     @property
-    def box(self) -> EventBox:
+    def box(self) -> EventBox[LocalEvent]:
         """Where the events wait."""
         self._running()
         return self._box

@@ -14,15 +14,17 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar, cast
 
-from feedmux.client.local_events import BrokerLog, LocalEvent
+from feedmux.client.local_events import BrokerLog
 
 _WARNING: Final = 3
 
+Event = TypeVar("Event")
 
-class EventBox:
-    """Events in their order.
+
+class EventBox(Generic[Event]):
+    """Events in their order; of whatever kind, but lines of the log are told apart.
 
     Args:
         bound: from so many on it is full.
@@ -33,7 +35,7 @@ class EventBox:
         self._bound, self._on_room = bound, on_room
         self._loop = asyncio.get_running_loop()
         self._gate = threading.Condition()
-        self._events: deque[LocalEvent] = deque()
+        self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._sleepers = 0
         self._was_full = self._is_ended = False
@@ -50,9 +52,9 @@ class EventBox:
         self._was_full = len(self._events) >= self._bound
         return not self._was_full
 
-    def put(self, event: LocalEvent) -> None:
+    def put(self, event: Event) -> None:
         """Take an event; in the loop."""
-        if self._is_ended or (type(event) is BrokerLog and not self._admits(event)):
+        if self._is_ended or (type(event) is BrokerLog and not self._admits_line()):
             return
         self._events.append(event)
         if self._sleepers:  # one that comes now looks at the events before it sleeps
@@ -71,7 +73,7 @@ class EventBox:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def take(self) -> LocalEvent | None:
+    async def take(self) -> Event | None:
         """Wait for the next event; None: there are no more. For one task of the loop."""
         while not self._events and not self._is_ended:
             self._waiter = self._loop.create_future()
@@ -81,7 +83,7 @@ class EventBox:
                 self._waiter = None
         return self.next()
 
-    def take_blocking(self, timeout_s: float | None = None) -> LocalEvent | None:
+    def take_blocking(self, timeout_s: float | None = None) -> Event | None:
         """Wait for the next event in a thread; None: there are no more.
 
         Raises:
@@ -96,7 +98,7 @@ class EventBox:
                 self._sleepers -= 1
             return self.next()
 
-    def next(self) -> LocalEvent | None:
+    def next(self) -> Event | None:
         """Take an event if there is one."""
         try:
             event = self._events.popleft()
@@ -108,13 +110,13 @@ class EventBox:
                 self._loop.call_soon_threadsafe(self._on_room)
         return event
 
-    def _admits(self, line: BrokerLog) -> bool:
-        """Whether there is room for it; if so, says first which lines of the log there was none for."""
+    def _admits_line(self) -> bool:
+        """Whether there is room for a line of the log; if so, says first for how many there was none."""
         if len(self._events) >= self._bound:
             self._logs_let_go += 1
             return False
         if self._logs_let_go:
             text = f"{self._logs_let_go} lines of the log were let go: they were not taken in time"
-            self._events.append(BrokerLog(_WARNING, text))
+            self._events.append(cast(Event, BrokerLog(_WARNING, text)))
             self._logs_let_go = 0
         return True

@@ -25,13 +25,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
 from feedmux.client.local_events import LocalEvent, SocketClosed, SocketError, SocketRestored
-from feedmux.client.local_finder import find_broker
 from feedmux.client.local_line import BrokerLine
 from feedmux.client.local_shared import SharedSocket, Wish
 from feedmux.client.local_table import CLOSED, LocalTable
@@ -57,8 +59,8 @@ class LocalCore:
     Args:
         emit: takes the events.
         has_room: whether events are taken now; when they are again, call :meth:`resume`.
-        broker: the broker's name.
-        name: by which it shows this client.
+        find: connects to the broker, or to a gateway, which is one as far as this goes.
+        name: by which it shows this client; empty: the program's name.
         is_whole: whether messages in several parts are put together.
         request_timeout_s: how long anything that is asked for may take, seconds.
     """
@@ -68,13 +70,14 @@ class LocalCore:
         emit: Callable[[LocalEvent], None],
         has_room: Callable[[], bool],
         *,
-        broker: str,
+        find: Callable[[], Awaitable[socket.socket]],
         name: str,
         is_whole: bool,
         request_timeout_s: float,
     ) -> None:
         self._table = LocalTable(emit, has_room, is_whole=is_whole, on_let_go=self._let_go)
-        self._broker, self._name = broker, name
+        self._find = find
+        self._name = name or os.path.basename(sys.argv[0]) or "python"  # noqa: PTH119
         self._timeout_s = request_timeout_s
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
@@ -178,6 +181,15 @@ class LocalCore:
                     continue
                 return
 
+    def change(self, id: int, wanted: Open) -> None:
+        """Open a WebSocket like this, if it has to be opened again."""
+        self.find(id).wanted = wanted
+
+    def renew(self, reason: str) -> None:
+        """Leave this broker, as if it were gone, and open everything again."""
+        if self._table.line is not None:
+            self._table.line.close(reason)
+
     def set_log_level(self, level: int) -> None:
         """Ask this broker, and those that follow it, for its log."""
         self._log_level = level
@@ -239,7 +251,7 @@ class LocalCore:
     async def _connected(self) -> BrokerLine:
         """A line to a broker that has said welcome; one that is just leaving is not the last word."""
         for last in (False,) * (_TRIES - 1) + (True,):
-            line = BrokerLine(await find_broker(self._broker), self._table.receive, self._table.over)
+            line = BrokerLine(await self._find(), self._table.receive, self._table.over)
             try:
                 await line.greet(self._name)
             except BrokerLost:

@@ -1,4 +1,4 @@
-"""Find the broker of this user and machine, and start one if there is none.
+"""Find the broker of this user and machine, and start one if there is none; or a gateway, and start none.
 
 Its address is an abstract Unix socket, which the system lets one process bind; the others connect
 (docs/reference/local-protocol.md). Of many programs that find nobody at once one starts a broker: the one
@@ -9,6 +9,7 @@ long, another one starts a broker too; that it is one too many does no harm, for
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -20,8 +21,8 @@ import feedmux
 from feedmux.client.peer import peer_of
 from feedmux.model.checks import require_kind
 from feedmux.model.errors import InvalidSetting
-from feedmux.model.share_errors import ForeignBroker, NoBroker
-from feedmux.wire.local_address import DEFAULT_NAME, NAME_VARIABLE, address
+from feedmux.model.share_errors import ForeignBroker, ForeignGateway, NoBroker, NoGateway
+from feedmux.wire.local_address import DEFAULT_NAME, NAME_VARIABLE, address, gateway_address
 
 _BY_HAND: Final = "none came up within {:g} s; run `feedmux share --name {}` by hand to see why"
 _PATIENCE_S: Final = 2.0
@@ -47,6 +48,21 @@ def check_name(name: object) -> str:
     return chosen or DEFAULT_NAME
 
 
+def check_gateway(name: object) -> str:
+    """Return a gateway's name, its setting LOCAL_NAME.
+
+    Raises:
+        InvalidSetting: it is none.
+    """
+    require_kind("gateway", name, str, "the gateway's name, a text")
+    assert isinstance(name, str)
+    try:
+        gateway_address(os.getuid(), name)
+    except InvalidSetting as error:
+        raise InvalidSetting("gateway", name, error.expected) from None
+    return name
+
+
 async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = True) -> socket.socket:
     """Connect to the broker; if there is none, start one.
 
@@ -66,7 +82,7 @@ async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = Tr
     end, pause = loop.time() + within_s, _PAUSES_S[0]
     with socket.socket(socket.AF_UNIX) as claim:
         start_at = loop.time() if _claims(claim, name) else loop.time() + _PATIENCE_S
-        while (found := _connected(name)) is None:
+        while (found := _broker(name)) is None:
             if not may_start:
                 raise NoBroker(name, "nobody listens there")
             if loop.time() >= end:
@@ -76,6 +92,31 @@ async def find_broker(name: str, *, within_s: float = 10.0, may_start: bool = Tr
                 start_at = loop.time() + _PATIENCE_S
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _PAUSES_S[1])
+    return found
+
+
+async def find_gateway(name: str) -> socket.socket:
+    """Connect to the gateway that offers its topics to this user's programs.
+
+    Args:
+        name: its setting LOCAL_NAME.
+
+    Returns:
+        A connected socket that does not block; it is the caller's.
+
+    Raises:
+        NoGateway: there is none.
+        ForeignGateway: another user listens at its address.
+    """
+    try:
+        found, uid = _connected(gateway_address(os.getuid(), name))
+    except ConnectionRefusedError:
+        raise NoGateway(name) from None
+    except OSError as error:
+        raise NoGateway(name, error.strerror or str(error)) from error
+    if uid != os.getuid():
+        found.close()
+        raise ForeignGateway(name, uid)
     return found
 
 
@@ -120,20 +161,30 @@ def _claims(claim: socket.socket, name: str) -> bool:
     return True
 
 
-def _connected(name: str) -> socket.socket | None:
+def _broker(name: str) -> socket.socket | None:
     """A socket to the broker; None while there is none, or it has no time yet."""
-    sock = socket.socket(socket.AF_UNIX)
     try:
-        sock.setblocking(False)
-        sock.connect(address(os.getuid(), name))
-        uid = peer_of(sock).uid
+        found, uid = _connected(address(os.getuid(), name))
     except (ConnectionError, BlockingIOError):
-        sock.close()
         return None
     except OSError as error:
-        sock.close()
         raise NoBroker(name, f"its address cannot be reached: {error}") from error
     if uid != os.getuid():
-        sock.close()
+        found.close()
         raise ForeignBroker(name, uid)
-    return sock
+    return found
+
+
+def _connected(place: str) -> tuple[socket.socket, int]:
+    """A socket to who is found at an address, and the number of its user.
+
+    Raises:
+        OSError: there is nobody, or it has no time.
+    """
+    with contextlib.ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(socket.AF_UNIX))
+        sock.setblocking(False)
+        sock.connect(place)
+        uid = peer_of(sock).uid
+        undo.pop_all()
+    return sock, uid

@@ -10,12 +10,13 @@ import logging
 import random
 from collections.abc import Iterable, Iterator
 from ssl import SSLContext
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from feedmux.client.carrier import Carrier
 from feedmux.client.clock import SystemClock
+from feedmux.client.messages import Message, decode
 from feedmux.client.parts import channels_of
 from feedmux.client.settings import LinkConfig
 from feedmux.model.checks import require_kind
@@ -23,7 +24,16 @@ from feedmux.model.errors import MalformedMessage, Refused
 from feedmux.model.link_errors import LinkLost
 from feedmux.model.ports import Clock, Dice, Statistics
 
-Message = dict[str, Any]
+__all__ = [
+    "FINAL_CODES",
+    "MAX_ARGS",
+    "PATIENT",
+    "Message",
+    "Reader",
+    "Subscriber",
+    "decode",
+    "requests",
+]
 
 MAX_ARGS: Final = 100
 """So many streams go into one request; a gateway allows no more per client by default."""
@@ -36,7 +46,6 @@ PATIENT: Final = LinkConfig(
 
 _LOG: Final = logging.getLogger(__name__)
 _PING: Final = b'{"op":"ping"}'
-_DECODER: Final = msgspec.json.Decoder(Message)
 
 
 class Reader(Protocol):
@@ -190,18 +199,6 @@ class Subscriber:
                 self._carrier.send(request)
         except LinkLost:
             _LOG.debug("%s waits for the next connection", operation)
-
-
-def decode(payload: bytes) -> Message:
-    """Read one message of a gateway.
-
-    Raises:
-        MalformedMessage: it is not a JSON object.
-    """
-    try:
-        return _DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessage("message of the gateway", str(error)) from error
 
 
 def requests(operation: str, args: Iterable[str]) -> Iterator[bytes]:

@@ -72,6 +72,7 @@ class Rights(msgspec.Struct, kw_only=True, eq=False):
             tokens are not taken in messages.
         enforces_expiry: whether who has an expired token must go.
         warning_s: how long before that it is warned.
+        no_tokens: where tokens are not taken: why nobody gets what is not public, as a part of a sentence.
     """
 
     access: Access
@@ -79,6 +80,7 @@ class Rights(msgspec.Struct, kw_only=True, eq=False):
     authenticate: Callable[[str], Identity] | None = None
     enforces_expiry: bool = True
     warning_s: float = 60.0
+    no_tokens: str = "this server has no key to check tokens with"
 
 
 class Words(Protocol):

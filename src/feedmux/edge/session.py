@@ -264,7 +264,7 @@ class Session:
         if self._login is not None:
             return f"{arg} is not open to the role of this client"
         if self._shared.rights.authenticate is None:
-            return f"{arg} is not public, and this server has no key to check tokens with"
+            return f"{arg} is not public, and {self._shared.rights.no_tokens}"
         return f'{arg} is not public: show a token first, with {{"op": "auth"}} or when you connect'
 
     def _withdraw(self, topic: Topic) -> None:

@@ -28,14 +28,14 @@ import logging
 import os
 import socket
 import time
-from itertools import count
 from typing import Any, Final
 
 import msgspec
 
 from feedmux import __version__
 from feedmux.client.peer import Peer
-from feedmux.share.config import HELLO_WITHIN_S, MOST_CLIENTS, ShareConfig
+from feedmux.share.company import Company
+from feedmux.share.config import MOST_CLIENTS, ShareConfig
 from feedmux.share.door import Door
 from feedmux.share.guest import SILENT, Guest
 from feedmux.share.listening import Listening
@@ -43,8 +43,6 @@ from feedmux.share.table import Table
 from feedmux.wire.local_records import Welcome
 
 _LOG: Final = logging.getLogger(__name__)
-_FAREWELL_S: Final = 1.0
-"""How long clients may take to read the last words."""
 
 
 class Broker:
@@ -60,11 +58,9 @@ class Broker:
     def __init__(self, config: ShareConfig, listener: socket.socket) -> None:
         self._config = config
         self._door = Door(listener, self._enter)
-        self._guests: dict[int, Guest] = {}
-        self._numbers = count(1)
+        self._guests: Company[Guest] = Company()
         self._began_at = self._alone_since = time.monotonic()
         self._stop = asyncio.Event()
-        self._all_gone = asyncio.Event()
         self._log = Listening(self._tell_line)
         self._ticker: asyncio.TimerHandle | None = None
         self._farewell = ""
@@ -81,7 +77,7 @@ class Broker:
                     await self._stop.wait()
                 finally:
                     self._end()
-            await self._see_off()
+            await self._guests.see_off()
         finally:
             self._log.end()
 
@@ -101,20 +97,18 @@ class Broker:
 
     def listens(self) -> None:
         """A client wants other lines of the log than before."""
-        self._log.want(min((guest.log_level for guest in self._guests.values()), default=SILENT))
+        self._log.want(min((guest.log_level for guest in self._guests), default=SILENT))
 
     def left(self, guest: Guest) -> None:
         """A client is gone."""
-        del self._guests[guest.number]
+        self._guests.leave(guest)
         self._note_company()
         self.listens()
-        if not self._guests:
-            self._all_gone.set()
 
     def status(self) -> bytes:
         """What people may know of it, as JSON."""
         now = time.monotonic()
-        clients = [self._client(guest) for guest in self._guests.values() if guest.is_welcome]
+        clients = [self._client(guest) for guest in self._guests if guest.is_welcome]
         return msgspec.json.encode(
             {
                 "name": self._config.name,
@@ -142,9 +136,8 @@ class Broker:
 
     def _enter(self, sock: socket.socket, peer: Peer) -> None:
         self._note_company()
-        guest = Guest(next(self._numbers), sock, peer, self, time.monotonic())
-        self._guests[guest.number] = guest
-        self._all_gone.clear()
+        guest = Guest(self._guests.number(), sock, peer, self, time.monotonic())
+        self._guests.enter(guest)
         if len(self._guests) > MOST_CLIENTS:
             guest.send_away("CAPACITY", f"there are {MOST_CLIENTS} clients already")
 
@@ -155,14 +148,8 @@ class Broker:
     def _tick(self) -> None:
         """Beat, miss those who do not, and see whether anybody is left."""
         now = time.monotonic()
-        for guest in list(self._guests.values()):
-            guest.beat(now)
-            silent_s = now - guest.heard_at
-            if not guest.is_welcome and silent_s > HELLO_WITHIN_S:
-                guest.send_away("MALFORMED_MESSAGE", f"it did not say who it is within {HELLO_WITHIN_S:g} s")
-            elif silent_s > self._config.client_dead_s:
-                guest.cut(f"nothing was heard of it for {self._config.client_dead_s:g} s")
-        if any(guest.is_welcome and not guest.has_asked for guest in self._guests.values()):
+        self._guests.look_after(now, self._config.client_dead_s)
+        if any(guest.is_welcome and not guest.has_asked for guest in self._guests):
             self._note_company()
         if now - self._alone_since >= self._config.linger_s:
             self._door.look()
@@ -173,7 +160,7 @@ class Broker:
 
     def _tell_line(self, level: int, line: str) -> None:
         shown = self.table.hide(line)
-        for guest in list(self._guests.values()):
+        for guest in self._guests:
             guest.log(level, shown)
 
     def _end(self) -> None:
@@ -182,17 +169,3 @@ class Broker:
         if self._ticker is not None:
             self._ticker.cancel()
         self.table.close(f"the broker ends: {self._farewell}")
-
-    async def _see_off(self) -> None:
-        """End all connections, once what was said is sent or too late."""
-        for guest in list(self._guests.values()):
-            guest.hang_up()
-        if not self._guests:
-            return
-        try:
-            async with asyncio.timeout(_FAREWELL_S):
-                await self._all_gone.wait()
-        except TimeoutError:
-            for guest in list(self._guests.values()):
-                guest.cut("it does not read")
-            await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What a broker can be told, and the bounds of what it is asked for."""
+"""What a broker can be told, and a gateway about local programs; the bounds of what both are asked for."""
 
 from __future__ import annotations
 
@@ -52,3 +52,26 @@ class ShareConfig(msgspec.Struct, frozen=True, kw_only=True):
         require_whole("ring_bytes", self.ring_bytes, expected, **bounds)
         if self.ring_bytes & (self.ring_bytes - 1):
             raise InvalidSetting("ring_bytes", self.ring_bytes, expected)
+
+
+class OfferConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a gateway offers its topics to programs of the same user.
+
+    Args:
+        name: under which they find it.
+        ring_bytes: the capacity of each program's ring, a power of two.
+        most_readers: how many programs may be there at once.
+        max_message_bytes: the longest request.
+        beat_s: how often both ends say that they are there, and how often it tries to be found while
+            another gateway is.
+        dead_s: after so much silence programs take the gateway for dead.
+        reader_dead_s: after so much silence the gateway takes a program for dead.
+    """
+
+    name: str = DEFAULT_NAME
+    ring_bytes: int = 4 * 1024 * 1024
+    most_readers: int = 16
+    max_message_bytes: int = 1024 * 1024
+    beat_s: float = 0.5
+    dead_s: float = 15.0
+    reader_dead_s: float = 30.0

@@ -1,6 +1,6 @@
 """Be elected, and let clients in.
 
-To bind the broker's address is to be the broker: the system lets one process do so, whatever races.
+To bind an address is to be the one who is found there: the system lets one process do so, whatever races.
 """
 
 from __future__ import annotations
@@ -35,6 +35,18 @@ def claim(name: str) -> socket.socket | None:
         ForeignBroker: another user holds the place.
     """
     place = address(os.getuid(), name)
+    listener = take_place(place)
+    if listener is None and (holder := holder_of(place)) is not None and holder.uid != os.getuid():
+        raise ForeignBroker(name, holder.uid)
+    return listener
+
+
+def take_place(place: str) -> socket.socket | None:
+    """Be the one who is found at an address; None if somebody is.
+
+    Returns:
+        A listening socket that does not block.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         listener.bind(place)
@@ -43,26 +55,23 @@ def claim(name: str) -> socket.socket | None:
         listener.close()
         if error.errno != errno.EADDRINUSE:
             raise
-        _require_ours(name, place)
         return None
     return listener
 
 
-def _require_ours(name: str, place: str) -> None:
-    """Make sure that who holds the place is the same user; who is gone meanwhile, was."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
-        probe.settimeout(1.0)
+def holder_of(place: str) -> Peer | None:
+    """Who is found at an address; None if that cannot be said: he is gone, or has no time."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe, suppress(OSError):
         probe.connect(place)
-        uid = peer_of(probe).uid
-        if uid != os.getuid():
-            raise ForeignBroker(name, uid)
+        return peer_of(probe)
+    return None
 
 
 class Door:
     """Lets clients of the same user in.
 
     Args:
-        listener: as :func:`claim` returned it; it is ours from now on.
+        listener: as :func:`take_place` returned it; it is ours from now on.
         entered: takes a client's socket and who it is.
     """
 

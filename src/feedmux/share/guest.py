@@ -1,31 +1,19 @@
-"""One client of a broker: who it is, what it asks for, and whether it is still there.
-
-The first record has to say who it is, within :data:`feedmux.share.config.HELLO_WITHIN_S`, and the system
-has to agree. Whatever breaks the protocol ends the connection with a *failed* that says how.
-"""
+"""One client of a broker: what it asks for, and what it is told."""
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
 from typing import Final, Protocol
 
 from feedmux.client.peer import Peer
-from feedmux.model.errors import MalformedMessage
-from feedmux.share.line import Line
 from feedmux.share.table import Table
-from feedmux.wire.local import LocalDecoder, OtherVersion, encode
+from feedmux.share.visitor import Visitor, cut
 from feedmux.wire.local_records import (
-    CLIENT,
-    MAX_TEXT_BYTES,
     Answer,
     Ask,
-    Beat,
     Close,
     Done,
-    Failed,
-    Hello,
     Log,
     LogLevel,
     Open,
@@ -38,7 +26,6 @@ from feedmux.wire.local_records import (
 )
 
 _LOG: Final = logging.getLogger(__name__)
-_BEAT: Final = encode(Beat())
 _MOST_LOG_BYTES: Final = 1024 * 1024
 """Lines of the log are left out while so much waits for the client to read."""
 SILENT: Final = 6
@@ -68,7 +55,7 @@ class Host(Protocol):
         """A client is gone."""
 
 
-class Guest:
+class Guest(Visitor):
     """A client (a :class:`feedmux.share.member.Member`).
 
     Args:
@@ -80,72 +67,24 @@ class Guest:
     """
 
     def __init__(self, number: int, sock: socket.socket, peer: Peer, host: Host, now: float) -> None:
-        self.number, self.peer = number, peer
-        self.name = ""
-        self.is_welcome = self.has_asked = False
-        """Whether it said who it is; whether it asked something of the broker itself."""
-        self.heard_at = now
+        super().__init__(number, sock, peer, now)
+        self.has_asked = False
+        """Whether it asked something of the broker itself."""
         self.log_level = SILENT
         self._host = host
-        self._has_heard = self._has_said = False
-        self._decoder = LocalDecoder(CLIENT)
-        self._line = Line(sock, received=self._hear, ended=self._ended)
-
-    def tell(self, record: Record, descriptors: Sequence[int] = ()) -> None:
-        """Send a record; the descriptors go beside it and are closed."""
-        self._has_said = True
-        self._line.say(encode(record), descriptors)
-
-    def fail(self, request: int, code: str, reason: str) -> None:
-        """Answer that something is not done."""
-        self.tell(Failed(request, code, _cut(reason)))
 
     def log(self, level: int, line: str) -> None:
         """Tell a line of the log, if it is wanted and can be read."""
-        if level >= self.log_level and self._line.waiting_bytes < _MOST_LOG_BYTES:
-            self.tell(Log(level, _cut(line)))
+        if level >= self.log_level and self.waiting_bytes < _MOST_LOG_BYTES:
+            self.tell(Log(level, cut(line)))
 
-    def beat(self, now: float) -> None:
-        """Say that the broker is there, if nothing else was said since the last time; note whether it is."""
-        if self._has_heard:
-            self.heard_at, self._has_heard = now, False
-        if not self._has_said and self.is_welcome:
-            self._line.say(_BEAT)
-        self._has_said = False
+    def welcome(self) -> Welcome:
+        """What it is told when it has said who it is."""
+        return self._host.welcome(self)
 
-    def send_away(self, code: str, reason: str) -> None:
-        """Say why, and end the connection."""
-        if self._line.is_open:
-            _LOG.info("client %d is sent away: %s: %s", self.number, code, reason)
-            self._host.table.leave(self, is_dead=True)
-            self.fail(0, code, reason)
-            self._line.hang_up()
-
-    def cut(self, reason: str) -> None:
-        """End the connection at once."""
-        self._line.cut(reason)
-
-    def hang_up(self) -> None:
-        """End the connection once all that was said is sent."""
-        self._line.hang_up()
-
-    def _hear(self, data: bytes) -> None:
-        self._has_heard = True
-        self._decoder.feed(data)
-        try:
-            for record in self._decoder.records():
-                self._take(record)
-                if not self._line.is_open:
-                    return
-        except OtherVersion as error:
-            self.send_away(error.code, str(error))
-        except MalformedMessage as error:
-            self.send_away("MALFORMED_MESSAGE", str(error))
-
-    def _take(self, record: Record) -> None:
+    def take(self, record: Record) -> None:
+        """Do what it asks for."""
         match record:
-            case Hello():
-                self._greet(record)
             case Open():
                 self._host.table.open(self, record)
             case Close():
@@ -160,14 +99,13 @@ class Guest:
             case Ask():
                 self._answer(record)
 
-    def _greet(self, hello: Hello) -> None:
-        if hello.pid != self.peer.pid:
-            reason = f"it says that it is process {hello.pid}, and is process {self.peer.pid}"
-            self.send_away("IDENTITY", reason)
-            return
-        self.name, self.is_welcome = hello.name, True
-        _LOG.info("client %d is process %d, %r", self.number, self.peer.pid, self.name)
-        self.tell(self._host.welcome(self))
+    def release(self) -> None:
+        """It shares nothing any more."""
+        self._host.table.leave(self, is_dead=True)
+
+    def left(self) -> None:
+        """It is gone."""
+        self._host.left(self)
 
     def _leave(self, record: Close) -> None:
         if record.id == 0:
@@ -203,13 +141,3 @@ class Guest:
             self._host.stop(f"client {self.number} asked for it")
         else:
             self.fail(record.request, "MALFORMED_MESSAGE", f"{record.query} is nothing that may be asked")
-
-    def _ended(self, reason: str) -> None:
-        _LOG.info("client %d is gone: %s", self.number, reason)
-        self._host.table.leave(self, is_dead=True)
-        self._host.left(self)
-
-
-def _cut(text: str) -> str:
-    """As much of a text as a record takes."""
-    return text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore")

@@ -35,8 +35,8 @@ def text_frame(payload: bytes, /) -> bytes:
     return _large(FIN_TEXT, 127, size) + payload
 
 
-def data_frame(prefix: bytes, payload: bytes, milliseconds: int, source: bytes, seq: int, /) -> bytes:
-    """Frame one data message: prefix + payload + the rest of the object.
+def data_text(prefix: bytes, payload: bytes, milliseconds: int, source: bytes, seq: int, /) -> bytes:
+    """Write one data message: prefix + payload + the rest of the object.
 
     Args:
         prefix: ``{"stream":…,"type":…,"data":``.
@@ -45,7 +45,12 @@ def data_frame(prefix: bytes, payload: bytes, milliseconds: int, source: bytes, 
         source: ``,"source":…``.
         seq: ``seq``.
     """
-    return text_frame(b'%b%b,"timestamp":%d%b,"seq":%d}' % (prefix, payload, milliseconds, source, seq))
+    return b'%b%b,"timestamp":%d%b,"seq":%d}' % (prefix, payload, milliseconds, source, seq)
+
+
+def data_frame(prefix: bytes, payload: bytes, milliseconds: int, source: bytes, seq: int, /) -> bytes:
+    """Frame one data message; its arguments are those of :func:`data_text`."""
+    return text_frame(data_text(prefix, payload, milliseconds, source, seq))
 
 
 def ping_frame(payload: bytes = b"", /) -> bytes:

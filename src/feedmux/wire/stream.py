@@ -19,6 +19,8 @@ from feedmux.wire.place import Places
 
 DataFrame = Callable[[bytes, bytes, int, bytes, int], bytes]
 """See :func:`feedmux.wire.frame.data_frame`."""
+TextFrame = Callable[[bytes], bytes]
+"""See :func:`feedmux.wire.frame.text_frame`."""
 
 _NS_PER_MS = 1_000_000
 
@@ -48,6 +50,8 @@ class StreamFormat:
         places: names of streams.
         statuses: False leaves status messages out, for clients that cannot bear them.
         data_frame: puts an update together; a native twin may.
+        text_frame: puts everything else into a frame. Where there are no WebSockets a frame is the text
+            itself: :func:`feedmux.wire.frame.data_text` and ``bytes`` leave it as it is.
 
     Attributes:
         fields: empty: whole messages.
@@ -55,9 +59,17 @@ class StreamFormat:
 
     fields: frozenset[str] = frozenset()
 
-    def __init__(self, places: Places, *, statuses: bool = True, data_frame: DataFrame = data_frame) -> None:
+    def __init__(
+        self,
+        places: Places,
+        *,
+        statuses: bool = True,
+        data_frame: DataFrame = data_frame,
+        text_frame: TextFrame = text_frame,
+    ) -> None:
         self._places = places
         self._data_frame = data_frame
+        self._text_frame = text_frame
         self._statuses = statuses
         self._source = source(places.brand)
         self._updates: dict[Topic, bytes] = {}
@@ -77,7 +89,7 @@ class StreamFormat:
             return self._data_frame(prefix, envelope.payload, at_ms, self._source, envelope.seq)
         if kind is _STATUS and not self._statuses:
             return None
-        return text_frame(self._rare(envelope))
+        return self._text_frame(self._rare(envelope))
 
     def only(self, fields: frozenset[str], /) -> Format:
         """The same messages with these fields of ``data`` alone; one format for each set in use."""

@@ -13,7 +13,7 @@ import typer
 
 from feedmux.app.config import Layer, load, parse_pairs
 from feedmux.app.options import ConfigFile, Pairs
-from feedmux.app.wiring import publish
+from feedmux.app.sources.wiring import publish
 from feedmux.model.errors import InvalidSetting, LocalError
 
 app = typer.Typer(help="Publish to RabbitMQ, for tests.", no_args_is_help=True, add_completion=False)

@@ -221,6 +221,7 @@ def _own_settings(options: SwarmOptions) -> dict[str, str]:
         "drain_seconds": "0",
         "log_level": "INFO",
         "log_json": "false",
+        "local": "off",
         "max_clients_total": str(options.clients + SPARE),
         "max_subscriptions_per_client": str(max(100, most)),
     }

@@ -15,7 +15,7 @@ from feedmux.app import terms_redis
 from feedmux.app.config import load, parse_pairs
 from feedmux.app.options import ConfigFile, Pairs
 from feedmux.app.roster_table import plain, write_roster
-from feedmux.app.wiring import survey
+from feedmux.app.sources.wiring import survey
 from feedmux.model.errors import InvalidSetting
 
 app = typer.Typer(

@@ -151,5 +151,6 @@ def _settings(port: int, sim: BybitSim) -> Settings:
     """A gateway of its own, whatever the environment and the files here say."""
     values: dict[str, Any] = {
         "host": "127.0.0.1", "port": port, "bybit_ws_url": sim.url("linear"), "drain_seconds": 1.0,
+        "local": False,  # nobody's program takes these prices for real ones
     }  # fmt: skip
     return Settings(**values)

@@ -352,7 +352,7 @@ def _settings(name: str, port: int, redis: OwnRedis, sim: BybitSim) -> dict[str,
         "host": "127.0.0.1", "port": str(port), "bybit_ws_url": sim.url("linear"),
         "redis_url": redis.url,
         "node_name": name,
-        "drain_seconds": "0", "log_json": "false",
+        "drain_seconds": "0", "log_json": "false", "local": "off",
     }  # fmt: skip
     terms_redis.require_redis(read(settings))
     return settings

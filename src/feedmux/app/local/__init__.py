@@ -1,0 +1,1 @@
+"""What a gateway does for programs of the same user and machine."""

@@ -1,0 +1,1 @@
+"""Where a gateway's topics come from: venues, RabbitMQ, other nodes."""
