@@ -70,11 +70,9 @@ def stages_of(loaded: set[str]) -> set[str]:
     return {name.split(".")[1] for name in loaded if name.startswith("feedmux.")}
 
 
-@pytest.mark.parametrize(
-    "name", ["Link", "LinkConfig", "LocalClient", "AsyncLocalClient", "Topic", "Envelope", "FeedmuxError"]
-)
-def test_a_client_loads_no_server_code(name: str) -> None:
-    loaded = loaded_by(f"from feedmux import {name}")
+def test_a_client_loads_no_server_code() -> None:
+    names = ("Link", "LinkConfig", "LocalClient", "AsyncLocalClient", "Topic", "Envelope", "FeedmuxError")
+    loaded = loaded_by(f"from feedmux import {', '.join(names)}")
     for stage in ("app", "bus", "edge", "feed", "hub", "sim", "venue"):
         assert f"feedmux.{stage}" not in loaded
     assert not loaded & {"websockets", "typer", "pydantic", "rich", "structlog", "prometheus_client"}
