@@ -45,6 +45,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "share": {"msgspec"},
     "sim": {"websockets", "msgspec"},
 }
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 ONLY_IN_APP = {"typer", "pydantic", "pydantic_settings", "rich", "structlog", "prometheus_client", "uvloop"}
 ONLY_IN_ONE_MODULE = {"aio_pika": "feed/rabbitmq.py", "redis": "bus/redis.py", "hiredis": "bus/redis.py"}
 
@@ -69,7 +70,12 @@ def folder_of(path: Path) -> str:
 
 @cache
 def nodes_of(path: Path) -> list[ast.AST]:
-    return list(ast.walk(tree_of(path)))
+    """Every statement of a file; the expressions, which are most of a tree, concern no rule."""
+    found: list[ast.AST] = [tree_of(path)]
+    for node in found:
+        for block in BLOCKS:
+            found += getattr(node, block, ())
+    return found
 
 
 @cache
