@@ -40,7 +40,14 @@ async def served(serve: Serve) -> AsyncIterator[RedisConfig]:
     server = await asyncio.start_server(one, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        yield RedisConfig(host="127.0.0.1", port=port, password=SECRET, backoff=SOON, connect_timeout_s=5.0)
+        yield RedisConfig(
+            host="127.0.0.1",
+            port=port,
+            password=SECRET,
+            backoff=SOON,
+            connect_timeout_s=5.0,
+            close_timeout_s=0.1,
+        )
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
