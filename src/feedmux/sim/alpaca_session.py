@@ -14,25 +14,23 @@ the connection is followed by close code 1008.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 
 from websockets.asyncio.server import ServerConnection
-from websockets.protocol import State
 
 from feedmux.sim.alpaca_codec import JSON, MSGPACK, Codec, Request, Unreadable
+from feedmux.sim.alpaca_connection import AlpacaConnection
 from feedmux.sim.alpaca_desk import Event
 from feedmux.sim.alpaca_faults import ACTIONS, ERRORS, Verdicts
 from feedmux.sim.alpaca_floor import AlpacaFloor
 from feedmux.sim.alpaca_subscriptions import ALL, Subscriptions
-from feedmux.sim.frames import reset
 
 KEY_HEADER = "APCA-API-KEY-ID"
 SECRET_HEADER = "APCA-API-SECRET-KEY"  # noqa: S105 - the name of a header
 _POLICY = 1008
 
 
-class AlpacaSession:
+class AlpacaSession(AlpacaConnection):
     """One connection.
 
     Args:
@@ -47,17 +45,12 @@ class AlpacaSession:
     ) -> None:
         assert connection.request is not None
         headers = connection.request.headers
-        self.connection = connection
-        self.ident = ident
-        self.key: str | None = None
+        super().__init__(connection, ident)
         self.subscriptions = Subscriptions()
-        self.closing: asyncio.Task[None] | None = None
         is_packed = headers.get("Content-Type", "").partition(";")[0].strip() == "application/msgpack"
         self.codec: Codec = MSGPACK if is_packed else JSON
         self._floor = floor
         self._verdicts = verdicts
-        self._held: list[bytes] = []
-        self._is_stalled = False
         self._deadline: float | None = floor.now() + floor.options.auth_deadline_s
         self._fading: dict[tuple[str, str], float] = {}
         floor.members.add(self)
@@ -103,25 +96,8 @@ class AlpacaSession:
         """Send a control message; it is always alone."""
         self._write(self.codec.frame(self.codec.array([self.codec.item(control)])))
 
-    def _write(self, frame: bytes) -> None:
-        if self._is_stalled:
-            self._held.append(frame)
-        elif self.closing is None and self.connection.state is State.OPEN:
-            self.connection.transport.write(frame)
-            self._floor.counts["frames_sent"] += 1
-
-    def stall(self, on: bool) -> None:
-        """Neither read nor write, or go on with what was held back."""
-        transport = self.connection.transport
-        if on and not self._is_stalled:
-            transport.pause_reading()
-        elif self._is_stalled and not on:
-            transport.resume_reading()
-        self._is_stalled = on
-        if not on:
-            held, self._held = self._held, []
-            for frame in held:
-                self._write(frame)
+    def _wrote(self) -> None:
+        self._floor.counts["frames_sent"] += 1
 
     def sweep(self, now: float) -> None:
         """Forget what came late; end a connection that did not log in, unless all stand still."""
@@ -134,16 +110,6 @@ class AlpacaSession:
             self.fail(404, close=True)
 
     # -- how it ends -----------------------------------------------------------------------
-
-    def close(self, code: int, reason: str) -> None:
-        """Close the connection, after what was sent."""
-        if self.closing is None:
-            name = f"alpaca-sim-close-{self.ident}"
-            self.closing = asyncio.create_task(self.connection.close(code, reason), name=name)
-
-    def abort(self) -> None:
-        """Reset the TCP connection: the client sees no close frame."""
-        reset(self.connection)
 
     def leave(self) -> None:
         """The connection is gone."""

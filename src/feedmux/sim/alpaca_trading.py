@@ -9,7 +9,6 @@ Source: Alpaca documents, websocket streaming, 2026-07.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from random import Random
@@ -17,13 +16,13 @@ from uuid import UUID
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
-from websockets.protocol import State
 
 from feedmux.model.errors import InvalidSetting
 from feedmux.model.ports import Clock
 from feedmux.sim.alpaca_codec import rfc3339
+from feedmux.sim.alpaca_connection import AlpacaConnection
 from feedmux.sim.alpaca_gate import Gate
-from feedmux.sim.frames import binary_frame, reset, text_frame
+from feedmux.sim.frames import binary_frame, text_frame
 
 STREAMS = ("trade_updates",)
 """What can be listened to."""
@@ -174,7 +173,7 @@ class TradingFloor:
         return str(UUID(int=self._dice.getrandbits(128), version=4))
 
 
-class TradingSession:
+class TradingSession(AlpacaConnection):
     """One connection to the trading stream.
 
     Args:
@@ -184,49 +183,15 @@ class TradingSession:
     """
 
     def __init__(self, floor: TradingFloor, connection: ServerConnection, ident: int) -> None:
-        self.connection = connection
-        self.ident = ident
-        self.key: str | None = None
+        super().__init__(connection, ident)
         self.streams: list[str] = []
-        self.closing: asyncio.Task[None] | None = None
         self._floor = floor
-        self._held: list[bytes] = []
-        self._is_stalled = False
         floor.members.add(self)
         self.stall(floor.silent)
 
     def say(self, message: Mapping[str, object]) -> None:
         """Send a message, or hold it back while all stand still."""
         self._write(self._floor.frame(_encode(message)))
-
-    def _write(self, frame: bytes) -> None:
-        if self._is_stalled:
-            self._held.append(frame)
-        elif self.closing is None and self.connection.state is State.OPEN:
-            self.connection.transport.write(frame)
-
-    def stall(self, on: bool) -> None:
-        """Neither read nor write, or go on with what was held back."""
-        transport = self.connection.transport
-        if on and not self._is_stalled:
-            transport.pause_reading()
-        elif self._is_stalled and not on:
-            transport.resume_reading()
-        self._is_stalled = on
-        if not on:
-            held, self._held = self._held, []
-            for frame in held:
-                self._write(frame)
-
-    def close(self, code: int, reason: str) -> None:
-        """Close the connection, after what was sent."""
-        if self.closing is None:
-            name = f"alpaca-sim-close-{self.ident}"
-            self.closing = asyncio.create_task(self.connection.close(code, reason), name=name)
-
-    def abort(self) -> None:
-        """Reset the TCP connection: the client sees no close frame."""
-        reset(self.connection)
 
     def leave(self) -> None:
         """The connection is gone."""
